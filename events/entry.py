@@ -1,0 +1,76 @@
+"""The envelope: one CloudEvents 1.0 object per entry, its canonical bytes and its leaf hash.
+
+Canonical means RFC 8785 (JCS): keys sorted, no white space, UTF-8. Keys are ASCII and numbers are
+integers below 2**53 here, so msgspec's sorted encoding is that form; a test holds it against `rfc8785`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from events.edtf import EdtfDate
+from events.errors import EntryTooLarge
+from events.values import Classification
+
+MAX_ENTRY_BYTES = 65_535  # an entry bundle puts a 16-bit length in front of each (C2SP tlog-tiles)
+
+
+def _to_text(value: object) -> str:
+    if isinstance(value, EdtfDate):
+        return value.text
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+canonical = msgspec.json.Encoder(order="sorted", enc_hook=_to_text)
+"""The one encoder of what is stored and hashed."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The attributes of an entry; `data` is the event's fields (typed, or raw bytes when read)."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: str
+    dataschema: str
+    sequence: str
+    revision: int
+    commandid: str
+    commandhash: str
+    actor: str
+    classification: Classification
+    data: Any
+    onbehalfof: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+
+
+def canonical_bytes(envelope: Envelope) -> bytes:
+    """Return the bytes that are stored, hashed, served and replayed.
+
+    Raises `EntryTooLarge` beyond 65,535 bytes.
+    """
+    encoded = canonical.encode(envelope)
+    if len(encoded) > MAX_ENTRY_BYTES:
+        raise EntryTooLarge(
+            f"the entry has {len(encoded)} bytes; at most {MAX_ENTRY_BYTES} are allowed. "
+            "Shorten its texts, or file a long text as a document and cite it."
+        )
+    return encoded
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Hash an entry as a Merkle leaf: SHA-256(0x00 || entry) (RFC 6962, section 2.1)."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def time_text(moment: datetime) -> str:
+    """Write an instant as entries do: UTC, always six digits of microseconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,114 @@
+"""The value types of the domain: what fields hold, and within which bounds.
+
+Bounds are carried by the types, so that decoding, the JSON Schemas and the API's documentation
+say the same. A type's `extra` names the kind of a leaf (`party`, `country`, ...): `shape.leaves`
+finds them, for the checks that need to look something up.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from events.edtf import EdtfDate
+
+# A TypeID's suffix (https://github.com/jetify-com/typeid): a UUID in lower-case Crockford base 32.
+PartyId = Annotated[str, Meta(pattern="^party_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "party"})]
+PersonId = Annotated[str, Meta(pattern="^person_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "person"})]
+OccasionId = Annotated[str, Meta(pattern="^occ_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "occasion"})]
+SourceId = Annotated[str, Meta(pattern="^src_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "source"})]
+CooperationId = Annotated[str, Meta(pattern="^coop_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "cooperation"})]
+
+# Things within a stream: their existence is a matter of that stream's own state.
+DelegationId = Annotated[str, Meta(pattern="^delegation_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+TopicId = Annotated[str, Meta(pattern="^topic_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+MeetingId = Annotated[str, Meta(pattern="^meeting_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+NegotiationsId = Annotated[str, Meta(pattern="^negotiations_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+RoadmapId = Annotated[str, Meta(pattern="^roadmap_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+MilestoneId = Annotated[str, Meta(pattern="^milestone_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+VisitId = Annotated[str, Meta(pattern="^visit_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+RoundId = Annotated[str, Meta(pattern="^round_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+AgreementId = Annotated[str, Meta(pattern="^agreement_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+
+# Names and titles: one line. Texts: several lines. Neither holds control characters (C0, DEL, C1).
+Name = Annotated[str, Meta(min_length=1, max_length=300, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
+Text = Annotated[
+    str, Meta(min_length=1, max_length=4000, pattern="^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$")
+]
+Slug = Annotated[str, Meta(max_length=60, pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", extra={"kind": "country"})]
+Language = Annotated[str, Meta(max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+WebAddress = Annotated[str, Meta(max_length=2000, pattern="^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$")]
+Classification = Literal["public", "internal", "restricted", "confidential"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What every value object is: immutable, compared by its fields, refusing what it does not know."""
+
+
+class Place(Value):
+    """A country (ISO 3166-1 alpha-2) and, as far as stated, a city and a venue in it."""
+
+    country: Country
+    city: Name | None = None
+    venue: Name | None = None
+
+
+class Identifier(Value):
+    """A party's number in a register; a (scheme, value) pair belongs to one party only.
+
+    `scheme` is an org-id.guide list code such as `XI-LEI` or `FR-RCS`, or a client's own prefix.
+    """
+
+    scheme: Annotated[str, Meta(max_length=40, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    value: Annotated[str, Meta(min_length=1, max_length=200, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
+
+
+class Participant(Value):
+    """Who took part: a party, who of it, and in which role on this one occasion."""
+
+    party: PartyId
+    person: PersonId | None = None
+    role: Name | None = None
+
+
+class Citation(Value):
+    """The characters `start` up to but not including `end` of a source's filed text (code points, from 0)."""
+
+    source: SourceId
+    start: Annotated[int, Meta(ge=0, le=100_000_000)]
+    end: Annotated[int, Meta(ge=1, le=100_000_000)]
+
+
+TopicKind = Literal[
+    "dialogue",
+    "joint-production",
+    "service-centre",
+    "joint-project",
+    "procurement",
+    "technology-transfer",
+    "training",
+    "research",
+]
+
+
+class Topic(Value):
+    """What is talked about: its kind, subject, products, and where it is to take effect."""
+
+    topic_id: TopicId
+    kind: TopicKind
+    subject: Name
+    products: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    territory: Annotated[tuple[Country, ...], Meta(max_length=250)] = ()
+    territory_note: Name | None = None
+
+
+class Milestone(Value):
+    """A step of a roadmap, due when stated (`due` may lie in the future and be uncertain)."""
+
+    milestone_id: MilestoneId
+    title: Name
+    due: EdtfDate | None = None
