@@ -14,34 +14,167 @@ from msgspec import Meta
 
 from events.edtf import EdtfDate
 
-# A TypeID's suffix (https://github.com/jetify-com/typeid): a UUID in lower-case Crockford base 32.
-PartyId = Annotated[str, Meta(pattern="^party_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "party"})]
-PersonId = Annotated[str, Meta(pattern="^person_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "person"})]
-OccasionId = Annotated[str, Meta(pattern="^occ_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "occasion"})]
-SourceId = Annotated[str, Meta(pattern="^src_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "source"})]
-CooperationId = Annotated[str, Meta(pattern="^coop_[0-7][0-9a-hjkmnp-tv-z]{25}$", extra={"kind": "cooperation"})]
+# TypeIDs (the TypeID specification, 0.3): a prefix, and a UUID in lower-case Crockford base 32.
+PartyId = Annotated[
+    str,
+    Meta(
+        pattern="^party_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a party: party_ and 26 characters of a TypeID",
+        extra={"kind": "party"},
+    ),
+]
+PersonId = Annotated[
+    str,
+    Meta(
+        pattern="^person_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a person: person_ and 26 characters of a TypeID",
+        extra={"kind": "person"},
+    ),
+]
+OccasionId = Annotated[
+    str,
+    Meta(
+        pattern="^occ_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of an occasion: occ_ and 26 characters of a TypeID",
+        extra={"kind": "occasion"},
+    ),
+]
+SourceId = Annotated[
+    str,
+    Meta(
+        pattern="^src_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a source: src_ and 26 characters of a TypeID",
+        extra={"kind": "source"},
+    ),
+]
+CooperationId = Annotated[
+    str,
+    Meta(
+        pattern="^coop_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a cooperation: coop_ and 26 characters of a TypeID",
+        extra={"kind": "cooperation"},
+    ),
+]
 
 # Things within a stream: their existence is a matter of that stream's own state.
-DelegationId = Annotated[str, Meta(pattern="^delegation_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-TopicId = Annotated[str, Meta(pattern="^topic_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-MeetingId = Annotated[str, Meta(pattern="^meeting_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-NegotiationsId = Annotated[str, Meta(pattern="^negotiations_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-RoadmapId = Annotated[str, Meta(pattern="^roadmap_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-MilestoneId = Annotated[str, Meta(pattern="^milestone_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-VisitId = Annotated[str, Meta(pattern="^visit_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-RoundId = Annotated[str, Meta(pattern="^round_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
-AgreementId = Annotated[str, Meta(pattern="^agreement_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+DelegationId = Annotated[
+    str,
+    Meta(
+        pattern="^delegation_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a delegation: delegation_ and 26 characters of a TypeID",
+    ),
+]
+TopicId = Annotated[
+    str,
+    Meta(
+        pattern="^topic_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a topic: topic_ and 26 characters of a TypeID",
+    ),
+]
+MeetingId = Annotated[
+    str,
+    Meta(
+        pattern="^meeting_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a meeting: meeting_ and 26 characters of a TypeID",
+    ),
+]
+NegotiationsId = Annotated[
+    str,
+    Meta(
+        pattern="^negotiations_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of negotiations: negotiations_ and 26 characters of a TypeID",
+    ),
+]
+RoadmapId = Annotated[
+    str,
+    Meta(
+        pattern="^roadmap_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a roadmap: roadmap_ and 26 characters of a TypeID",
+    ),
+]
+MilestoneId = Annotated[
+    str,
+    Meta(
+        pattern="^milestone_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a milestone: milestone_ and 26 characters of a TypeID",
+    ),
+]
+VisitId = Annotated[
+    str,
+    Meta(
+        pattern="^visit_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a visit: visit_ and 26 characters of a TypeID",
+    ),
+]
+RoundId = Annotated[
+    str,
+    Meta(
+        pattern="^round_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of a round: round_ and 26 characters of a TypeID",
+    ),
+]
+AgreementId = Annotated[
+    str,
+    Meta(
+        pattern="^agreement_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        description="the id of an agreement: agreement_ and 26 characters of a TypeID",
+    ),
+]
 
 # Names and titles: one line. Texts: several lines. Neither holds control characters (C0, DEL, C1).
-Name = Annotated[str, Meta(min_length=1, max_length=300, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
-Text = Annotated[
-    str, Meta(min_length=1, max_length=4000, pattern="^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$")
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=300,
+        pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        description="one line of text without control characters",
+    ),
 ]
-Slug = Annotated[str, Meta(max_length=60, pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", extra={"kind": "country"})]
-Language = Annotated[str, Meta(max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-WebAddress = Annotated[str, Meta(max_length=2000, pattern="^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$")]
+Text = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=4000,
+        pattern="^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$",
+        description="text without control characters other than line feed and tab",
+    ),
+]
+Slug = Annotated[
+    str,
+    Meta(
+        max_length=60,
+        pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
+        description="lower-case words joined by hyphens, such as defence-industry",
+    ),
+]
+Country = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z]{2}$",
+        extra={"kind": "country"},
+        description="a country code of ISO 3166-1 alpha-2, such as AZ or FR",
+    ),
+]
+Language = Annotated[
+    str,
+    Meta(
+        max_length=35,
+        pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        description="a language tag of BCP 47, such as en or az-Latn",
+    ),
+]
+Sha256 = Annotated[
+    str, Meta(pattern="^[0-9a-f]{64}$", description="a SHA-256 hash as 64 hexadecimal digits in lower case")
+]
+WebAddress = Annotated[
+    str,
+    Meta(
+        max_length=2000,
+        pattern="^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$",
+        description="a web address that begins with https:// or http://",
+    ),
+]
 Classification = Literal["public", "internal", "restricted", "confidential"]
 
 
@@ -49,7 +182,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     """What every value object is: immutable, compared by its fields, refusing what it does not know."""
 
 
-class Place(Value):
+class Place(Value, frozen=True, kw_only=True):
     """A country (ISO 3166-1 alpha-2) and, as far as stated, a city and a venue in it."""
 
     country: Country
@@ -57,17 +190,24 @@ class Place(Value):
     venue: Name | None = None
 
 
-class Identifier(Value):
+class Identifier(Value, frozen=True, kw_only=True):
     """A party's number in a register; a (scheme, value) pair belongs to one party only.
 
     `scheme` is an org-id.guide list code such as `XI-LEI` or `FR-RCS`, or a client's own prefix.
     """
 
-    scheme: Annotated[str, Meta(max_length=40, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    value: Annotated[str, Meta(min_length=1, max_length=200, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
+    scheme: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            description="a code of org-id.guide such as XI-LEI, or a prefix of your own",
+        ),
+    ]
+    value: Name
 
 
-class Participant(Value):
+class Participant(Value, frozen=True, kw_only=True):
     """Who took part: a party, who of it, and in which role on this one occasion."""
 
     party: PartyId
@@ -75,7 +215,7 @@ class Participant(Value):
     role: Name | None = None
 
 
-class Citation(Value):
+class Citation(Value, frozen=True, kw_only=True):
     """The characters `start` up to but not including `end` of a source's filed text (code points, from 0)."""
 
     source: SourceId
@@ -95,7 +235,7 @@ TopicKind = Literal[
 ]
 
 
-class Topic(Value):
+class Topic(Value, frozen=True, kw_only=True):
     """What is talked about: its kind, subject, products, and where it is to take effect."""
 
     topic_id: TopicId
@@ -106,7 +246,7 @@ class Topic(Value):
     territory_note: Name | None = None
 
 
-class Milestone(Value):
+class Milestone(Value, frozen=True, kw_only=True):
     """A step of a roadmap, due when stated (`due` may lie in the future and be uncertain)."""
 
     milestone_id: MilestoneId

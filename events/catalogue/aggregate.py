@@ -1,0 +1,124 @@
+"""What every aggregate is made of: events, entries as they are folded, commands, facts.
+
+An aggregate module has, in this order: its events, its state, `evolve`, its commands, `decide`. A command asks for
+one event, and its body is that event's fields (ADR 0006), so a command is the event that it asks for; `decide` answers
+with the events to record (the same one, or none where nothing changes) or raises the rule that forbids it.
+No module of this package does I/O, reads a clock or draws random numbers: all that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from events.edtf import EdtfDate
+from events.errors import DateNotReached, FieldProblem, NotFound
+from events.values import Citation, Classification, Text, Value
+
+E_co = TypeVar("E_co", bound="Event", covariant=True)
+S = TypeVar("S")
+
+
+class Event(Value, frozen=True, kw_only=True):
+    """What every event may carry besides its own fields."""
+
+    event_type: ClassVar[str]
+
+    citations: tuple[Citation, ...] = ()
+    note: Text | None = None
+
+
+class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
+    """An event with its place in history: what a fold is given, and what states and read models keep of it."""
+
+    position: int
+    stream: str
+    revision: int
+    recorded_at: str
+    classification: Classification
+    event: E_co
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What `decide` needs to know beyond its own stream.
+
+    `today` is the UTC date at which the command is decided. References to other streams have been looked up already.
+    """
+
+    today: date
+
+
+class Claim(NamedTuple):
+    """A (scope, value) pair that one thing only may hold, and the field that claims it."""
+
+    scope: str
+    value: str
+    pointer: str
+
+
+class CommandType(msgspec.Struct, frozen=True, kw_only=True):
+    """A command's imperative name and how its body becomes the event that it asks for.
+
+    `identifies` is the path to the field that the body's `id` fills (none: the id is the new stream's own);
+    `target` the field, if any, that names the thing within the stream that the command is about; `numbered` the path
+    of an array whose items get an id each where the client gave none; `wire` the body's form where it is not the
+    event's own (personal data, which is sealed before it becomes an event).
+    """
+
+    name: str
+    event: type[Event]
+    opens: bool = False
+    identifies: tuple[str, ...] = ()
+    prefix: str = ""
+    numbered: tuple[str, str, str] | None = None
+    wire: type[Value] | None = None
+
+    @property
+    def body(self) -> type[Value]:
+        """The type that the body is checked against, once its ids are in place."""
+        return self.wire or self.event
+
+
+class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of stream: `<kind>/<prefix>_…`, its events, commands, and its two pure functions.
+
+    `evolve(state, entry)` gives the state after the entry (the state before the first is None).
+    `decide(state, event, facts)` gives the events to record or raises a `RegistryError`.
+    """
+
+    kind: str
+    prefix: str
+    events: tuple[type[Event], ...]
+    commands: tuple[CommandType, ...]
+    evolve: Callable[[Any, Entry[Any]], Any]
+    decide: Callable[[Any, Any, Facts], tuple[Event, ...]]
+    claims: Callable[[Any], Iterable[Claim]] = lambda _event: ()
+
+
+def happened(facts: Facts, **dates: EdtfDate) -> None:
+    """Refuse dates of things done that begin after today (UTC), all of them at once.
+
+    Raises `DateNotReached`.
+    """
+    problems = [
+        FieldProblem(f"{when.text} begins after today, {facts.today.isoformat()} (UTC)", f"/{name}")
+        for name, when in dates.items()
+        if when.earliest is not None and when.earliest > facts.today
+    ]
+    if problems:
+        raise DateNotReached("What has not happened yet cannot be recorded as done; schedule it instead.", problems)
+
+
+def must_exist(what: str, state: S | None) -> S:
+    """Return the state, or refuse what is said of a stream that has no entries. Raises `NotFound`."""
+    if state is None:
+        raise NotFound(f"There is no such {what}. Register it first.")
+    return state
+
+
+def with_item(items: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:
+    """Return a copy of `items` in which `key` holds `value`, at its place or at the end."""
+    return {**items, key: value}

@@ -1,0 +1,82 @@
+"""source: a document that statements rest on. Its bytes are kept outside the log, content-addressed and sealed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts
+from events.edtf import EdtfDate
+from events.errors import AlreadyExists
+from events.values import Language, Name, Place, Sha256, WebAddress
+
+MediaType = Annotated[
+    str,
+    Meta(
+        max_length=120,
+        pattern="^[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*$",
+        description="a media type without parameters, such as text/plain",
+    ),
+]
+
+
+# Events
+
+
+class SourceFiled(Event, frozen=True, kw_only=True):
+    """A document was filed: what it is, and the SHA-256 and size in bytes of its content."""
+
+    event_type = "registry.source-filed.v1"
+
+    title: Name
+    publisher: Name
+    published: EdtfDate
+    language: Language
+    media_type: MediaType
+    sha256: Sha256
+    size: Annotated[int, Meta(ge=1, le=52_428_800)]
+    place: Place | None = None
+    url: WebAddress | None = None
+
+
+# State
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a source."""
+
+    id: str
+    filed: Entry[SourceFiled]
+    touched: tuple[str, ...] = ()
+
+
+def evolve(state: Source | None, entry: Entry[Any]) -> Source:
+    """Apply one entry of the stream."""
+    match entry.event:
+        case SourceFiled():
+            source = entry.stream.partition("/")[2]
+            return Source(id=source, filed=entry, touched=(source,))
+        case _:
+            raise TypeError(f"{entry.event.event_type} is no event of a source")
+
+
+# Commands
+
+
+def decide(state: Source | None, event: Event, facts: Facts) -> tuple[Event, ...]:
+    """Check what is asked of a source. Raises `AlreadyExists`."""
+    if isinstance(event, SourceFiled) and state is not None:
+        raise AlreadyExists(f"The source {state.id} is filed already.")
+    return (event,)
+
+
+SOURCE = Aggregate(
+    kind="source",
+    prefix="src",
+    events=(SourceFiled,),
+    commands=(CommandType(name="file-source", event=SourceFiled, opens=True),),
+    evolve=evolve,
+    decide=decide,
+)

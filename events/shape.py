@@ -1,0 +1,221 @@
+"""Bad input, field by field: from decoded JSON to typed values, with every problem named.
+
+msgspec stops at the first problem, so the value is walked beside its type (`msgspec.inspect`): each
+offending field is named by JSON Pointer (RFC 6901), and in what is well-formed the values that need to be
+looked up are found (their kinds: see `events.values`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import TypeVar, cast
+
+import msgspec
+import pycountry
+from msgspec import inspect
+
+from events.edtf import EdtfDate
+from events.errors import FieldProblem, InvalidField
+
+T = TypeVar("T")
+
+MAX_DEPTH = 24  # the deepest form of ours has 7 levels
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """A value that refers to something outside itself: where it stands, its kind, its text."""
+
+    pointer: str
+    kind: str
+    value: str
+
+
+def clean(raw: object, depth: int = 0) -> object:
+    """Return decoded JSON with every text in Unicode NFC and without white space at its ends.
+
+    Raises `InvalidField` when nested more than 24 deep.
+    """
+    if depth > MAX_DEPTH:
+        raise InvalidField(f"The value is nested more than {MAX_DEPTH} levels deep; nothing here is.")
+    if isinstance(raw, str):
+        return unicodedata.normalize("NFC", raw).strip()
+    if isinstance(raw, list):
+        return [clean(item, depth + 1) for item in cast("list[object]", raw)]
+    if isinstance(raw, dict):
+        return {key: clean(value, depth + 1) for key, value in cast("dict[str, object]", raw).items()}
+    return raw
+
+
+def examine(raw: object, kind: type, pointer: str = "") -> tuple[list[FieldProblem], list[Leaf]]:
+    """Name every field of `raw` that keeps it from being a `kind`, and find what is to be looked up in the rest."""
+    found = list(_walk(raw, _info(kind), pointer))
+    return (
+        [one for one in found if isinstance(one, FieldProblem)],
+        [one for one in found if isinstance(one, Leaf)],
+    )
+
+
+def convert(raw: object, kind: type[T], pointer: str = "") -> T:
+    """Turn cleaned JSON into `kind`, or raise one `InvalidField` that names every offending field."""
+    problems, _ = examine(raw, kind, pointer)
+    if problems:
+        raise InvalidField.of(problems)
+    try:
+        return msgspec.convert(raw, kind, dec_hook=from_text)
+    except msgspec.ValidationError as refused:  # only if the walk below knows less than msgspec
+        raise InvalidField.of([FieldProblem(str(refused), pointer)]) from None
+
+
+def from_text(kind: type, raw: object) -> object:
+    """Decode the types that msgspec does not know (its `dec_hook`)."""
+    if kind is EdtfDate:
+        if not isinstance(raw, str):
+            raise ValueError("expected a date as text, such as 2019-06-19 or 2019-07")
+        return EdtfDate.parse(raw)
+    raise TypeError(f"no decoder for {kind.__name__}")
+
+
+@cache
+def _info(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+@cache
+def _countries() -> frozenset[str]:
+    return frozenset(country.alpha_2 for country in pycountry.countries)
+
+
+def escape(key: str) -> str:
+    """Write a key as a JSON Pointer token (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | Leaf]:
+    match info:
+        case inspect.Metadata(type=inspect.StrType() as text):
+            yield from _walk_text(raw, text, info, at)
+        case inspect.Metadata():
+            yield from _walk(raw, info.type, at)
+        case inspect.StructType():
+            yield from _walk_struct(raw, info, at)
+        case inspect.UnionType():
+            yield from _walk_union(raw, info, at)
+        case inspect.VarTupleType() | inspect.ListType():
+            yield from _walk_array(raw, info, at)
+        case _:
+            problem = _scalar_problem(raw, info)
+            if problem:
+                yield FieldProblem(problem, at)
+
+
+def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str) -> Iterator[FieldProblem | Leaf]:
+    schema = cast("dict[str, str] | None", about.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
+    extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
+    problem = _text_problem(raw, info, (schema or {}).get("description", ""))
+    kind = (extra or {}).get("kind", "")
+    if problem:
+        yield FieldProblem(problem, at)
+    elif kind == "country" and raw not in _countries():
+        yield FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at)
+    elif kind and kind != "country":
+        yield Leaf(at, kind, str(raw))
+
+
+def _walk_struct(raw: object, info: inspect.StructType, at: str) -> Iterator[FieldProblem | Leaf]:
+    if not isinstance(raw, dict):
+        yield FieldProblem(f"expected an object, got {_name(raw)}", at)
+        return
+    given = cast("dict[str, object]", raw)
+    known = {field.encode_name: field for field in info.fields}
+    for key in given:
+        if key not in known:
+            yield FieldProblem("unknown field", f"{at}/{escape(key)}")
+    for key, field in known.items():
+        if key in given:
+            yield from _walk(given[key], field.type, f"{at}/{escape(key)}")
+        elif field.required:
+            yield FieldProblem("required", f"{at}/{escape(key)}")
+
+
+def _walk_union(raw: object, info: inspect.UnionType, at: str) -> Iterator[FieldProblem | Leaf]:
+    """Only `X | None` is used here."""
+    if raw is None and any(isinstance(one, inspect.NoneType) for one in info.types):
+        return
+    for one in info.types:
+        if not isinstance(one, inspect.NoneType):
+            yield from _walk(raw, one, at)
+
+
+def _walk_array(raw: object, info: inspect.VarTupleType | inspect.ListType, at: str) -> Iterator[FieldProblem | Leaf]:
+    if not isinstance(raw, list):
+        yield FieldProblem(f"expected an array, got {_name(raw)}", at)
+        return
+    items = cast("list[object]", raw)
+    if info.min_length is not None and len(items) < info.min_length:
+        yield FieldProblem(f"at least {info.min_length} required, got {len(items)}", at)
+    if info.max_length is not None and len(items) > info.max_length:
+        yield FieldProblem(f"at most {info.max_length} allowed, got {len(items)}", at)
+        return
+    for number, item in enumerate(items):
+        yield from _walk(item, info.item_type, f"{at}/{number}")
+
+
+def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
+    if not isinstance(raw, str):
+        return f"expected text, got {_name(raw)}"
+    if info.min_length is not None and len(raw) < info.min_length:
+        return "must not be empty" if info.min_length == 1 else f"at least {info.min_length} characters required"
+    if info.max_length is not None and len(raw) > info.max_length:
+        return f"at most {info.max_length} characters allowed, got {len(raw)}"
+    if info.pattern is not None and not re.search(info.pattern, raw):
+        return f"expected {says}" if says else f"does not match {info.pattern}"
+    return ""
+
+
+def _scalar_problem(raw: object, info: inspect.Type) -> str:
+    match info:
+        case inspect.CustomType(cls=kind):
+            try:
+                from_text(kind, raw)
+            except ValueError as refused:
+                return str(refused)
+        case inspect.LiteralType(values=values):
+            if not isinstance(raw, str) or raw not in values:
+                return "expected one of " + ", ".join(str(value) for value in values)
+        case inspect.IntType():
+            return _integer_problem(raw, info)
+        case inspect.BoolType():
+            if not isinstance(raw, bool):
+                return f"expected true or false, got {_name(raw)}"
+        case _:
+            raise TypeError(f"no check for {type(info).__name__}: add one")
+    return ""
+
+
+def _integer_problem(raw: object, info: inspect.IntType) -> str:
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        return f"expected a whole number, got {_name(raw)}"
+    if info.ge is not None and raw < info.ge:
+        return f"must be at least {info.ge}"
+    if info.le is not None and raw > info.le:
+        return f"must be at most {info.le}"
+    return ""
+
+
+def _name(raw: object) -> str:
+    match raw:
+        case None:
+            return "null"
+        case bool():
+            return "a truth value"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
