@@ -1,0 +1,237 @@
+"""Every setting of the service: its variable, meaning, default and what is allowed.
+
+Settings come from `REGISTRY_*` environment variables and from nowhere else. They are read once, at the
+start, and checked all at once: a wrong value, a missing one and a name that does not exist each stop the
+start. `REGISTRY_TEST_*` belongs to the tests and is left alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+PREFIX: Final = "REGISTRY_"
+TEST_PREFIX: Final = "REGISTRY_TEST_"
+MAX_SECRET_BYTES: Final = 64 * 1024
+
+
+class InvalidSettings(ValueError):
+    """The environment does not describe a service that could start.
+
+    `problems` has a line for each variable, naming it and saying what is allowed. No secret's value is in it.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What may stand in a setting: in words, and as the function that reads it (`ValueError` when it may not)."""
+
+    allowed: str
+    read: Callable[[str], Any]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What an operator needs to know of a field of `Settings`.
+
+    A secret may also be given as the path of a file that holds it, in the variable with `_FILE` behind its name;
+    its value is never shown.
+    """
+
+    description: str
+    rule: Rule
+    secret: bool = False
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the settings table: what `registry settings` prints and docs/settings.md holds."""
+
+    variable: str
+    description: str
+    default: str
+    allowed: str
+    secret: bool
+
+
+def _integer(least: int, most: int) -> Rule:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return Rule(f"a whole number from {least} to {most}", read)
+
+
+def _seconds(least: float, most: float) -> Rule:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not least <= float(text) <= most:
+            raise ValueError
+        return float(text)
+
+    return Rule(f"seconds from {least:g} to {most:g}", read)
+
+
+def _one_of(*values: str) -> Rule:
+    def read(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return Rule("one of " + ", ".join(values), read)
+
+
+def _matching(pattern: str, allowed: str) -> Rule:
+    compiled = re.compile(pattern)
+
+    def read(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError
+        return text
+
+    return Rule(allowed, read)
+
+
+_DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
+_PATH = Rule("a path", Path)
+_HOST = _matching(r"[A-Za-z0-9._:-]+", "an IP address or a host name")
+# C2SP tlog-checkpoint wants a scheme-less URL prefix without a slash at its end, signed-note no spaces and no plus.
+_ORIGIN = _matching(
+    r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+    "a host name and a path, without scheme, spaces, plus signs or a slash at the end, such as registry.example/log",
+)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked set of settings; a connection URI that was not set is the empty text (see `load`)."""
+
+    database_url: Annotated[
+        str, Setting("The database, as the service's role. `serve` needs it.", _DSN, secret=True)
+    ] = ""
+    owner_database_url: Annotated[
+        str, Setting("The database, as its owner. `migrate` and `token` need it.", _DSN, secret=True)
+    ] = ""
+    projector_database_url: Annotated[
+        str, Setting("The database, as the projector's role. `project` needs it.", _DSN, secret=True)
+    ] = ""
+    master_key_file: Annotated[
+        Path | None,
+        Setting("The file with the master key that the keys of people and documents are wrapped with.", _PATH),
+    ] = None
+    origin: Annotated[
+        str,
+        Setting("The log's name for ever: entries, checkpoints and proofs bear it (C2SP tlog-checkpoint).", _ORIGIN),
+    ] = "registry.localhost/log"
+    host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
+    port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
+    pool_size: Annotated[int, Setting("Database connections of one process, at most.", _integer(2, 1000))] = 10
+    queue_limit: Annotated[
+        int, Setting("Commands that may wait to be recorded; beyond it clients get 503.", _integer(1, 1_000_000))
+    ] = 10_000
+    command_timeout: Annotated[
+        float, Setting("How long a statement may take in the database before it is given up.", _seconds(0.1, 3600))
+    ] = 10.0
+    min_size_wait: Annotated[
+        float, Setting("How long a read waits for the size asked for in Registry-Min-Size.", _seconds(0, 60))
+    ] = 5.0
+    max_body: Annotated[int, Setting("Bytes of a request's body, at most.", _integer(1024, 1024**3))] = 1024**2
+    max_document: Annotated[int, Setting("Bytes of a document, at most.", _integer(1024, 1024**3))] = 50 * 1024**2
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting("The least grave lines that are written.", _one_of("debug", "info", "warning", "error")),
+    ] = "info"
+    log_format: Annotated[
+        Literal["json", "console"],
+        Setting("How lines are written: for programs, or for a person at a terminal.", _one_of("json", "console")),
+    ] = "json"
+
+    def __repr__(self) -> str:
+        """Show no secret, as a traceback or a log line may show this."""
+        shown = (f"{field}={'…' if setting.secret else repr(getattr(self, field))}" for field, setting in _settings())
+        return f"Settings({', '.join(shown)})"
+
+
+def _settings() -> Iterator[tuple[str, Setting]]:
+    """Yield each field's name and its `Setting`, in the order of the struct."""
+    for name, hint in typing.get_type_hints(Settings, include_extras=True).items():
+        yield name, next(mark for mark in typing.get_args(hint) if isinstance(mark, Setting))
+
+
+def variable(field: str) -> str:
+    """Return the variable that sets a field: `REGISTRY_PORT` for `port`."""
+    return PREFIX + field.upper()
+
+
+def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
+    """Read the settings from an environment; the fields in `needed` have to be set in it.
+
+    Raises `InvalidSettings` with every problem there is.
+    """
+    known = dict(_settings())
+    required = frozenset(needed)
+    problems: list[str] = []
+    given: dict[str, Any] = {}
+    for field, setting in known.items():
+        name, allowed = variable(field), setting.rule.allowed
+        try:
+            text = _text(environ, field, setting)
+            if text is not None:
+                given[field] = setting.rule.read(text)
+            elif field in required:
+                problems.append(f"{name} is not set. Allowed: {allowed}.")
+        except InvalidSettings as refused:
+            problems += refused.problems
+        except ValueError:
+            shown = "its value" if setting.secret else repr(environ[name])
+            problems.append(f"{name}: {shown} is not allowed. Allowed: {allowed}.")
+    problems += _unknown(environ, known)
+    if problems:
+        raise InvalidSettings(problems)
+    return Settings(**given)
+
+
+def _text(environ: Mapping[str, str], field: str, setting: Setting) -> str | None:
+    """Return what was set, from the variable or, for a secret, from the file that its `_FILE` variable names."""
+    name = variable(field)
+    if not setting.secret or f"{name}_FILE" not in environ:
+        return environ.get(name)
+    if name in environ:
+        raise InvalidSettings([f"{name} and {name}_FILE are both set. Allowed: one of them."])
+    try:
+        with Path(environ[f"{name}_FILE"]).open("rb") as file:
+            return file.read(MAX_SECRET_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidSettings([f"{name}_FILE: the file cannot be read: {why}."]) from None
+
+
+def _unknown(environ: Mapping[str, str], known: Mapping[str, Setting]) -> Iterator[str]:
+    """Name each variable with the prefix that sets nothing, and the one that was probably meant."""
+    names = {variable(field) for field in known}
+    names |= {f"{variable(field)}_FILE" for field, setting in known.items() if setting.secret}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in names:
+            near = difflib.get_close_matches(name, sorted(names), n=1)
+            meant = f" Was {near[0]} meant?" if near else ""
+            yield f"{name} is not a setting.{meant} Allowed: the names that `registry settings` shows."
+
+
+def documentation() -> Iterator[Row]:
+    """Yield a row for each setting, in the order of the struct."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    for field, setting in _settings():
+        default = defaults[field]
+        yield Row(
+            variable=variable(field),
+            description=setting.description,
+            default="" if default is None else str(default),
+            allowed=setting.rule.allowed,
+            secret=setting.secret,
+        )

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.registry import settings
+
+
+def refusal(environ: dict[str, str], needed: tuple[str, ...] = ()) -> tuple[str, ...]:
+    with pytest.raises(settings.InvalidSettings) as refused:
+        settings.load(environ, needed=needed)
+    return refused.value.problems
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert settings.load({}) == settings.Settings()
+
+
+def test_what_is_set_is_read_with_its_type():
+    read = settings.load(
+        {"REGISTRY_PORT": "9000", "REGISTRY_MIN_SIZE_WAIT": "0.5", "REGISTRY_MASTER_KEY_FILE": "/run/secrets/key"}
+    )
+    assert (read.port, read.min_size_wait, read.master_key_file) == (9000, 0.5, Path("/run/secrets/key"))
+
+
+def test_every_problem_is_told_at_once_with_its_name_and_what_is_allowed():
+    assert refusal(
+        {"REGISTRY_PORT": "many", "REGISTRY_LOG_LEVEL": "loud", "REGISTRY_PRT": "1"}, needed=("database_url",)
+    ) == (
+        "REGISTRY_DATABASE_URL is not set. Allowed: a PostgreSQL connection URI, postgresql://user@host:port/database.",
+        "REGISTRY_PORT: 'many' is not allowed. Allowed: a whole number from 1 to 65535.",
+        "REGISTRY_LOG_LEVEL: 'loud' is not allowed. Allowed: one of debug, info, warning, error.",
+        "REGISTRY_PRT is not a setting. Was REGISTRY_PORT meant? Allowed: the names that `registry settings` shows.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REGISTRY_PORT", "0"),
+        ("REGISTRY_PORT", "65536"),
+        ("REGISTRY_PORT", "-1"),
+        ("REGISTRY_PORT", " 80"),
+        ("REGISTRY_PORT", ""),
+        ("REGISTRY_PORT", "٨٠"),
+        ("REGISTRY_MIN_SIZE_WAIT", "nan"),
+        ("REGISTRY_MIN_SIZE_WAIT", "1e1"),
+        ("REGISTRY_MAX_BODY", "1MiB"),
+        ("REGISTRY_ORIGIN", "https://registry.example/log"),
+        ("REGISTRY_ORIGIN", "registry.example/log/"),
+        ("REGISTRY_ORIGIN", "registry.example/a+b"),
+        ("REGISTRY_ORIGIN", "registry.example/a b"),
+        ("REGISTRY_HOST", "two hosts"),
+        ("REGISTRY_LOG_FORMAT", "JSON"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(name: str, value: str):
+    (problem,) = refusal({name: value})
+    assert problem.startswith(f"{name}: {value!r} is not allowed.")
+
+
+def test_a_secret_is_read_from_the_file_that_is_named(tmp_path: Path):
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://registry@db/registry\n")
+    assert settings.load({"REGISTRY_DATABASE_URL_FILE": str(secret)}).database_url == secret.read_text().strip()
+
+
+def test_a_secret_file_that_cannot_be_read_is_refused_without_its_path(tmp_path: Path):
+    (problem,) = refusal({"REGISTRY_DATABASE_URL_FILE": str(tmp_path / "none")}, needed=("database_url",))
+    assert problem == "REGISTRY_DATABASE_URL_FILE: the file cannot be read: No such file or directory."
+
+
+def test_a_secret_file_that_is_not_text_is_refused(tmp_path: Path):
+    (tmp_path / "url").write_bytes(b"\xff\xfe")
+    (problem,) = refusal({"REGISTRY_DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert problem == "REGISTRY_DATABASE_URL_FILE: the file cannot be read: it is not UTF-8 text."
+
+
+def test_a_secret_given_twice_is_refused():
+    (problem,) = refusal({"REGISTRY_DATABASE_URL": "postgresql://db", "REGISTRY_DATABASE_URL_FILE": "/run/url"})
+    assert problem == "REGISTRY_DATABASE_URL and REGISTRY_DATABASE_URL_FILE are both set. Allowed: one of them."
+
+
+def test_a_secret_is_never_shown():
+    (problem,) = refusal({"REGISTRY_DATABASE_URL": "hunter2"})
+    assert "hunter2" not in problem
+    assert "hunter2" not in repr(settings.Settings(database_url="postgresql://registry:hunter2@db/registry"))
+
+
+def test_only_a_secret_can_be_a_file():
+    (problem,) = refusal({"REGISTRY_PORT_FILE": "/run/port"})
+    assert problem.startswith("REGISTRY_PORT_FILE is not a setting.")
+
+
+def test_the_variables_of_the_tests_and_of_others_are_left_alone():
+    assert settings.load({"REGISTRY_TEST_REQUIRE": "all", "PATH": "/bin"}) == settings.Settings()
+
+
+def test_every_setting_is_documented_with_a_default_that_is_allowed():
+    rows = list(settings.documentation())
+    assert {row.variable for row in rows} == {settings.variable(name) for name in settings.Settings.__struct_fields__}
+    given = {row.variable: row.default for row in rows if row.default}
+    assert settings.load(given) == settings.Settings()
