@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from datetime import MAXYEAR, MINYEAR, date
-from typing import Final, NamedTuple, NoReturn, final
+from typing import Final, NoReturn, final
 
 MAX_CHARACTERS: Final = 64
 """Longer texts are refused unread; the longest valid one has 25 characters."""
@@ -43,6 +43,8 @@ _DATE = re.compile(
     r"(?:Z|(?P<shift>[+-](?P<shift_hour>[0-9]{2})(?::(?P<shift_minute>[0-9]{2}))?))?)?)?)?"
     r"(?P<qualifier>[?~%])?"
 )
+
+_PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # what most dates are; it saves replays time
 
 # What a text that has none of the forms was probably meant to be; the first that is found is said.
 _MISTAKES = tuple(
@@ -72,11 +74,8 @@ _SPRING, _SUMMER, _AUTUMN, _WINTER = range(21, 25)
 _LEVEL_2_SEASONS = range(25, 42)  # seasons of a hemisphere, quarters, quadrimesters, semesters
 
 
-class _Span(NamedTuple):
-    """The days that a date without open ends may touch."""
-
-    earliest: date
-    latest: date
+# The first and the last day that a date without open ends may touch.
+_Span = tuple[date, date]
 
 
 @final
@@ -177,38 +176,52 @@ class EdtfDate:
 def _interval(text: str) -> tuple[date | None, date | None]:
     if text.count("/") > 1:
         raise ValueError("an interval has one / between its start and its end, as in 2019-06-17/2019-06-23")
-    start_text, _, end_text = text.partition("/")
-    start = _end_of_interval("start", start_text)
-    end = _end_of_interval("end", end_text)
-    if start is None and end is None:
+    start, _, end = text.partition("/")
+    earliest, _ = _end_of_interval("start", start)
+    _, latest = _end_of_interval("end", end)
+    if earliest is None and latest is None:
         raise ValueError("an interval has a date at one end at least, as in 2019-06/.. or ../2019-06")
-    if start is not None and end is not None and start.earliest > end.latest:
+    if earliest is not None and latest is not None and earliest > latest:
         raise ValueError("the interval ends before it starts")
-    return start and start.earliest, end and end.latest
+    return earliest, latest
 
 
-def _end_of_interval(name: str, text: str) -> _Span | None:
-    """Return None for an end that is unknown (empty) or open (`..`)."""
+def _end_of_interval(name: str, text: str) -> _Span | tuple[None, None]:
+    """Return no bounds for an end that is unknown (empty) or open (`..`)."""
     if text in {"", ".."}:
-        return None
+        return None, None
     try:
-        span = _date(text)
-        if "T" in text:
-            raise ValueError("an interval is between dates, without time of day")
-        if "X" in text:
-            raise ValueError("X cannot stand in an interval; leave out what is not known, as in 2019-06/2019-07-03")
+        return _date_in_interval(text)
     except ValueError as error:
         raise ValueError(f"the interval's {name}: {error}") from None
+
+
+def _date_in_interval(text: str) -> _Span:
+    span = _date(text)
+    if "T" in text:
+        raise ValueError("an interval is between dates, without time of day")
+    if "X" in text:
+        raise ValueError("X cannot stand in an interval; leave out what is not known, as in 2019-06/2019-07-03")
     return span
 
 
 def _date(text: str) -> _Span:
+    if _PLAIN_DAY.fullmatch(text):
+        try:
+            plain = date.fromisoformat(text)
+        except ValueError:
+            pass  # and find out below what is wrong with it
+        else:
+            return plain, plain
     match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError(next(reason for pattern, reason in _MISTAKES if pattern.search(text)))
-    year, month, day, hour = match.group("year", "month", "day", "hour")
-    if hour is not None:
+    if match["hour"] is not None:
         _check_time(match)
+    return _bounds(*match.group("year", "month", "day"))
+
+
+def _bounds(year: str, month: str | None, day: str | None) -> _Span:
     if month is None:
         return _year(year)
     if "X" in year:
@@ -226,7 +239,7 @@ def _date(text: str) -> _Span:
 
 def _year(text: str) -> _Span:
     """Take four characters, of which the last ones may be X."""
-    return _Span(date(_year_number(text.replace("X", "0")), 1, 1), date(int(text.replace("X", "9")), 12, 31))
+    return date(_year_number(text.replace("X", "0")), 1, 1), date(int(text.replace("X", "9")), 12, 31)
 
 
 def _year_number(text: str) -> int:
@@ -240,12 +253,12 @@ def _month_or_season(year_text: str, month_text: str) -> _Span:
     season = int(month_text)
     year = _year_number(year_text)
     if season in {_SPRING, _AUTUMN}:
-        return _Span(date(year, 3, 1), date(year, 12, 31))
+        return date(year, 3, 1), date(year, 12, 31)
     if season in {_SUMMER, _WINTER}:
         # At either end of the calendar nothing lies beyond what the bounds can say.
         before = date(year - 1, 12, 1) if year > MINYEAR else date.min
         after = date(year + 1, 3, 31) if year < MAXYEAR else date.max
-        return _Span(before, after)
+        return before, after
     if season in _LEVEL_2_SEASONS:
         raise ValueError("a season is one of 21 (spring), 22 (summer), 23 (autumn) and 24 (winter)")
     return _month(year_text, month_text)
@@ -253,7 +266,7 @@ def _month_or_season(year_text: str, month_text: str) -> _Span:
 
 def _month(year_text: str, month_text: str) -> _Span:
     year, month = _year_number(year_text), _month_number(month_text)
-    return _Span(date(year, month, 1), date(year, month, _days_in(year, month)))
+    return date(year, month, 1), date(year, month, _days_in(year, month))
 
 
 def _month_number(text: str) -> int:
@@ -271,18 +284,16 @@ def _days_in(year: int, month: int) -> int:
 
 
 def _day(year_text: str, month_text: str, day_text: str) -> _Span:
-    try:
-        found = date(int(year_text), int(month_text), int(day_text))
-    except ValueError:
-        year, month = _year_number(year_text), _month_number(month_text)
-        if day_text == "00":
-            raise ValueError("there is no day 00") from None
-        raise ValueError(f"{_MONTHS[month - 1]} {year_text} has {_days_in(year, month)} days") from None
-    return _Span(found, found)
+    year, month, day = _year_number(year_text), _month_number(month_text), int(day_text)
+    if day == 0:
+        raise ValueError("there is no day 00")
+    if day > _days_in(year, month):
+        raise ValueError(f"{_MONTHS[month - 1]} {year_text} has {_days_in(year, month)} days")
+    return date(year, month, day), date(year, month, day)
 
 
 def _check_time(match: re.Match[str]) -> None:
-    """Refuse a time that no clock shows, qualified times and days without a number."""
+    """Refuse a time that no clock shows, and one that is qualified or of an unspecified day."""
     if match["day"] == "XX" or match["qualifier"]:
         raise ValueError("a time of day goes only with a full date, without X and without any of ? ~ %")
     for group, unit, highest in (
