@@ -1,0 +1,96 @@
+"""The service's log lines (not the registry's log, which is `events.log`): one JSON object a line on standard error.
+
+Nothing personal is written: of a request its id, method, route template, status and duration, and never a path,
+a query, an address, a body or a header; of a failure its type and where it arose, and never its message, which
+may quote what a client sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from typing import Any, Final, Literal, TextIO, cast
+
+import structlog
+import uuid_utils
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID: Final = "Request-Id"
+"""The header of every answer that names the request as the journal does."""
+
+
+def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys.stderr) -> None:
+    """Write lines of `level` and graver to `stream`, our own and those of the libraries (theirs from warning on)."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def logger() -> structlog.typing.FilteringBoundLogger:
+    """Return the logger; what is bound to the request's context stands in each of its lines."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+
+
+def failure(error: BaseException) -> None:
+    """Write that something failed which should not have: what kind of error, and the frames it passed through."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    cause = error.__cause__ or error.__context__
+    logger().error(
+        "failed", error=type(error).__qualname__, frames=frames, cause=type(cause).__qualname__ if cause else None
+    )
+
+
+class Journal:
+    """Wraps the whole application: gives each request an id, answers it as `Request-Id`, writes a line when it ends.
+
+    It stands outside of Litestar's routing, so that a 404 and a 405 get their line too. The route's template is read
+    from the scope afterwards: `/v1/parties/{party_id}`, or null where nothing is served.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; an error that the application lets through is journalled and let through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(uuid_utils.uuid7())
+        status: int | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID.lower().encode(), request_id.encode())]
+            await send(message)
+
+        begun = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:
+                failure(error)
+                raise
+            finally:
+                logger().info(
+                    "request",
+                    method=scope["method"],
+                    route=cast("dict[str, Any]", scope).get("path_template"),
+                    status=status,
+                    milliseconds=round((time.perf_counter() - begun) * 1000, 3),
+                )
