@@ -7,6 +7,7 @@ looked up are found (their kinds: see `events.values`).
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -24,6 +25,15 @@ T = TypeVar("T")
 
 MAX_DEPTH = 24  # the deepest form of ours has 7 levels
 
+_BLANK = (
+    " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""White space, less the control characters that `str.strip` would take with it: those are refused, not dropped."""
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""Surrogates: no decoded text has them unless they stood alone, and UTF-8 has no form for them."""
+
 
 class Leaf(msgspec.Struct, frozen=True):
     """A value that refers to something outside itself: where it stands, its kind, its text."""
@@ -33,19 +43,20 @@ class Leaf(msgspec.Struct, frozen=True):
     value: str
 
 
-def clean(raw: object, depth: int = 0) -> object:
+def clean(raw: object, trail: tuple[str | int, ...] = ()) -> object:
     """Return decoded JSON with every text in Unicode NFC and without white space at its ends.
 
-    Raises `InvalidField` when nested more than 24 deep.
+    Raises `InvalidField` at the first value that is nested more than 24 deep. `trail` is where `raw` stands.
     """
-    if depth > MAX_DEPTH:
-        raise InvalidField(f"The value is nested more than {MAX_DEPTH} levels deep; nothing here is.")
+    if len(trail) > MAX_DEPTH:
+        detail = f"nested more than {MAX_DEPTH} levels deep; nothing here is"
+        raise InvalidField.of([FieldProblem(detail, "".join(f"/{escape(str(step))}" for step in trail))])
     if isinstance(raw, str):
-        return unicodedata.normalize("NFC", raw).strip()
+        return unicodedata.normalize("NFC", raw).strip(_BLANK)
     if isinstance(raw, list):
-        return [clean(item, depth + 1) for item in cast("list[object]", raw)]
+        return [clean(item, (*trail, number)) for number, item in enumerate(cast("list[object]", raw))]
     if isinstance(raw, dict):
-        return {key: clean(value, depth + 1) for key, value in cast("dict[str, object]", raw).items()}
+        return {key: clean(value, (*trail, key)) for key, value in cast("dict[str, object]", raw).items()}
     return raw
 
 
@@ -89,14 +100,17 @@ def _countries() -> frozenset[str]:
 
 
 def escape(key: str) -> str:
-    """Write a key as a JSON Pointer token (RFC 6901, section 3)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    """Write a key as a JSON Pointer token (RFC 6901, section 3); half of a surrogate pair becomes an escape."""
+    token = key.replace("~", "~0").replace("/", "~1")
+    return token.encode("utf-8", "backslashreplace").decode()
 
 
 def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | Leaf]:
     match info:
         case inspect.Metadata(type=inspect.StrType() as text):
             yield from _walk_text(raw, text, info, at)
+        case inspect.Metadata(type=(inspect.VarTupleType() | inspect.ListType()) as array):
+            yield from _walk_array(raw, array, at, distinct=bool(_schema(info).get("uniqueItems")))
         case inspect.Metadata():
             yield from _walk(raw, info.type, at)
         case inspect.StructType():
@@ -112,9 +126,8 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
 
 
 def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str) -> Iterator[FieldProblem | Leaf]:
-    schema = cast("dict[str, str] | None", about.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
     extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
-    problem = _text_problem(raw, info, (schema or {}).get("description", ""))
+    problem = _text_problem(raw, info, str(_schema(about).get("description", "")))
     kind = (extra or {}).get("kind", "")
     if problem:
         yield FieldProblem(problem, at)
@@ -122,6 +135,19 @@ def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: 
         yield FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at)
     elif kind and kind != "country":
         yield Leaf(at, kind, str(raw))
+
+
+def _schema(about: inspect.Metadata) -> dict[str, object]:
+    return cast("dict[str, object] | None", about.extra_json_schema) or {}  # pyright: ignore[reportUnknownMemberType]
+
+
+def _repeated(items: list[object], at: str) -> Iterator[FieldProblem]:
+    """Name the items that stood before, which would be claimed, or listed, twice."""
+    first: dict[str, int] = {}
+    for number, item in enumerate(items):
+        earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
+        if earlier != number:
+            yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
 
 
 def _walk_struct(raw: object, info: inspect.StructType, at: str) -> Iterator[FieldProblem | Leaf]:
@@ -149,7 +175,9 @@ def _walk_union(raw: object, info: inspect.UnionType, at: str) -> Iterator[Field
             yield from _walk(raw, one, at)
 
 
-def _walk_array(raw: object, info: inspect.VarTupleType | inspect.ListType, at: str) -> Iterator[FieldProblem | Leaf]:
+def _walk_array(
+    raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, *, distinct: bool = False
+) -> Iterator[FieldProblem | Leaf]:
     if not isinstance(raw, list):
         yield FieldProblem(f"expected an array, got {_name(raw)}", at)
         return
@@ -161,6 +189,8 @@ def _walk_array(raw: object, info: inspect.VarTupleType | inspect.ListType, at: 
         return
     for number, item in enumerate(items):
         yield from _walk(item, info.item_type, f"{at}/{number}")
+    if distinct:
+        yield from _repeated(items, at)
 
 
 def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
@@ -170,7 +200,9 @@ def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
         return "must not be empty" if info.min_length == 1 else f"at least {info.min_length} characters required"
     if info.max_length is not None and len(raw) > info.max_length:
         return f"at most {info.max_length} characters allowed, got {len(raw)}"
-    if info.pattern is not None and not re.search(info.pattern, raw):
+    if _HALF_PAIR.search(raw):
+        return "holds half of a surrogate pair, which is no character"
+    if info.pattern is not None and not re.fullmatch(info.pattern, raw):  # `$` alone would let a last line feed pass
         return f"expected {says}" if says else f"does not match {info.pattern}"
     return ""
 
@@ -205,17 +237,15 @@ def _integer_problem(raw: object, info: inspect.IntType) -> str:
     return ""
 
 
+_NAMES: tuple[tuple[type, str], ...] = (
+    (bool, "a truth value"),
+    (int, "a number"),
+    (float, "a decimal number"),
+    (str, "text"),
+    (list, "an array"),
+    (dict, "an object"),
+)
+
+
 def _name(raw: object) -> str:
-    match raw:
-        case None:
-            return "null"
-        case bool():
-            return "a truth value"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
+    return next((name for kind, name in _NAMES if isinstance(raw, kind)), "null")
