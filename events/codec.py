@@ -6,8 +6,10 @@ When a stored form changes, its new version gets a class of its own and the old 
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.errors import Corrupt
@@ -25,7 +27,7 @@ class _Header(msgspec.Struct, frozen=True):
 
     type: str
     subject: str
-    sequence: str
+    sequence: Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,18})$")]
     revision: int
     time: str
     classification: Classification
@@ -51,7 +53,7 @@ def decode_entry(stored: bytes) -> Entry[Event]:
         event = _decoder(EVENT_TYPES[header.type]).decode(header.data)
     except KeyError as unknown:
         raise Corrupt(f"an entry has the unknown type {unknown}; was it written by a newer program?") from None
-    except msgspec.DecodeError as refused:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refused:
         raise Corrupt(f"an entry cannot be decoded: {refused}") from refused
     return Entry(
         position=int(header.sequence),
