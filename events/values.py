@@ -7,7 +7,7 @@ finds them, for the checks that need to look something up.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -175,6 +175,10 @@ WebAddress = Annotated[
         description="a web address that begins with https:// or http://",
     ),
 ]
+
+DISTINCT: Final[dict[str, Any]] = {"uniqueItems": True}
+"""For `Meta(extra_json_schema=...)` of an array that is a set: what is in it twice is refused, not kept twice."""
+
 Classification = Literal["public", "internal", "restricted", "confidential"]
 
 
@@ -241,8 +245,8 @@ class Topic(Value, frozen=True, kw_only=True):
     topic_id: TopicId
     kind: TopicKind
     subject: Name
-    products: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
-    territory: Annotated[tuple[Country, ...], Meta(max_length=250)] = ()
+    products: Annotated[tuple[Name, ...], Meta(max_length=100, extra_json_schema=DISTINCT)] = ()
+    territory: Annotated[tuple[Country, ...], Meta(max_length=250, extra_json_schema=DISTINCT)] = ()
     territory_note: Name | None = None
 
 

@@ -85,7 +85,9 @@ class CommandType(msgspec.Struct, frozen=True, kw_only=True):
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of stream: `<kind>/<prefix>_…`, its events, commands, and its two pure functions.
 
-    `evolve(state, entry)` gives the state after the entry (the state before the first is None).
+    `evolve(state, entry)` gives the state after the entry (the state before the first is None) and leaves the one
+    before as it was. A state has an `id`, mappings by key, and `touched`: what the last entry changed, as `id` itself
+    and the keys under which a mapping holds something else than before.
     `decide(state, event, facts)` gives the events to record or raises a `RegistryError`.
     """
 

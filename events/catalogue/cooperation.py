@@ -129,7 +129,7 @@ def decide(state: Cooperation | None, event: Event, facts: Facts) -> tuple[Event
     """
     if isinstance(event, CooperationOpened):
         if state is not None:
-            raise AlreadyExists(f"The cooperation {state.id} is open already.")
+            raise AlreadyExists(f"The cooperation {state.id} is open already.", [FieldProblem("exists already", "/id")])
         _at_least_two(event.parties, "/parties")
         return (event,)
     known = must_exist("cooperation", state)
@@ -195,10 +195,15 @@ def _must_be_new(key: str, known: Iterable[str], pointer: str) -> None:
 
 
 def _are_new_milestones(state: Cooperation, event: RoadmapAgreed) -> None:
+    """No milestone's id was used before, in this roadmap or another; all that were are named at once."""
     seen = set(state.milestones)
+    used: list[FieldProblem] = []
     for number, milestone in enumerate(event.milestones):
-        _must_be_new(milestone.milestone_id, seen, f"/milestones/{number}/milestone_id")
+        if milestone.milestone_id in seen:
+            used.append(FieldProblem("exists already", f"/milestones/{number}/milestone_id"))
         seen.add(milestone.milestone_id)
+    if used:
+        raise AlreadyExists("An id names one milestone only.", used)
 
 
 def _refers_to_known(state: Cooperation, event: Event) -> None:

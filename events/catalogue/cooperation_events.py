@@ -11,6 +11,7 @@ from msgspec import Meta
 from events.catalogue.aggregate import Entry, Event
 from events.edtf import EdtfDate
 from events.values import (
+    DISTINCT,
     AgreementId,
     MeetingId,
     Milestone,
@@ -33,7 +34,7 @@ from events.values import (
 AgreementKind = Literal["understanding", "memorandum", "contract", "treaty"]
 Stage = Literal["contact", "negotiating", "roadmap", "agreed", "suspended", "concluded", "abandoned"]
 
-TopicIds = Annotated[tuple[TopicId, ...], Meta(max_length=100)]
+TopicIds = Annotated[tuple[TopicId, ...], Meta(max_length=100, extra_json_schema=DISTINCT)]
 Participants = Annotated[tuple[Participant, ...], Meta(max_length=500)]
 
 
@@ -46,8 +47,8 @@ class CooperationOpened(Event, frozen=True, kw_only=True):
     event_type = "registry.cooperation-opened.v1"
 
     title: Name
-    parties: Annotated[tuple[PartyId, ...], Meta(min_length=2, max_length=100)]
-    fields: Annotated[tuple[Slug, ...], Meta(max_length=50)] = ()
+    parties: Annotated[tuple[PartyId, ...], Meta(min_length=2, max_length=100, extra_json_schema=DISTINCT)]
+    fields: Annotated[tuple[Slug, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
 
 
 class TopicRaised(Event, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ def evolve(state: Occasion | None, entry: Entry[Any]) -> Occasion:
             return Occasion(id=occasion, announced=entry, delegations={}, touched=(occasion,))
         case DelegationSent(delegation_id=delegation) if state is not None:
             delegations = with_item(state.delegations, delegation, entry)
-            return msgspec.structs.replace(state, delegations=delegations, touched=(state.id,))
+            return msgspec.structs.replace(state, delegations=delegations, touched=(state.id, delegation))
         case _:
             raise TypeError(f"{entry.event.event_type} is no event of an occasion here")
 
@@ -73,7 +73,9 @@ def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, .
     """Check what is asked of an occasion. Raises `AlreadyExists`, `NotFound`."""
     if isinstance(event, OccasionAnnounced):
         if state is not None:
-            raise AlreadyExists(f"The occasion {state.id} is announced already.")
+            raise AlreadyExists(
+                f"The occasion {state.id} is announced already.", [FieldProblem("exists already", "/id")]
+            )
         return (event,)
     known = must_exist("occasion", state)
     if isinstance(event, DelegationSent) and event.delegation_id in known.delegations:

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts
-from events.errors import AlreadyExists
-from events.values import Country, Identifier, Name, PartyId, Slug
+from events.errors import AlreadyExists, FieldProblem
+from events.values import DISTINCT, Country, Identifier, Name, PartyId, Slug
 
 PartyKind = Literal["ministry", "department", "company", "agency", "international-organisation"]
 
@@ -27,9 +27,9 @@ class PartyRegistered(Event, frozen=True, kw_only=True):
     kind: PartyKind
     country: Country
     part_of: PartyId | None = None
-    identifiers: Annotated[tuple[Identifier, ...], Meta(max_length=50)] = ()
-    alternative_names: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
-    sectors: Annotated[tuple[Slug, ...], Meta(max_length=50)] = ()
+    identifiers: Annotated[tuple[Identifier, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
+    alternative_names: Annotated[tuple[Name, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
+    sectors: Annotated[tuple[Slug, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
 
 
 # State
@@ -59,7 +59,7 @@ def evolve(state: Party | None, entry: Entry[Any]) -> Party:
 def decide(state: Party | None, event: Event, facts: Facts) -> tuple[Event, ...]:
     """Check what is asked of a party. Raises `AlreadyExists`."""
     if isinstance(event, PartyRegistered) and state is not None:
-        raise AlreadyExists(f"The party {state.id} is registered already.")
+        raise AlreadyExists(f"The party {state.id} is registered already.", [FieldProblem("exists already", "/id")])
     return (event,)
 
 

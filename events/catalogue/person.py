@@ -76,8 +76,9 @@ def evolve(state: Person | None, entry: Entry[Any]) -> Person:
             person = entry.stream.partition("/")[2]
             return Person(id=person, registered=entry, posts={}, touched=(person,))
         case PersonAppointed() if state is not None:
-            posts = with_item(state.posts, _post(entry.event), entry)
-            return msgspec.structs.replace(state, posts=posts, touched=(state.id,))
+            post = _post(entry.event)
+            posts = with_item(state.posts, post, entry)
+            return msgspec.structs.replace(state, posts=posts, touched=(state.id, post))
         case _:
             raise TypeError(f"{entry.event.event_type} is no event of a person here")
 
@@ -93,7 +94,9 @@ def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...
     """Check what is asked of a person. Raises `AlreadyExists`, `NotFound`."""
     if isinstance(event, PersonRegistered):
         if state is not None:
-            raise AlreadyExists(f"The person {state.id} is registered already.")
+            raise AlreadyExists(
+                f"The person {state.id} is registered already.", [FieldProblem("exists already", "/id")]
+            )
         return (event,)
     known = must_exist("person", state)
     if isinstance(event, PersonAppointed) and _post(event) in known.posts:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts
 from events.edtf import EdtfDate
-from events.errors import AlreadyExists
+from events.errors import AlreadyExists, FieldProblem
 from events.values import Language, Name, Place, Sha256, WebAddress
 
 MediaType = Annotated[
@@ -68,7 +68,7 @@ def evolve(state: Source | None, entry: Entry[Any]) -> Source:
 def decide(state: Source | None, event: Event, facts: Facts) -> tuple[Event, ...]:
     """Check what is asked of a source. Raises `AlreadyExists`."""
     if isinstance(event, SourceFiled) and state is not None:
-        raise AlreadyExists(f"The source {state.id} is filed already.")
+        raise AlreadyExists(f"The source {state.id} is filed already.", [FieldProblem("exists already", "/id")])
     return (event,)
 
 
