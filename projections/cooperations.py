@@ -1,0 +1,89 @@
+"""cooperations: lines of cooperation with their stage, topics and last activity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import msgspec
+
+from events.catalogue.cooperation_events import Cooperation, Stage
+from events.edtf import EdtfDate
+from events.sql import load
+from events.values import Citation, TopicKind
+from projections.model import Filter, Item, Only, ReadModel, Row, provenance, row
+
+
+class TopicItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic raised in a cooperation."""
+
+    id: str
+    kind: TopicKind
+    subject: str
+    products: tuple[str, ...]
+    territory: tuple[str, ...]
+    territory_note: str | None
+    position: int
+    citations: tuple[Citation, ...]
+    note: str | None
+
+
+class CooperationItem(Item, frozen=True, kw_only=True):
+    """A cooperation as it is served; `last_activity` is the date that reaches furthest of what was done in it."""
+
+    title: str
+    parties: tuple[str, ...]
+    fields: tuple[str, ...]
+    stage: Stage
+    last_activity: EdtfDate | None
+    topics: tuple[TopicItem, ...]
+
+
+def rows(state: Cooperation, only: Only) -> Iterator[Row]:
+    """One row a cooperation."""
+    if only is not None and state.id not in only:
+        return
+    event = state.opened.event
+    topics = tuple(
+        TopicItem(
+            id=key,
+            kind=entry.event.topic.kind,
+            subject=entry.event.topic.subject,
+            products=entry.event.topic.products,
+            territory=entry.event.topic.territory,
+            territory_note=entry.event.topic.territory_note,
+            position=entry.position,
+            citations=entry.event.citations,
+            note=entry.event.note,
+        )
+        for key, entry in state.topics.items()
+    )
+    item = CooperationItem(
+        id=state.id,
+        title=event.title,
+        parties=event.parties,
+        fields=event.fields,
+        stage=state.stage,
+        last_activity=state.last_activity,
+        topics=topics,
+        **provenance(state.opened),
+    )
+    kinds = sorted({topic.kind for topic in topics})
+    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage, kinds)
+
+
+COOPERATIONS = ReadModel(
+    name="cooperations",
+    number=1,
+    rows={"cooperation": rows},
+    columns=("parties", "fields", "stage", "topic_kinds"),
+    queries=load("projections", "cooperations.sql"),
+    item=CooperationItem,
+    filters=(
+        Filter("party", "id", "one of its parties", kind="party"),
+        Filter("field", "text", "a field of cooperation"),
+        Filter("stage", "choice", "its stage", choices=get_args(Stage)),
+        Filter("topic_kind", "choice", "the kind of a topic raised in it", choices=get_args(TopicKind)),
+        Filter("country", "country", "country of one of its parties"),
+    ),
+)

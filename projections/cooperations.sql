@@ -1,0 +1,53 @@
+-- cooperations: lines of cooperation with their stage, by title.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE cooperations (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    parties text[] NOT NULL,
+    fields text[] NOT NULL,
+    stage text NOT NULL,
+    topic_kinds text[] NOT NULL,
+    CONSTRAINT cooperations_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX cooperations_current ON cooperations (id) WHERE died IS NULL;
+CREATE INDEX cooperations_order ON cooperations (sort, id);
+CREATE INDEX cooperations_parties ON cooperations USING gin (parties);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE cooperations AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.cooperations
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in ascending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 party, or null for any
+--   $6 field, or null for any
+--   $7 stage, or null for any
+--   $8 kind of a topic raised, or null for any
+--   $9 country of one of the parties, or null for any
+SELECT id, sort, refs, body FROM read.cooperations
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR parties @> ARRAY[$5])
+  AND ($6::text IS NULL OR fields @> ARRAY[$6])
+  AND ($7::text IS NULL OR stage = $7)
+  AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
+  AND ($9::text IS NULL OR EXISTS (
+      SELECT FROM read.parties AS party
+      WHERE party.id = ANY (cooperations.parties) AND party.country = $9
+        AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)))
+ORDER BY sort ASC, id ASC
+LIMIT $4;

@@ -1,0 +1,45 @@
+-- The generations of read models and how far each has come.
+
+-- name: lock
+-- Become the one projector of this database, until the connection ends: whether it was free. $1 the lock's number.
+SELECT pg_try_advisory_lock($1);
+
+-- name: live
+-- The generation that readers see.
+SELECT id, version, position FROM projection.generation WHERE state = 'live';
+
+-- name: unfinished
+-- What builds that were interrupted, and generations that were replaced, have left.
+SELECT id FROM projection.generation WHERE state IN ('building', 'retired');
+
+-- name: add
+-- A new generation, empty: $1 version.
+INSERT INTO projection.generation (version) VALUES ($1) RETURNING id;
+
+-- name: open_schema
+-- $1 generation.
+SELECT projection.open_schema($1);
+
+-- name: search_path
+-- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema.
+SELECT set_config('search_path', $1, true);
+
+-- name: switch
+-- $1 generation.
+SELECT projection.switch($1);
+
+-- name: drop
+-- $1 generation.
+SELECT projection.drop_generation($1);
+
+-- name: advance
+-- Move a generation on, if it is where it is thought to be: $1 generation, $2 from, $3 to.
+UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 RETURNING id;
+
+-- name: notify
+-- Wake those who wait for a size: $1 position.
+SELECT pg_notify('registry_projected', $1::text);
+
+-- name: position
+-- How far the live read models have come.
+SELECT position FROM projection.generation WHERE state = 'live';

@@ -1,0 +1,149 @@
+"""What a read model is: pure functions from the state of one stream to rows, a table, and its queries.
+
+`rows(state, only)` yields the rows that a state stands for; `only` narrows it to some ids (those that the last
+entry touched), or is None for all of them. Equal states give equal rows, down to the bytes of their bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from events.catalogue import Entry, Event
+from events.edtf import EdtfDate
+from events.entry import canonical
+from events.sql import Blocks
+from events.values import Citation, Classification, Place, Value
+
+T = TypeVar("T")
+
+Only = Collection[str] | None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row: its id, the JSON object that is served, the ids named in it, its place in the list, its columns."""
+
+    id: str
+    body: bytes
+    refs: tuple[str, ...]
+    sort: str
+    columns: tuple[Any, ...]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """A query parameter of a list, and the form its value has. Its place in `ReadModel.filters` is its SQL parameter.
+
+    A `dates` filter named `held` stands for `held_from` and `held_to`, a fact that *may* lie in that range being
+    found, and for the common `certain=true`, which asks that it *must*; it takes three SQL parameters.
+    """
+
+    name: str
+    form: Literal["id", "text", "country", "choice", "dates"]
+    says: str
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A read model. `number` is raised when the code changes what rows say; the SQL is part of the version itself.
+
+    `queries` has the blocks `create`, `end`, `page` and `one` (see `projections.versions` and `projections.reader`);
+    `rows` has one function for each kind of stream that the rows come from; `item` is the form of a row's body.
+    """
+
+    name: str
+    number: int
+    rows: Mapping[str, Callable[[Any, Only], Iterable[Row]]]
+    columns: tuple[str, ...]
+    queries: Blocks
+    item: type[msgspec.Struct] | None = None
+    filters: tuple[Filter, ...] = ()
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What every item that is served has: where it came from, and what it rests on."""
+
+    id: str
+    classification: Classification
+    position: int
+    recorded_at: str
+    citations: tuple[Citation, ...] = ()
+    note: str | None = None
+
+
+def provenance(entry: Entry[Any]) -> dict[str, Any]:
+    """Return the fields of `Item` that say which entry an item rests on."""
+    event: Event = entry.event
+    return {
+        "classification": entry.classification,
+        "position": entry.position,
+        "recorded_at": entry.recorded_at,
+        "citations": event.citations,
+        "note": event.note,
+    }
+
+
+def row(item: Item, sort: str, *columns: object) -> Row:
+    """Render an item; what it refers to is found in it."""
+    return Row(
+        id=item.id, body=canonical.encode(item), refs=tuple(sorted(set(_refs(item)))), sort=sort, columns=columns
+    )
+
+
+def _refs(value: object) -> Iterator[str]:
+    """Every id that `names` can give a label to. Ids are texts of a form that no other text here has."""
+    if isinstance(value, str):
+        if value.partition("_")[0] in _NAMED and len(value.partition("_")[2]) == _SUFFIX:
+            yield value
+    elif isinstance(value, tuple):
+        for one in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from _refs(one)  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(value, msgspec.Struct):
+        for field in value.__struct_fields__:
+            yield from _refs(getattr(value, field))
+
+
+_NAMED = {"party", "person", "occ", "src", "coop", "topic", "milestone"}
+_SUFFIX = 26
+
+
+def some(items: Mapping[str, T], only: Only) -> Iterator[tuple[str, T]]:
+    """Yield the items asked for, in the order of the mapping."""
+    if only is None:
+        yield from items.items()
+    else:
+        yield from ((key, items[key]) for key in only if key in items)
+
+
+def bounds(when: EdtfDate | None) -> tuple[date | None, date | None]:
+    """Return the earliest and latest day of a date as columns; None is no bound, as for no date at all."""
+    return (when.earliest, when.latest) if when else (None, None)
+
+
+def by_date(when: EdtfDate | None) -> str:
+    """Return the sort key of a date: its earliest day, and before all others where that is open."""
+    return when.earliest.isoformat() if when and when.earliest else ""
+
+
+def country_of(place: Place | None) -> str | None:
+    """Return a place's country as a column."""
+    return place.country if place else None
+
+
+__all__ = [
+    "Filter",
+    "Item",
+    "Only",
+    "ReadModel",
+    "Row",
+    "Value",
+    "bounds",
+    "by_date",
+    "country_of",
+    "provenance",
+    "row",
+    "some",
+]

@@ -1,0 +1,27 @@
+-- names: the label of everything that has one.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE names (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    label text,
+    sealed text,
+    CONSTRAINT names_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX names_current ON names (id) WHERE died IS NULL;
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE names AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: labels
+-- The labels of ids as of a log size: $1 ids, $2 size.
+SELECT id, label, sealed FROM read.names
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);

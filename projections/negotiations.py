@@ -1,0 +1,57 @@
+"""negotiations: what the parties of a cooperation negotiated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from events.catalogue.cooperation_events import Cooperation
+from events.edtf import EdtfDate
+from events.sql import load
+from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
+
+
+class NegotiationsItem(CooperationPart, frozen=True, kw_only=True):
+    """Negotiations as they are served; their parties are the cooperation's."""
+
+    held: EdtfDate
+    subject: str
+    parties: tuple[str, ...]
+    meeting: str | None
+    topics: tuple[str, ...]
+
+
+def rows(state: Cooperation, only: Only) -> Iterator[Row]:
+    """One row each time that negotiations were held."""
+    parties = all_parties(state)
+    for key, entry in some(state.negotiations, only):
+        event = entry.event
+        item = NegotiationsItem(
+            id=key,
+            cooperation=state.id,
+            held=event.held,
+            subject=event.subject,
+            parties=tuple(parties),
+            meeting=event.meeting,
+            topics=event.topics,
+            **provenance(entry),
+        )
+        kinds = kinds_of(state, event.topics)
+        sort = by_date(event.held)
+        yield row(item, sort, state.id, parties, list(event.topics), kinds, event.meeting, *bounds(event.held))
+
+
+NEGOTIATIONS = ReadModel(
+    name="negotiations",
+    number=1,
+    rows={"cooperation": rows},
+    columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest"),
+    queries=load("projections", "negotiations.sql"),
+    item=NegotiationsItem,
+    filters=(
+        *OF_COOPERATION,
+        *OF_TOPICS,
+        Filter("meeting", "id", "the meeting at which they were held", kind="meeting"),
+        Filter("held", "dates", "when they were held"),
+    ),
+)

@@ -1,0 +1,51 @@
+-- occasions: where people come together, with the delegations sent, by date.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE occasions (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    kind text NOT NULL,
+    country text NOT NULL,
+    organiser text,
+    parties text[] NOT NULL,
+    earliest date,
+    latest date,
+    CONSTRAINT occasions_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX occasions_current ON occasions (id) WHERE died IS NULL;
+CREATE INDEX occasions_order ON occasions (sort, id);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE occasions AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.occasions
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in ascending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 kind, or null for any
+--   $6 country, or null for any
+--   $7 organiser, or null for any
+--   $8 party that sent a delegation, or null for any
+--   $9, $10 first and last day of the occasion (null: no bound); $11 whether it must lie there, not only may
+SELECT id, sort, refs, body FROM read.occasions
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR kind = $5)
+  AND ($6::text IS NULL OR country = $6)
+  AND ($7::text IS NULL OR organiser = $7)
+  AND ($8::text IS NULL OR parties @> ARRAY[$8])
+  AND projection.lies(earliest, latest, $9::date, $10::date, $11::boolean)
+ORDER BY sort ASC, id ASC
+LIMIT $4;

@@ -1,0 +1,51 @@
+-- parties: organisations, by name.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE parties (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    kind text NOT NULL,
+    country text NOT NULL,
+    part_of text,
+    sectors text[] NOT NULL,
+    identifiers text[] NOT NULL,
+    CONSTRAINT parties_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX parties_current ON parties (id) WHERE died IS NULL;
+CREATE INDEX parties_order ON parties (sort, id);
+CREATE INDEX parties_identifiers ON parties USING gin (identifiers);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE parties AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.parties
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in ascending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 kind, or null for any
+--   $6 country, or null for any
+--   $7 party that it is part of, or null for any
+--   $8 sector, or null for any
+--   $9 identifier, as scheme:value, or null for any
+SELECT id, sort, refs, body FROM read.parties
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR kind = $5)
+  AND ($6::text IS NULL OR country = $6)
+  AND ($7::text IS NULL OR part_of = $7)
+  AND ($8::text IS NULL OR sectors @> ARRAY[$8])
+  AND ($9::text IS NULL OR identifiers @> ARRAY[$9])
+ORDER BY sort ASC, id ASC
+LIMIT $4;

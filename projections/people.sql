@@ -1,0 +1,39 @@
+-- people: who represents parties; name and contact stay sealed.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE people (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    parties text[] NOT NULL,
+    CONSTRAINT people_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX people_current ON people (id) WHERE died IS NULL;
+CREATE INDEX people_order ON people (sort, id);
+CREATE INDEX people_parties ON people USING gin (parties);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE people AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.people
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in ascending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 party at which they hold a post, or null for any
+SELECT id, sort, refs, body FROM read.people
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR parties @> ARRAY[$5])
+ORDER BY sort ASC, id ASC
+LIMIT $4;

@@ -1,0 +1,181 @@
+"""Reading the read models as of a log size, and waiting until they have come that far.
+
+Versions at one size never change (other than that sealed values can no longer be opened), so an answer is the same
+whenever it is asked for. A size that has not been projected yet is not answered: `wait_for` it first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import date
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from events.errors import RegistryError
+from projections.engine import QUERIES
+from projections.model import ReadModel
+from projections.names import NAMES
+from projections.projector import LOST, RETRY_SECONDS
+
+log = structlog.get_logger("reader")
+
+
+class ReadModelBehind(RegistryError):
+    """The read models have not come as far as was asked for."""
+
+    code = "read-model-behind"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An item as it is kept: its JSON object and the ids named in it."""
+
+    id: str
+    sort: str
+    refs: tuple[str, ...]
+    body: bytes
+
+
+class Label(msgspec.Struct, frozen=True):
+    """What an id is called: in the clear, or sealed (a person's details)."""
+
+    text: str | None
+    sealed: str | None
+
+
+class Lies(msgspec.Struct, frozen=True):
+    """What a `dates` filter asks: days from and to (None: no bound), and whether the fact must lie there."""
+
+    first: date | None = None
+    last: date | None = None
+    certain: bool = False
+
+
+class ReadModels:
+    """The queries of all read models over one pool, and the position of the live generation as last heard of.
+
+    `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str) -> None:
+        self._pool = pool
+        self._dsn = dsn
+        self._position = 0
+        self._moved = asyncio.Condition()
+        self._listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to follow the position."""
+        self._listener = asyncio.create_task(self._listen(), name="read-model-position")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._listener:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def position(self) -> int:
+        """Return how many entries the live read models show, as the database says now (0: none are live yet)."""
+        position: int = await self._pool.fetchval(QUERIES["position"]) or 0
+        await self._note(position)
+        return self._position
+
+    async def wait_for(self, size: int, seconds: float) -> None:
+        """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
+        if self._position >= size:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                if await self.position() >= size:
+                    return
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._position >= size)
+        except TimeoutError:
+            raise ReadModelBehind(
+                f"The read models show {self._position} entries, not yet {size}. Try again in a moment."
+            ) from None
+
+    async def page(
+        self,
+        model: ReadModel,
+        size: int,
+        filters: Mapping[str, str | Lies],
+        *,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[Found]:
+        """Return up to `limit` items as of `size` that match, in the model's order, after a (sort key, id)."""
+        sort, key = after or (None, None)
+        records = await self._pool.fetch(model.queries["page"], size, sort, key, limit, *_parameters(model, filters))
+        return [_found(record) for record in records]
+
+    async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
+        """Return one item as of `size`, or None if there was none."""
+        record = await self._pool.fetchrow(model.queries["one"], key, size)
+        return _found(record) if record else None
+
+    async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
+        """Return the labels, as of `size`, of those of the ids that have one."""
+        if not ids:
+            return {}
+        records = await self._pool.fetch(NAMES.queries["labels"], sorted(ids), size)
+        return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
+
+    async def _note(self, position: int) -> None:
+        if position > self._position:
+            async with self._moved:
+                self._position = max(position, self._position)
+                self._moved.notify_all()
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                connection = await asyncpg.connect(
+                    self._dsn, timeout=10, server_settings={"application_name": "registry-position"}
+                )
+                try:
+                    await self._hear(connection)
+                finally:
+                    connection.terminate()
+            except LOST as lost:
+                wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+                failures += 1
+                log.warning("reader_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
+                await asyncio.sleep(wait)
+
+    async def _hear(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        told: asyncio.Queue[int | None] = asyncio.Queue()
+
+        def lost(*_what: object) -> None:
+            told.put_nowait(None)
+
+        def moved(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+            told.put_nowait(int(str(payload)))
+
+        connection.add_termination_listener(lost)
+        await connection.add_listener("registry_projected", moved)
+        await self._note(await connection.fetchval(QUERIES["position"]) or 0)
+        while (position := await told.get()) is not None:
+            await self._note(position)
+        raise ConnectionError("the connection that hears of positions was lost")
+
+
+def _parameters(model: ReadModel, filters: Mapping[str, str | Lies]) -> list[Any]:
+    """Lay the filters out as the SQL of the model numbers them."""
+    parameters: list[Any] = []
+    for one in model.filters:
+        given = filters.get(one.name)
+        if one.form == "dates":
+            lies = given if isinstance(given, Lies) else Lies()
+            parameters += [lies.first, lies.last, lies.certain]
+        else:
+            parameters.append(given)
+    return parameters
+
+
+def _found(record: asyncpg.Record) -> Found:
+    return Found(id=record["id"], sort=record["sort"], refs=tuple(record["refs"]), body=record["body"])

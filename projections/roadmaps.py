@@ -1,0 +1,71 @@
+"""roadmaps: the ways ahead that were agreed, with their milestones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from events.catalogue.cooperation_events import Cooperation
+from events.edtf import EdtfDate
+from events.sql import load
+from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
+
+
+class MilestoneItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A milestone of a roadmap."""
+
+    id: str
+    title: str
+    due: EdtfDate | None
+
+
+class RoadmapItem(CooperationPart, frozen=True, kw_only=True):
+    """A roadmap as it is served; its parties are the cooperation's."""
+
+    agreed: EdtfDate
+    parties: tuple[str, ...]
+    meeting: str | None
+    topics: tuple[str, ...]
+    milestones: tuple[MilestoneItem, ...]
+
+
+def rows(state: Cooperation, only: Only) -> Iterator[Row]:
+    """One row a roadmap."""
+    parties = all_parties(state)
+    for key, entry in some(state.roadmaps, only):
+        event = entry.event
+        milestones = tuple(
+            MilestoneItem(id=one.milestone_id, title=one.title, due=one.due)
+            for one in (state.milestones[stated.milestone_id] for stated in event.milestones)
+        )
+        item = RoadmapItem(
+            id=key,
+            cooperation=state.id,
+            agreed=event.agreed,
+            parties=tuple(parties),
+            meeting=event.meeting,
+            topics=event.topics,
+            milestones=milestones,
+            **provenance(entry),
+        )
+        kinds = kinds_of(state, event.topics)
+        sort = by_date(event.agreed)
+        yield row(item, sort, state.id, parties, list(event.topics), kinds, event.meeting, *bounds(event.agreed))
+
+
+ROADMAPS = ReadModel(
+    name="roadmaps",
+    number=1,
+    rows={"cooperation": rows},
+    columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest"),
+    queries=load("projections", "roadmaps.sql"),
+    item=RoadmapItem,
+    filters=(
+        *OF_COOPERATION,
+        *OF_TOPICS,
+        Filter("meeting", "id", "the meeting at which it was agreed", kind="meeting"),
+        Filter("agreed", "dates", "when it was agreed"),
+    ),
+)

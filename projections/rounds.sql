@@ -1,0 +1,55 @@
+-- rounds: next stages of discussions, by window.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE rounds (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    cooperation text NOT NULL,
+    parties text[] NOT NULL,
+    persons text[] NOT NULL,
+    country text NOT NULL,
+    status text NOT NULL,
+    earliest date,
+    latest date,
+    CONSTRAINT rounds_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX rounds_current ON rounds (id) WHERE died IS NULL;
+CREATE INDEX rounds_order ON rounds (sort, id);
+CREATE INDEX rounds_parties ON rounds USING gin (parties);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE rounds AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.rounds
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in ascending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 cooperation, or null for any
+--   $6 party, or null for any
+--   $7 person, or null for any
+--   $8 country, or null for any
+--   $9 status, or null for any
+--   $10, $11 first and last day of the window (null: no bound); $12 whether it must lie there, not only may
+SELECT id, sort, refs, body FROM read.rounds
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR cooperation = $5)
+  AND ($6::text IS NULL OR parties @> ARRAY[$6])
+  AND ($7::text IS NULL OR persons @> ARRAY[$7])
+  AND ($8::text IS NULL OR country = $8)
+  AND ($9::text IS NULL OR status = $9)
+  AND projection.lies(earliest, latest, $10::date, $11::date, $12::boolean)
+ORDER BY sort ASC, id ASC
+LIMIT $4;

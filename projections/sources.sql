@@ -1,0 +1,49 @@
+-- sources: the documents that statements rest on, by date of publication.
+
+-- name: create
+-- The table, in the schema of a generation (the search path).
+CREATE TABLE sources (
+    id text NOT NULL,
+    born bigint NOT NULL,
+    died bigint,
+    sort text COLLATE "C" NOT NULL,
+    refs text[] NOT NULL,
+    body bytea NOT NULL,
+    publisher text NOT NULL,
+    language text NOT NULL,
+    sha256 text NOT NULL,
+    earliest date,
+    latest date,
+    CONSTRAINT sources_pkey PRIMARY KEY (id, born)
+);
+CREATE UNIQUE INDEX sources_current ON sources (id) WHERE died IS NULL;
+CREATE INDEX sources_order ON sources (sort, id);
+CREATE INDEX sources_sha256 ON sources (sha256);
+
+-- name: end
+-- End current versions: $1 ids, $2 the positions that ended them.
+UPDATE sources AS version SET died = ended.died
+FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
+WHERE version.id = ended.id AND version.died IS NULL;
+
+-- name: one
+-- One item as of a log size: $1 id, $2 size.
+SELECT id, sort, refs, body FROM read.sources
+WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+
+-- name: page
+-- Items as of a log size in descending order:
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
+--   $5 publisher, or null for any
+--   $6 language, or null for any
+--   $7 sha256, or null for any
+--   $8, $9 first and last day of publication (null: no bound); $10 whether it must lie there, not only may
+SELECT id, sort, refs, body FROM read.sources
+WHERE born < $1 AND (died IS NULL OR died >= $1)
+  AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
+  AND ($5::text IS NULL OR publisher = $5)
+  AND ($6::text IS NULL OR language = $6)
+  AND ($7::text IS NULL OR sha256 = $7)
+  AND projection.lies(earliest, latest, $8::date, $9::date, $10::boolean)
+ORDER BY sort DESC, id DESC
+LIMIT $4;

@@ -1,0 +1,47 @@
+"""What the read models of things within a cooperation have in common: topics, participants, filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from events.catalogue.cooperation_events import Cooperation
+from events.values import Participant, TopicKind
+from projections.model import Filter, Item
+
+OF_COOPERATION = (
+    Filter("cooperation", "id", "the cooperation that it belongs to", kind="cooperation"),
+    Filter("party", "id", "a party of it", kind="party"),
+)
+OF_TOPICS = (
+    Filter("topic", "id", "a topic of it", kind="topic"),
+    Filter("topic_kind", "choice", "the kind of one of its topics", choices=get_args(TopicKind)),
+)
+OF_PERSON = Filter("person", "id", "a person who takes part", kind="person")
+STATUS = ("scheduled",)
+
+
+class CooperationPart(Item, frozen=True, kw_only=True):
+    """An item that belongs to a cooperation."""
+
+    cooperation: str
+
+
+def kinds_of(state: Cooperation, topics: Iterable[str]) -> list[str]:
+    """Return the kinds of the topics named, each once, in order."""
+    return sorted({state.topics[topic].event.topic.kind for topic in topics if topic in state.topics})
+
+
+def parties_of(participants: Iterable[Participant]) -> list[str]:
+    """Return the parties that take part, each once, in order."""
+    return sorted({one.party for one in participants})
+
+
+def persons_of(participants: Iterable[Participant]) -> list[str]:
+    """Return the people who take part, each once, in order."""
+    return sorted({one.person for one in participants if one.person})
+
+
+def all_parties(state: Cooperation) -> list[str]:
+    """Return the parties of the cooperation: those of an act that names none of its own."""
+    return sorted(set(state.opened.event.parties))
