@@ -1,0 +1,109 @@
+"""Who may pass: every route declares the roles that open it, or that it is open to all, and is held to it.
+
+Owns the guard that all routes share (RFC 6750, the header form only) and the check at the start that no route
+is open by accident.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
+
+from services.registry.access.roles import Role
+from services.registry.access.tokens import Principal
+from services.registry.problems import Forbidden, Unauthenticated
+
+Identify: TypeAlias = Callable[[str], Awaitable[Principal]]
+"""Tells whose token it is that was presented; raises `Unauthenticated` for one that does not hold."""
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+Guard: TypeAlias = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+
+_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
+
+
+class UndeclaredRoute(RuntimeError):
+    """A route that does not say who may use it: the program is broken, and must not start."""
+
+
+def guard(identify: Identify) -> Guard:
+    """Make the application's guard; behind it, `request.auth` is the `Principal` (on an open route it is not set).
+
+    Runs before the body is read. Raises `Unauthenticated`, or `Forbidden` for a token without any of the roles needed.
+    """
+
+    async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
+        needed = _needed(handler)
+        if needed is None:
+            return
+        principal = await identify(_presented(connection))
+        if not principal.roles & needed:
+            raise Forbidden(
+                f"This takes a token with one of the roles {_listed(needed)}; "
+                f"this one has {_listed(principal.roles) or 'none'}."
+            )
+        connection.scope["auth"] = principal
+
+    return admit
+
+
+def check(app: Litestar) -> None:
+    """Refuse an application that has a route which declares neither its roles nor that it is open, or both."""
+    undeclared: list[str] = []
+    for path, handler in _handlers(app):
+        try:
+            _needed(handler)
+        except UndeclaredRoute as error:
+            undeclared.append(f"{path}: {error}")
+    if undeclared:
+        raise UndeclaredRoute("\n".join(undeclared))
+
+
+def declared(app: Litestar) -> Iterator[tuple[str, str, frozenset[Role] | None]]:
+    """Yield each route's path, method and the roles that open it (None: open to all)."""
+    for path, handler in _handlers(app):
+        for method in sorted(getattr(handler, "http_methods", ("GET",))):
+            yield path, method, _needed(handler)
+
+
+def _handlers(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
+    for route in app.routes:
+        match route:
+            case HTTPRoute():
+                yield from ((route.path, handler) for handler in route.route_handlers)
+            case ASGIRoute() | WebSocketRoute():
+                yield route.path, route.route_handler
+            case _:
+                raise UndeclaredRoute(f"{route.path}: a kind of route that is not known here")
+
+
+def _needed(handler: BaseRouteHandler) -> frozenset[Role] | None:
+    """Return what a route declares; None for an open one.
+
+    Litestar answers OPTIONS by itself, for every address, with the methods that there are and nothing else.
+    """
+    if getattr(handler, "http_methods", None) == {"OPTIONS"}:
+        return None
+    roles: frozenset[Role] | None = handler.opt.get("roles")
+    is_open: bool = handler.opt.get("open", False)
+    if is_open is bool(roles):
+        raise UndeclaredRoute(f"{handler} has to declare roles or to be open, in its opt")
+    return roles
+
+
+def _presented(connection: Connection) -> str:
+    given = connection.headers.getall("authorization", [])
+    found = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
+    if found is None:
+        raise Unauthenticated("Send one header Authorization: Bearer, with a token.", presented=False)
+    return found[1]
+
+
+def _listed(roles: frozenset[Role]) -> str:
+    return ", ".join(role for role in Role if role in roles)
