@@ -1,0 +1,22 @@
+"""The log in PostgreSQL: append by group commit; read by position, by stream and by command."""
+
+from events.log.append import Counts, Limits
+from events.log.command import Append, Appended, Claim, Draft, Head, NewKey, NewSalt, Recorded
+from events.log.log import Log
+from events.log.read import Reader, RecordedCommand
+
+__all__ = [
+    "Append",
+    "Appended",
+    "Claim",
+    "Counts",
+    "Draft",
+    "Head",
+    "Limits",
+    "Log",
+    "NewKey",
+    "NewSalt",
+    "Reader",
+    "Recorded",
+    "RecordedCommand",
+]

@@ -1,0 +1,240 @@
+"""Group commit: the one writer of a process, its queue, and what it does when the database goes away.
+
+The writer takes all that waits, up to 512 entries, and records it in one transaction and one round trip; while
+that commits, the next commands gather. It never waits for more of them. What it holds of the log (the head) is
+an assumption that `log.append` checks under the lock; when it was wrong, the batch is put together again.
+
+A batch whose outcome is unknown is sent again over a new connection: `log.append` waits for the lock until the old
+transaction has ended, then finds the commands recorded, or not. An old transaction that only begins later finds
+the log's size or the command ids other than it assumes, and writes nothing. So nothing is recorded twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueFull, RegistryError, WrongExpectedVersion
+from events.log.batch import Batch, moved
+from events.log.command import Append, Appended, Head
+from events.log.connection import Found, Unreachable, WriterConnection
+from events.log.preparation import Waiting, claims_taken
+from events.log.read import RecordedCommand
+
+MAX_BATCH_ENTRIES: Final = 512
+LOST_RACES: Final = 2  # after so many, a batch is put together while other writers are locked out
+BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
+
+_log = logging.getLogger(__name__)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may wait, and for how long (seconds).
+
+    `queue_commands` and `queue_bytes` bound what waits; a command larger than all the bytes is let in when nothing
+    else waits. `deadline` is how long a caller is kept waiting at most, `statement` how long the database is trusted
+    to be at work on one batch.
+    """
+
+    queue_commands: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+    deadline: float = 10.0
+    statement: float = 5.0
+
+
+class Counts(msgspec.Struct):
+    """What a writer has done since it was opened."""
+
+    commands: int = 0
+    entries: int = 0
+    batches: int = 0
+    replays: int = 0
+    rebuilt: int = 0  # batches that were put together again because the log was not as assumed
+    resent: int = 0  # batches that were sent again because their outcome was unknown
+
+
+class Writer:
+    """Records commands, in order of arrival, together with those that arrive at the same time."""
+
+    def __init__(
+        self, connection: WriterConnection, head: Head, *, origin: str, clock: Callable[[], datetime], limits: Limits
+    ) -> None:
+        self.counts = Counts()
+        self._connection = connection
+        self._origin = origin
+        self._clock = clock
+        self._limits = limits
+        self._head = head
+        self._queue: deque[Waiting] = deque()
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="log writer")
+
+    @property
+    def waiting(self) -> int:
+        """How many commands are in the queue."""
+        return len(self._queue)
+
+    async def append(self, command: Append) -> Appended:
+        """Record a command; see `Log.append`."""
+        if self._closing:
+            raise LogUnavailable("The log is being closed. Nothing was recorded; send the command again later.")
+        if len(self._queue) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
+            self._sweep()
+        waiting = Waiting(command, self._origin, self._loop.create_future())
+        waiting.timer = self._loop.call_later(self._limits.deadline, _expire, waiting, self._limits.deadline)
+        self._queue.append(waiting)
+        self._queued_bytes += waiting.size
+        self._wake.set()
+        return await waiting.future
+
+    async def close(self) -> None:
+        """Refuse new commands, record those that wait (or let their deadlines pass), and let go of the database."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+        await self._connection.close()
+
+    def _sweep(self) -> None:
+        """Drop from the queue what nobody waits for any more. Raises `QueueFull` if that does not help."""
+        alive = [waiting for waiting in self._queue if not waiting.settled]
+        self._queue = deque(alive)
+        self._queued_bytes = sum(waiting.size for waiting in alive)
+        if len(alive) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
+            raise QueueFull(
+                f"{len(alive)} commands are waiting to be recorded. Nothing was recorded; send it again later."
+            )
+
+    def _take(self) -> list[Waiting]:
+        """Take from the queue what makes a batch: one command, and more as long as they fit."""
+        taken: list[Waiting] = []
+        entries = 0
+        while self._queue and (not taken or entries + len(self._queue[0].columns) <= MAX_BATCH_ENTRIES):
+            waiting = self._queue.popleft()
+            self._queued_bytes -= waiting.size
+            entries += len(waiting.columns)
+            taken.append(waiting)
+        return taken
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            # Those who were just answered get to send their next command before the batch is made: one turn of
+            # the loop, not a delay. Without it two half-full batches alternate.
+            await asyncio.sleep(0)
+            await self._record(self._take())
+
+    async def _record(self, commands: list[Waiting]) -> None:
+        """Settle every command, or put it back into the queue; never raises."""
+        try:
+            await self._settle(commands)
+        except Exception as error:  # noqa: BLE001 - a caller waits for an answer, whatever went wrong
+            if len(commands) == 1:
+                _log.exception("a command cannot be recorded")
+                commands[0].refuse(error)
+                return
+            _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), error)
+            for waiting in commands:
+                await self._record([waiting])
+
+    async def _settle(self, commands: list[Waiting]) -> None:
+        """Send commands until nobody waits for one of them: each time fewer, or against a newer head."""
+        pause, races = BACKOFF[0], 0
+        while commands := [waiting for waiting in commands if not waiting.settled]:
+            try:
+                batch, found = await self._attempt(commands, locked=races >= LOST_RACES)
+                if found is None:
+                    self._finish(batch)
+                    return
+                races += 1
+                await self._sort_out(commands, found)
+            except Unreachable as error:
+                _log.warning("the log cannot be written to: %s", error)
+                self.counts.resent += 1
+                await asyncio.sleep(pause)  # nothing tells when a database is back
+                pause = min(2 * pause, BACKOFF[1])
+
+    async def _attempt(self, commands: list[Waiting], *, locked: bool) -> tuple[Batch, Found | None]:
+        """Send what fits together; None beside it when it is durable."""
+        if not locked:
+            return await self._send(commands, self._head)
+        async with self._connection.locked_head() as head:
+            return await self._send(commands, head)
+
+    async def _send(self, commands: list[Waiting], head: Head) -> tuple[Batch, Found | None]:
+        batch = Batch.of(commands, head, self._clock())
+        if not batch.included:  # all of them were given up while the lock was waited for
+            return batch, None
+        for waiting in batch.included:
+            waiting.in_doubt = True
+        return batch, await self._connection.append(batch.arguments())
+
+    def _finish(self, batch: Batch) -> None:
+        """The batch is durable: answer, and look at what did not fit into it next."""
+        if batch.included:
+            self._head = batch.after
+            self.counts.batches += 1
+            self.counts.commands += len(batch.included)
+            self.counts.entries += batch.entries
+            batch.answer()
+        for waiting in reversed(batch.held):
+            self._queue.appendleft(waiting)
+            self._queued_bytes += waiting.size
+
+    async def _sort_out(self, commands: list[Waiting], found: Found) -> None:
+        """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason."""
+        self._head = found.head
+        self.counts.rebuilt += 1
+        recorded = await self._connection.recorded(found.known) if found.known else {}
+        for waiting in commands:
+            waiting.in_doubt = False
+            if known := recorded.get(waiting.command.command_id):
+                self._replay(waiting, known)
+            elif refusal := _refusal(waiting, found):
+                waiting.refuse(refusal)
+
+    def _replay(self, waiting: Waiting, known: RecordedCommand) -> None:
+        if known.command_hash == waiting.command.command_hash:
+            self.counts.replays += 1
+            waiting.answer(known.appended)
+        else:
+            waiting.refuse(
+                CommandIdReused(
+                    f"The command id {waiting.command.command_id} belongs to another request, which was recorded. "
+                    "Nothing was recorded; send this one under a new id."
+                )
+            )
+
+
+def _refusal(waiting: Waiting, found: Found) -> RegistryError | None:
+    """Say why a command cannot be recorded, given what was found; None when nothing speaks against it."""
+    if differing := moved(waiting, found.moved):
+        return WrongExpectedVersion(differing)
+    command = waiting.command
+    if taken := [claim for claim in command.claims if (claim.scope, claim.value) in found.taken]:
+        return claims_taken(taken)
+    if owners := [key.owner for key in command.keys if key.owner in found.keys]:
+        return AlreadyExists(f"There is a key for {', '.join(owners)} already. Nothing was recorded.")
+    return None
+
+
+def _expire(waiting: Waiting, deadline: float) -> None:
+    """The deadline has passed: the caller is told what is known."""
+    outcome = (
+        "Whether the command was recorded is not known: send it again with the same command id (Idempotency-Key)."
+        if waiting.in_doubt
+        else "Nothing was recorded; send the command again later."
+    )
+    waiting.refuse(LogUnavailable(f"The log did not answer within {deadline:g} seconds. {outcome}"))

@@ -1,0 +1,24 @@
+"""Which errors mean that PostgreSQL cannot be used now, rather than that a request is wrong."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+TRANSIENT: Final = (
+    OSError,  # which TimeoutError is
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+)
+"""Away, going away, coming up, short of something, or not the primary.
+
+An `asyncpg.InterfaceError` that is a ValueError is the exception to it: an argument that cannot be encoded.
+"""

@@ -1,0 +1,80 @@
+-- What the log asks of PostgreSQL. Entries are read by index, in pages, each its own short statement: a long
+-- snapshot would keep every version of the head's row.
+
+-- name: append
+-- One batch; see log.append in migrations/0001_log.sql for its parameters and answer.
+SELECT appended, size, frontier, last_recorded_at, moved_streams, moved_revisions, known_commands,
+    taken_scopes, taken_values, taken_keys
+FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24, $25);
+
+-- name: durability
+SELECT current_setting('synchronous_commit');
+
+-- name: head
+SELECT size, frontier, last_recorded_at FROM log.head WHERE one;
+
+-- name: lock_head
+-- To keep other writers out for the length of a transaction.
+SELECT size, frontier, last_recorded_at FROM log.head WHERE one FOR UPDATE;
+
+-- name: commands
+-- Everything recorded by some commands, in order. $1: command ids.
+SELECT command_id, position, stream, revision, id, type, recorded_at, bytes
+FROM log.entry WHERE command_id = ANY ($1::uuid[])
+ORDER BY position;
+
+-- name: stream
+-- $1: stream, $2: first revision.
+SELECT position, stream, revision, id, type, recorded_at, bytes
+FROM log.entry WHERE stream = $1 AND revision >= $2
+ORDER BY revision;
+
+-- name: page
+-- $1: first position, $2: how many at most.
+SELECT position, stream, revision, id, type, recorded_at, bytes
+FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
+ORDER BY position;
+
+-- name: page_of_types
+-- $1: first position, $2: how many at most, $3: types, $4: the position to stop before.
+SELECT position, stream, revision, id, type, recorded_at, bytes
+FROM log.entry
+WHERE position >= $1 AND position < $4 AND type = ANY ($3::text[])
+ORDER BY position LIMIT $2::bigint;
+
+-- name: page_of_streams
+-- By the streams' own index. $1: first position, $2: how many at most, $3: streams, $4: types or null for all,
+-- $5: the position to stop before.
+SELECT position, stream, revision, id, type, recorded_at, bytes
+FROM log.entry
+WHERE stream = ANY ($3::text[]) AND position >= $1 AND position < $5
+    AND ($4::text[] IS NULL OR type = ANY ($4))
+ORDER BY position LIMIT $2::bigint;
+
+-- name: size_at
+-- Binary search: recorded_at never falls from one position to the next. $1: the instant.
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0::bigint, size FROM log.head WHERE one
+    UNION ALL
+    SELECT CASE WHEN e.recorded_at <= $1 THEN e.position + 1 ELSE s.low END,
+        CASE WHEN e.recorded_at <= $1 THEN s.high ELSE e.position END
+    FROM search AS s JOIN log.entry AS e ON e.position = s.low + (s.high - s.low) / 2
+    WHERE s.low < s.high
+)
+SELECT low FROM search WHERE low = high;
+
+-- name: stream_revision
+-- The last revision of a stream below a size, by binary search: positions rise with revisions.
+-- $1: stream, $2: size. One less than the number of its entries below the size, so -1 for none.
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0, coalesce(
+        (SELECT e.revision + 1 FROM log.entry AS e WHERE e.stream = $1 ORDER BY e.revision DESC LIMIT 1), 0
+    )
+    UNION ALL
+    SELECT CASE WHEN e.position < $2 THEN e.revision + 1 ELSE s.low END,
+        CASE WHEN e.position < $2 THEN s.high ELSE e.revision END
+    FROM search AS s JOIN log.entry AS e ON e.stream = $1 AND e.revision = s.low + (s.high - s.low) / 2
+    WHERE s.low < s.high
+)
+SELECT low - 1 FROM search WHERE low = high;

@@ -1,0 +1,173 @@
+"""Reading the log: by position, by stream, by command, and as it was at a size or an instant.
+
+Entries become visible in the order of their positions, so whoever has read up to a position has everything before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from events import sql
+from events.errors import Corrupt, LogUnavailable
+from events.log.command import Appended, Head, Recorded
+from events.log.failure import TRANSIENT
+from events.merkle.tree import Frontier
+
+PAGE: Final = 1000  # entries a page, when all are read
+WINDOW: Final = 20_000  # positions looked at in one statement for entries of some types
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+_queries: Final = sql.load("events.log", "queries.sql")
+_HEAD: Final = _queries["head"]
+_COMMANDS: Final = _queries["commands"]
+_STREAM: Final = _queries["stream"]
+_PAGE: Final = _queries["page"]
+_PAGE_OF_TYPES: Final = _queries["page_of_types"]
+_PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
+_SIZE_AT: Final = _queries["size_at"]
+_STREAM_REVISION: Final = _queries["stream_revision"]
+
+
+class RecordedCommand(msgspec.Struct, frozen=True):
+    """What a command recorded, as it was answered then (but `replayed`), and the hash of its request."""
+
+    appended: Appended
+    command_hash: bytes
+
+
+class _Hash(msgspec.Struct):
+    commandhash: str
+
+
+_hash: Final = msgspec.json.Decoder(_Hash)
+
+
+def head_of(row: asyncpg.Record | None) -> Head:
+    """Make a head of a row that has its columns. Raises `Corrupt` when there is none, or it contradicts itself."""
+    if row is None:
+        raise Corrupt("the log has no head")
+    try:
+        frontier = Frontier(row["size"], tuple(row["frontier"]))
+    except ValueError as error:
+        raise Corrupt(f"the log's head: {error}") from error
+    return Head(row["size"], frontier, row["last_recorded_at"])
+
+
+async def recorded_commands(connection: Connection, command_ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
+    """Read what commands recorded, by command id; those that are not recorded are not in it."""
+    entries: dict[UUID, list[Recorded]] = {}
+    for command_id, *columns in await connection.fetch(_COMMANDS, command_ids):
+        entries.setdefault(command_id, []).append(Recorded(*columns))
+    return {
+        command_id: RecordedCommand(
+            Appended(tuple(recorded), recorded[-1].position + 1, replayed=True),
+            bytes.fromhex(_hash.decode(recorded[0].bytes).commandhash),
+        )
+        for command_id, recorded in entries.items()
+    }
+
+
+class Reader:
+    """The log as a pool of connections reads it.
+
+    Each method is one short statement, or one a page, and raises `LogUnavailable` when the database cannot be used.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def head(self) -> Head:
+        """Return how far the log has come."""
+        with _reachable():
+            return head_of(await self._pool.fetchrow(_HEAD))
+
+    async def read_stream(self, stream: str, from_revision: int = 0) -> list[Recorded]:
+        """Return a stream's entries, in order; none if there is no such stream."""
+        return await self._fetch(_STREAM, stream, from_revision)
+
+    async def read_all(
+        self,
+        from_position: int = 0,
+        limit: int = PAGE,
+        *,
+        below: int | None = None,
+        streams: Sequence[str] | None = None,
+        types: Sequence[str] | None = None,
+    ) -> list[Recorded]:
+        """Return up to `limit` entries from a position on, in order, before the position `below` if it is given.
+
+        `streams` and `types` leave only entries of these; an answer shorter than `limit` means that there is no more
+        of them for now.
+        """
+        if streams is None and types is None:
+            count = limit if below is None else min(limit, below - from_position)
+            return await self._fetch(_PAGE, from_position, max(count, 0))
+        if below is None:
+            below = (await self.head()).size
+        if streams is not None:
+            return await self._fetch(_PAGE_OF_STREAMS, from_position, limit, streams, types, below)
+        found: list[Recorded] = []
+        while from_position < below and len(found) < limit:
+            end = min(from_position + WINDOW, below)
+            found += await self._fetch(_PAGE_OF_TYPES, from_position, limit - len(found), types, end)
+            from_position = end
+        return found
+
+    async def iterate(
+        self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
+    ) -> AsyncIterator[Recorded]:
+        """Yield every entry from a position on, in order, up to where the log ends when the last page is read.
+
+        Pages are read as they are needed, each on its own, so that a slow consumer holds up nobody.
+        """
+        while entries := await self.read_all(from_position, page, below=below):
+            for recorded in entries:
+                yield recorded
+            if len(entries) < page:
+                return
+            from_position += page
+
+    async def find_command(self, command_id: UUID) -> RecordedCommand | None:
+        """Return what a command recorded, or None if it is not recorded."""
+        with _reachable():
+            async with self._pool.acquire() as connection:
+                return (await recorded_commands(connection, [command_id])).get(command_id)
+
+    async def size_at(self, instant: datetime) -> int:
+        """Return the size that the log had at an instant: the number of entries recorded then or before.
+
+        A command's entries share their time, so no size that this returns parts them.
+        """
+        return await self._fetchval(_SIZE_AT, instant)
+
+    async def stream_revision(self, stream: str, size: int) -> int:
+        """Return the revision that a stream had when the log had a size, or -1 if it had no entry then."""
+        return await self._fetchval(_STREAM_REVISION, stream, size)
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[Recorded]:
+        with _reachable():
+            return [Recorded(*row) for row in await self._pool.fetch(statement, *arguments)]
+
+    async def _fetchval(self, statement: str, *arguments: object) -> Any:
+        with _reachable():
+            return await self._pool.fetchval(statement, *arguments)
+
+
+@contextmanager
+def _reachable() -> Generator[None, None, None]:
+    try:
+        yield
+    except TRANSIENT as error:
+        if isinstance(error, ValueError):  # an argument that cannot be sent
+            raise
+        raise LogUnavailable("The log cannot be read now; try again later.") from error
