@@ -7,9 +7,10 @@ what programs test for. Nothing here knows HTTP: `services.registry.problems` gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import msgspec
+from msgspec.structs import replace
 
 
 class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,6 +35,14 @@ class RegistryError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.problems = tuple(problems)
+
+    def under(self, pointer: str) -> Self:
+        """Return this error with the pointers of its problems counted from `pointer`."""
+        self.problems = tuple(
+            problem if problem.pointer is None else replace(problem, pointer=pointer + problem.pointer)
+            for problem in self.problems
+        )
+        return self
 
 
 class InvalidField(RegistryError):

@@ -50,7 +50,7 @@ class Projector:
                 try:
                     await self._stand_by(connection)
                     failures = 0
-                    await self._follow(connection, await ensure(connection))
+                    await self._follow(await ensure(connection))
                 finally:
                     await _close(connection)
             except (*LOST, Moved) as lost:
@@ -80,7 +80,7 @@ class Projector:
         while not await connection.fetchval(QUERIES["lock"], LOCK):
             await asyncio.sleep(STANDBY_SECONDS)
 
-    async def _follow(self, connection: Connection, projection: Projection) -> None:
+    async def _follow(self, projection: Projection) -> None:
         log.info("projector_following", generation=projection.generation, position=projection.position)
         while True:
             self._woken.clear()

@@ -1,0 +1,215 @@
+"""The vault: one key per person and per document, and what is sealed under them.
+
+AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce, the owner's name as additional data, so that one thing's
+seal cannot be passed off as another's. Keys are kept wrapped by a master key that comes from outside the database.
+Destroying a key (`events.log.Append.destroy`) makes what it sealed unreadable everywhere, in every copy and at every
+log size, and leaves every proof valid: proofs are over the ciphertext. Nothing that was unsealed is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Collection
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from events.errors import Corrupt, RegistryError
+from events.log import NewKey
+from events.sql import load
+
+QUERIES = load("events", "vault.sql")
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class MasterKeyUnusable(RegistryError):
+    """The master key is missing, malformed, or not the one that the vault's keys are wrapped by."""
+
+    code = "master-key-unusable"
+
+
+class MasterKey:
+    """The key that wraps the vault's keys. Its `key_id` says which one it is and nothing else about it."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take 32 random bytes. Raises `MasterKeyUnusable` for any other length."""
+        if len(key) != KEY_BYTES:
+            raise MasterKeyUnusable(f"A master key has {KEY_BYTES} bytes, not {len(key)}.")
+        self._key = key
+        self.key_id = self.derive("key id").hex()[:16]
+
+    @classmethod
+    def from_file(cls, path: Path) -> MasterKey:
+        """Read a key kept as 64 hexadecimal digits. Raises `MasterKeyUnusable`, which never shows the content."""
+        try:
+            return cls(bytes.fromhex(path.read_text("ascii").strip()))
+        except (OSError, ValueError) as refused:
+            raise MasterKeyUnusable(
+                f"The master key file cannot be used ({type(refused).__name__}); it holds 64 hexadecimal digits."
+            ) from None
+
+    @classmethod
+    def create_file(cls, path: Path) -> MasterKey:
+        """Make a key and keep it in a new file that only its owner can read. Never writes over one."""
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        return cls.from_file(path)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 bytes for another purpose than wrapping, independent of those for any other."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
+
+    def wrap(self, owner: str, key: bytes) -> bytes:
+        """Seal an owner's key."""
+        return seal(self._key, f"key of {owner}", key)
+
+    def unwrap(self, owner: str, wrapped: bytes) -> bytes:
+        """Open an owner's wrapped key. Raises `Corrupt`."""
+        return unseal(self._key, f"key of {owner}", wrapped)
+
+
+def seal(key: bytes, owner: str, content: bytes) -> bytes:
+    """Return nonce, ciphertext and tag, in that order."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, content, owner.encode())
+
+
+def unseal(key: bytes, owner: str, sealed: bytes) -> bytes:
+    """Undo `seal`. Raises `Corrupt` when the key, the owner or any byte is another."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], owner.encode())
+    except (InvalidTag, ValueError):
+        raise Corrupt(f"what is sealed for {owner} cannot be opened: a byte, the key or the owner is another") from None
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What is on file of a document: its hash in hex, its size in bytes, and its code points if it is text."""
+
+    sha256: str
+    media_type: str
+    size: int
+    characters: int | None
+
+
+class Vault:
+    """The keys in the database, opened by the master key, and the documents sealed under theirs."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], master: MasterKey) -> None:
+        self._pool = pool
+        self._master = master
+
+    def new_key(self, owner: str) -> tuple[bytes, NewKey]:
+        """Make a key, and the row that keeps it: to be written in the same transaction as what it seals."""
+        key = secrets.token_bytes(KEY_BYTES)
+        return key, NewKey(owner=owner, wrapped=self._master.wrap(owner, key), key_id=self._master.key_id)
+
+    async def keys(self, owners: Collection[str]) -> dict[str, bytes]:
+        """Return the keys of those owners that have one; a destroyed key is missing.
+
+        Raises `MasterKeyUnusable` for a key wrapped by another master key, `Corrupt` for an altered one.
+        """
+        if not owners:
+            return {}
+        keys: dict[str, bytes] = {}
+        for record in await self._pool.fetch(QUERIES["keys"], sorted(owners)):
+            if record["master_key_id"] != self._master.key_id:
+                raise MasterKeyUnusable(
+                    f"A key is wrapped by the master key {record['master_key_id']}; this is {self._master.key_id}."
+                )
+            keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
+        return keys
+
+    async def command_salt(self, command: UUID) -> bytes:
+        """Return the salt of a recorded command's hash, or a fresh one where there is none (or none any more)."""
+        return await self._pool.fetchval(QUERIES["salt"], command) or secrets.token_bytes(KEY_BYTES)
+
+    async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
+        """Return what is on file of documents, by SHA-256 in hex."""
+        if not hashes:
+            return {}
+        records = await self._pool.fetch(QUERIES["document"], [bytes.fromhex(one) for one in hashes])
+        return {
+            record["sha256"].hex(): Document(
+                record["sha256"].hex(), record["media_type"], record["size"], record["characters"]
+            )
+            for record in records
+        }
+
+    async def file(self, content: bytes, media_type: str, characters: int | None) -> tuple[Document, bool]:
+        """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then."""
+        digest = hashlib.sha256(content)
+        owner = document_owner(digest.hexdigest())
+        key, row = self.new_key(owner)
+        document = Document(digest.hexdigest(), media_type, len(content), characters)
+        sealed = seal(key, owner, content)
+        async with self._pool.acquire() as connection, connection.transaction():
+            new = await connection.fetchval(
+                QUERIES["file"], digest.digest(), media_type, len(content), characters, sealed
+            )
+            if new:
+                await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)
+        return document, bool(new)
+
+    async def contents(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the content of documents, by SHA-256 in hex; one whose key was destroyed is missing.
+
+        Raises `Corrupt` when what is on file is not what its hash says.
+        """
+        if not hashes:
+            return {}
+        keys = await self.keys([document_owner(one) for one in hashes])
+        contents: dict[str, bytes] = {}
+        for record in await self._pool.fetch(QUERIES["contents"], [bytes.fromhex(one) for one in hashes]):
+            sha256 = record["sha256"].hex()
+            owner = document_owner(sha256)
+            if owner in keys:
+                content = unseal(keys[owner], owner, record["sealed"])
+                if hashlib.sha256(content).hexdigest() != sha256:
+                    raise Corrupt(f"the document {sha256} has another hash")
+                contents[sha256] = content
+        return contents
+
+
+def person_owner(person: str) -> str:
+    """Return the name under which a person's key is kept."""
+    return f"person/{person}"
+
+
+def document_owner(sha256: str) -> str:
+    """Return the name under which a document's key is kept."""
+    return f"document/{sha256}"
+
+
+def plain_hash(body: bytes) -> bytes:
+    """Hash a command that names nobody (SHA-256)."""
+    return hashlib.sha256(body).digest()
+
+
+def salted_hash(salt: bytes, body: bytes) -> bytes:
+    """Hash a command that names somebody so that the hash tells nothing once the salt is gone (HMAC-SHA-256)."""
+    return hmac.digest(salt, body, "sha256")
+
+
+__all__ = [
+    "Document",
+    "MasterKey",
+    "MasterKeyUnusable",
+    "Vault",
+    "document_owner",
+    "person_owner",
+    "plain_hash",
+    "salted_hash",
+    "seal",
+    "unseal",
+]

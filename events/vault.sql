@@ -1,0 +1,26 @@
+-- Keys of sealed data, salts of commands that name somebody, and sealed documents.
+
+-- name: keys
+-- The wrapped keys of owners, as far as they have not been destroyed: $1 owners.
+SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner = ANY ($1::text[]);
+
+-- name: add_key
+-- $1 owner, $2 wrapped key, $3 master key's id.
+INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);
+
+-- name: salt
+-- The salt of a command's hash, if the command named somebody whose key is there still: $1 command id.
+SELECT salt FROM vault.command_salt WHERE command_id = $1 LIMIT 1;
+
+-- name: document
+-- What is on file, without its content: $1 SHA-256s.
+SELECT sha256, media_type, size, characters FROM log.document WHERE sha256 = ANY ($1::bytea[]);
+
+-- name: contents
+-- Sealed contents: $1 SHA-256s.
+SELECT sha256, sealed FROM log.document WHERE sha256 = ANY ($1::bytea[]);
+
+-- name: file
+-- Put a document on file unless it is: whether it was new. $1 SHA-256, $2 media type, $3 size, $4 characters, $5 sealed.
+INSERT INTO log.document (sha256, media_type, size, characters, sealed) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT ON CONSTRAINT document_sha256_key DO NOTHING RETURNING true;

@@ -1,0 +1,40 @@
+"""Ids: made here, where randomness is, and recognised.
+
+Things have TypeIDs: a prefix and a UUIDv7 in 26 characters. Commands have UUIDs: with an idempotency key the same
+one for the same client and key (RFC 9562, version 8), without one a fresh UUIDv7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from uuid import UUID
+
+import uuid_utils.compat
+from typeid import TypeID
+
+
+def new_id(prefix: str) -> str:
+    """Make an id."""
+    return str(TypeID(prefix=prefix))
+
+
+def is_id(prefix: str, text: object) -> bool:
+    """Tell whether this is an id with this prefix."""
+    return isinstance(text, str) and _form(prefix).fullmatch(text) is not None
+
+
+@cache
+def _form(prefix: str) -> re.Pattern[str]:
+    return re.compile(prefix + "_[0-7][0-9a-hjkmnp-tv-z]{25}")
+
+
+def command_id(actor: str, key: str | None) -> UUID:
+    """Return the id of a client's command: the same for the same idempotency key of the same client."""
+    if key is None:
+        return uuid_utils.compat.uuid7()
+    digest = bytearray(hashlib.sha256(f"{len(actor)} {actor} {key}".encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(digest))
