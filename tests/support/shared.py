@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-_SHARED = Path(__file__).resolve().parents[3] / "shared"
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def shared_path(*parts: str) -> Path:
-    """Return the path of a shared file. Where it is missing the test is skipped with a message that names it.
+    """Return the path of a shared file.
 
-    With REGISTRY_TEST_REQUIRE=all the test fails instead.
+    Where it is missing the test is skipped with a message that names it, and fails with
+    REGISTRY_TEST_REQUIRE=all (`tests/conftest.py`).
     """
-    path = _SHARED.joinpath(*parts)
+    path = _CHECKOUT.parent.joinpath("shared", *parts)
     if not path.exists():
-        missing = f"missing: {Path('..', 'shared', *parts)} (beside the checkout)"
-        if os.environ.get("REGISTRY_TEST_REQUIRE") == "all":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        pytest.skip(f"missing: {Path('..', 'shared', *parts)} (beside the checkout)")
     return path
