@@ -1,0 +1,1 @@
+"""The HTTP contract (5-http.md): commands in, read models and the log out."""

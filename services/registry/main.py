@@ -1,0 +1,109 @@
+"""The only place where the registry is put together: from settings to an open registry, and to the application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ASGIApp
+
+from events.errors import LogUnavailable
+from events.log import Limits, Log
+from events.vault import MasterKey, Vault
+from projections.reader import ReadModels
+from services.registry import problems
+from services.registry.access import gate, tokens
+from services.registry.api import HANDLERS
+from services.registry.clock import Clock, now
+from services.registry.commands import Commands
+from services.registry.journal import Journal
+from services.registry.parts import Parts
+from services.registry.settings import InvalidSettings, Settings
+
+STATEMENT_SECONDS = 30.0
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings, clock: Clock = now) -> AsyncIterator[Parts]:
+    """Open the registry that the settings name, and leave it in order: what waits to be recorded is recorded first.
+
+    Raises `LogUnavailable`, `MasterKeyUnusable`, `InvalidSettings`.
+    """
+    if settings.master_key_file is None or not settings.database_url:
+        raise InvalidSettings(["REGISTRY_DATABASE_URL and REGISTRY_MASTER_KEY_FILE have to be set."])
+    master = MasterKey.from_file(settings.master_key_file)
+    try:
+        pool = await asyncpg.create_pool(
+            settings.database_url,
+            min_size=1,
+            max_size=settings.pool_size,
+            command_timeout=STATEMENT_SECONDS,
+            server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
+        )
+    except (OSError, asyncpg.PostgresError) as error:
+        raise LogUnavailable(f"The database cannot be reached: {error}") from error
+    try:
+        log = await Log.open(
+            settings.database_url,
+            origin=settings.origin,
+            clock=clock,
+            limits=Limits(queue_commands=settings.queue_limit, deadline=settings.command_timeout),
+            pool=pool,
+        )
+        async with log:
+            vault = Vault(pool, master)
+            read_models = ReadModels(pool, settings.database_url)
+            await read_models.start()
+            try:
+                yield Parts(
+                    settings=settings,
+                    clock=clock,
+                    pool=pool,
+                    log=log,
+                    master=master,
+                    vault=vault,
+                    commands=Commands(log, vault, clock),
+                    read_models=read_models,
+                )
+            finally:
+                await read_models.stop()
+    finally:
+        await pool.close()
+
+
+def create_app(settings: Settings, clock: Clock = now) -> Litestar:
+    """Make the application. It opens the registry when it starts and closes it when it stops.
+
+    Raises `UndeclaredRoute` for a route that does not say who may use it.
+    """
+
+    @asynccontextmanager
+    async def running(app: Litestar) -> AsyncIterator[None]:
+        async with open_registry(settings, clock) as parts:
+            app.state.parts = parts
+            yield
+
+    async def identify(presented: str) -> tokens.Principal:
+        parts: Parts = app.state.parts
+        return await tokens.identify(parts.pool, presented, now=clock())
+
+    app = Litestar(
+        route_handlers=[*HANDLERS, problems.explained],
+        lifespan=[running],
+        guards=[gate.guard(identify)],
+        exception_handlers=problems.HANDLERS,
+        state=State(),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=settings.max_body,
+    )
+    gate.check(app)
+    return app
+
+
+def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
+    """Make the application with the journal around it: what a server serves."""
+    return Journal(create_app(settings, clock))
