@@ -8,6 +8,7 @@ pytest-xdist worker has its own template, and its own cluster unless one is give
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import secrets
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -29,7 +30,8 @@ from services.registry.embedded import EmbeddedPostgres
 URL = "REGISTRY_TEST_DATABASE_URL"
 IMAGE = "postgres:18"
 # These databases are thrown away: nothing need reach the disk. What a killed server had committed, it still has.
-EMBEDDED = {"fsync": "off", "full_page_writes": "off", "max_connections": 200}
+EMBEDDED = {"fsync": "off", "full_page_writes": "off", "max_connections": 200, "max_wal_size": "128MB"}
+ROOM = 2 * 1024**3  # bytes
 
 T = TypeVar("T")
 
@@ -139,10 +141,24 @@ def cluster(*, containers: bool) -> Iterator[Cluster]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for a server's home, which whoever root runs it as can reach: pytest's own are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="registry-test-"))
+    """A folder for a server's home, which whoever root runs it as can reach: pytest's own are closed to others.
+
+    In memory where there is enough of it, which makes a clone three times as fast. What killed sessions left
+    behind is removed: its lock is free.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 (made by mkdtemp)
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ROOM
+    parent = memory if roomy else Path(tempfile.gettempdir())
+    for left in parent.glob("registry-test-*/lock"):
+        with suppress(OSError), left.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent)
+    folder = Path(tempfile.mkdtemp(prefix="registry-test-", dir=parent))
     folder.chmod(0o711)
-    try:
-        yield folder / "home"
-    finally:
-        shutil.rmtree(folder)
+    with (folder / "lock.new").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / "lock.new").rename(folder / "lock")
+        try:
+            yield folder / "home"
+        finally:
+            shutil.rmtree(folder)
