@@ -117,7 +117,8 @@ ALTER TABLE log.head ENABLE ALWAYS TRIGGER head_refuses_removal;
 -- The `_entry_` arrays are the entries in order: the n-th gets position _size + n - 1. `_first_` is the revision that
 -- each stream in `_stream` must have. Claims, keys and salts are arrays in parallel. Keys are made before any is
 -- destroyed. It must not answer before its commit is durable, hence the check of synchronous_commit.
--- The planner is held to the indexes: its statistics may be those of an empty log.
+-- The planner is held to one look into an index for each thing asked (LATERAL … LIMIT 1, no sequential scan), in a plan
+-- made once: its statistics may be those of an empty log.
 CREATE FUNCTION log.append(
     _size bigint,
     _frontier bytea[],
@@ -179,16 +180,21 @@ BEGIN
 
     SELECT array_agg(e.command_id) INTO known_commands
     FROM unnest(_command) AS asked (command_id)
-    JOIN log.entry AS e ON e.command_id = asked.command_id AND e.ordinal = 0;
+    CROSS JOIN LATERAL (
+        SELECT e.command_id FROM log.entry AS e WHERE e.command_id = asked.command_id AND e.ordinal = 0 LIMIT 1
+    ) AS e;
 
     IF cardinality(_claim_scope) > 0 THEN
         SELECT array_agg(c.scope), array_agg(c.value) INTO taken_scopes, taken_values
         FROM unnest(_claim_scope, _claim_value) AS asked (scope, value)
-        JOIN log.claim AS c ON c.scope = asked.scope AND c.value = asked.value;
+        CROSS JOIN LATERAL (
+            SELECT c.scope, c.value FROM log.claim AS c WHERE c.scope = asked.scope AND c.value = asked.value LIMIT 1
+        ) AS c;
     END IF;
     IF cardinality(_key_owner) > 0 THEN
         SELECT array_agg(k.owner) INTO taken_keys
-        FROM unnest(_key_owner) AS asked (owner) JOIN vault.key AS k ON k.owner = asked.owner;
+        FROM unnest(_key_owner) AS asked (owner)
+        CROSS JOIN LATERAL (SELECT k.owner FROM vault.key AS k WHERE k.owner = asked.owner LIMIT 1) AS k;
     END IF;
 
     appended := size = _size AND moved_streams IS NULL AND known_commands IS NULL

@@ -1,0 +1,181 @@
+"""Recording one event a command: the log's `append` beside bare asyncpg INSERTs into a table with the same indexes.
+
+The log checks revisions, orders without a gap, hashes leaves, moves the head and keeps commands idempotent; the bare
+table is what one would write without any of that, and without order. Both encode the same event each time, both
+commit durably before they answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+import asyncpg
+import uuid_utils.compat
+
+from bench.measure import Figure, Result, interleave
+from events import sql
+from events.catalogue.cooperation_events import MeetingHeld, TopicRaised, VisitScheduled
+from events.edtf import EdtfDate
+from events.entry import canonical
+from events.log import Append, Draft, Log
+from events.values import Citation, Participant, Place, Topic
+from services.registry.provision import Access
+
+TASKS = 32
+STREAM_LENGTH = 10
+TARGETS = {"bare_insert_32": 2.0, "bare_insert_1": 0.7}
+_SQL = sql.load("bench", "append.sql")
+_streams = count()
+
+
+def story(chance: random.Random) -> list[MeetingHeld | TopicRaised | VisitScheduled]:
+    """Make events such as those of the story, a stream's worth."""
+
+    def an(kind: str) -> str:
+        return f"{kind}_0" + "".join(chance.choices("0123456789abcdefghjkmnpqrstvwxyz", k=25))
+
+    ours, theirs, topic, meeting = an("party"), an("party"), an("topic"), an("meeting")
+    cited = (Citation(source=an("src"), start=812, end=1010),)
+    sides = (Participant(party=ours, person=an("person"), role="adviser"), Participant(party=theirs, role="management"))
+    held = MeetingHeld(
+        meeting_id=meeting,
+        held=EdtfDate.parse("2019-06-17/2019-06-19"),
+        participants=sides,
+        occasion=an("occ"),
+        place=Place(country="FR", city="Paris"),
+        topics=(topic,),
+        summary="Military-technical cooperation was discussed.",
+        citations=cited,
+    )
+    raised = TopicRaised(
+        topic=Topic(
+            topic_id=topic,
+            kind="joint-production",
+            subject="Joint production of defence products",
+            products=("wheeled armoured vehicles", "robotic weapons for sea", "robotic weapons for air"),
+        ),
+        citations=cited,
+    )
+    visit = VisitScheduled(
+        visit_id=an("visit"),
+        visitors=(Participant(party=theirs, role="experts"),),
+        host=ours,
+        place=Place(country="AZ"),
+        window=EdtfDate.parse("2019-07"),
+        purpose="To continue the negotiations on joint production",
+        topics=(topic,),
+        meeting=meeting,
+        citations=cited,
+    )
+    return [(held, raised, visit)[nth % 3] for nth in range(STREAM_LENGTH)]
+
+
+class Ours:
+    """The log, from several tasks at once."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._events = story(random.Random(1))
+        self._hash = hashlib.sha256(b"the request").digest()
+        self.latencies: list[float] = []
+
+    async def run(self, tasks: int, entries: int) -> float:
+        """Record that many, one a command; how many a second."""
+        return await _rate(self._task, tasks, entries)
+
+    async def _task(self, entries: int) -> None:
+        for nth in range(entries):
+            revision = nth % STREAM_LENGTH
+            if revision == 0:
+                stream = f"cooperation/coop_{next(_streams):026}"
+            event = self._events[revision]
+            command = Append(
+                command_id=uuid_utils.compat.uuid7(),
+                command_hash=self._hash,
+                actor="bench",
+                drafts=(Draft(stream=stream, expected_revision=revision - 1, event_type=event.event_type, data=event),),
+            )
+            start = time.perf_counter()
+            await self._log.append(command)
+            self.latencies.append(time.perf_counter() - start)
+
+
+class Bare:
+    """One INSERT a command, each task with a connection and a prepared statement of its own."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+        self._events = story(random.Random(1))
+
+    async def run(self, tasks: int, entries: int) -> float:
+        """Insert that many; how many a second."""
+        return await _rate(self._task, tasks, entries)
+
+    async def _task(self, entries: int) -> None:
+        async with self._pool.acquire() as connection:
+            insert = await connection.prepare(_SQL["insert"])
+            for nth in range(entries):
+                revision = nth % STREAM_LENGTH
+                if revision == 0:
+                    stream = f"cooperation/coop_{next(_streams):026}"
+                event = self._events[revision]
+                await insert.fetch(
+                    datetime.now(UTC),  # noqa: TID251 - a user has a clock
+                    stream,
+                    revision,
+                    _id(),
+                    event.event_type,
+                    _id(),
+                    0,
+                    canonical.encode(event),
+                )
+
+
+def _id() -> UUID:
+    return uuid_utils.compat.uuid7()
+
+
+async def _rate(task: Callable[[int], Awaitable[None]], tasks: int, entries: int) -> float:
+    start = time.perf_counter()
+    await asyncio.gather(*(task(entries // tasks) for _ in range(tasks)))
+    return entries / (time.perf_counter() - start)
+
+
+async def measure(access: Access, *, quick: bool) -> Result:
+    """Measure with 32 tasks and with one."""
+    rounds, many, few = (5, 6_400, 600) if quick else (15, 16_000, 2_000)
+    owner = await asyncpg.connect(access.owner)
+    await owner.execute(_SQL["create_table"])
+    await owner.close()
+    pool = asyncpg.create_pool(access.service, min_size=TASKS, max_size=TASKS)
+    async with pool, await Log.open(access.service, origin="registry.example/log", clock=_now) as log:
+        ours, bare = Ours(log), Bare(pool)
+        found = await interleave(
+            {"append_32": lambda: ours.run(TASKS, many), "bare_insert_32": lambda: bare.run(TASKS, many)}, rounds
+        )
+        latencies = sorted(ours.latencies)
+        batches = log.counts.entries / log.counts.batches
+        found |= await interleave(
+            {"append_1": lambda: ours.run(1, few), "bare_insert_1": lambda: bare.run(1, few)}, rounds
+        )
+    figures = {name: Figure.of("entries/s", rates) for name, rates in found.items()}
+    for name, part in (("append_32_p50", 0.5), ("append_32_p99", 0.99)):
+        milliseconds = latencies[int(part * len(latencies))] * 1000
+        figures[name] = Figure("ms", milliseconds, milliseconds, milliseconds)
+    figures["entries_a_batch_32"] = Figure("entries", batches, batches, batches)
+    ratios = {
+        f"bare_insert_{tasks}": figures[f"append_{tasks}"].median / figures[f"bare_insert_{tasks}"].median
+        for tasks in (TASKS, 1)
+    }
+    return Result(figures, ratios, TARGETS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the bench is its own service

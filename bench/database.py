@@ -1,0 +1,64 @@
+"""A database to measure in: fresh, migrated, dropped afterwards, durable like a real one.
+
+`BENCH_DATABASE_URL` names an administrator's connection to a server of the user's; else an embedded one is started,
+with PostgreSQL's own settings (`fsync` and `synchronous_commit` on).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from events.log.migrate import migrate
+from services.registry import provision
+from services.registry.embedded import EmbeddedPostgres
+
+URL = "BENCH_DATABASE_URL"
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+
+@asynccontextmanager
+async def database(work: str) -> AsyncGenerator[provision.Access, None]:
+    """Make a database for one work. Raises SystemExit if the server is not durable: no figure of it would count."""
+    with _server() as admin_dsn:
+        name = f"bench_{work}_{secrets.token_hex(4)}"
+        passwords = None if URL not in os.environ else dict.fromkeys(provision.LOGINS, secrets.token_hex(16))
+        admin = await asyncpg.connect(admin_dsn)
+        try:
+            await _refuse_shortcuts(admin)
+            access = await provision.provision(admin_dsn, name, passwords=passwords)
+            await migrate(access.owner)
+            yield access
+        finally:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await admin.close()
+
+
+async def _refuse_shortcuts(admin: asyncpg.Connection[asyncpg.Record]) -> None:
+    for setting, wanted in DURABLE.items():
+        if (found := await admin.fetchval("SELECT current_setting($1)", setting)) != wanted:
+            raise SystemExit(f"{setting} is {found} on this server; the bench measures with {wanted} only")
+    print(f"PostgreSQL {await admin.fetchval('SHOW server_version')}", file=sys.stderr)
+
+
+@contextmanager
+def _server() -> Generator[str, None, None]:
+    if given := os.environ.get(URL):
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="registry-bench-"))
+    try:
+        if os.geteuid() == 0:
+            home.chmod(0o711)  # the server's own account has to pass
+        with EmbeddedPostgres(home / "postgres") as server:
+            yield server.dsn()
+    finally:
+        shutil.rmtree(home)

@@ -1,0 +1,74 @@
+"""Figures: medians of interleaved rounds (A B A B …), with their spread."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The median of several rounds, the lowest and the highest."""
+
+    unit: str
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, unit: str, rounds: list[float]) -> Figure:
+        """Take the figures of the rounds together."""
+        return cls(unit, statistics.median(rounds), min(rounds), max(rounds))
+
+
+@dataclass
+class Result:
+    """What a work gave: `ratios` are ours over the other's, so that more is better."""
+
+    figures: dict[str, Figure] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    targets: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "figures": {
+                name: {
+                    "unit": figure.unit,
+                    "median": round(figure.median, 3),
+                    "low": round(figure.low, 3),
+                    "high": round(figure.high, 3),
+                }
+                for name, figure in self.figures.items()
+            },
+            "ratios": {name: round(ratio, 3) for name, ratio in self.ratios.items()},
+            "targets": self.targets,
+        }
+
+
+async def interleave(contestants: Mapping[str, Callable[[], Awaitable[float]]], rounds: int) -> dict[str, list[float]]:
+    """Run each contestant once unmeasured, then all of them in turn, `rounds` times; the order turns each time."""
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for contestant in contestants.values():
+        await contestant()
+    names = list(contestants)
+    for number in range(rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            found[name].append(await contestants[name]())
+            print(f"round {number + 1}/{rounds} {name}: {found[name][-1]:,.0f}", file=sys.stderr)
+    return found
+
+
+def table(name: str, result: Result) -> str:
+    """Write a result for people."""
+    lines = [name]
+    for label, figure in result.figures.items():
+        spread = f"{figure.low:,.2f} to {figure.high:,.2f}"
+        lines.append(f"  {label:28} {figure.median:>12,.2f} {figure.unit:12} ({spread})")
+    for label, ratio in result.ratios.items():
+        target = f" (target {result.targets[label]:g})" if label in result.targets else ""
+        lines.append(f"  ours / {label:21} {ratio:>12,.2f}{target}")
+    return "\n".join(lines)
