@@ -159,12 +159,17 @@ def pending(migrations: Sequence[Migration], applied: Iterable[Applied]) -> tupl
 
 
 async def migrate(
-    dsn: str, migrations: Sequence[Migration] | None = None, *, patience: float = 60.0
+    dsn: str,
+    migrations: Sequence[Migration] | None = None,
+    *,
+    patience: float = 60.0,
+    table_patience: float = 5.0,
 ) -> tuple[Migration, ...]:
     """Apply what is pending, in order, and return it; nothing if the database is up to date.
 
     Runs as the owner of the database, of whom the DSN's user must be a member. One process at a time: another's
-    end is waited for, up to `patience` seconds. Raises a MigrationError; those before the one that fails stay.
+    end is waited for, up to `patience` seconds; a table in use, up to `table_patience` seconds. Raises a
+    MigrationError; what was applied before the migration that fails stays.
     """
     migrations = load() if migrations is None else migrations
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "registry migrate"})
@@ -178,7 +183,7 @@ async def migrate(
         await connection.execute(_SQL["prepare"])
         todo = pending(migrations, await _applied(connection))
         for migration in todo:
-            await _apply(connection, migration)
+            await _apply(connection, migration, table_patience)
         return todo
     finally:
         await connection.close()  # lets go of the lock
@@ -220,7 +225,7 @@ async def _lock(connection: asyncpg.Connection, patience: float) -> None:
         await asyncio.sleep(POLL)
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply(connection: asyncpg.Connection, migration: Migration, table_patience: float) -> None:
     clock = asyncio.get_running_loop().time
     begun = clock()
     text = migration.text
@@ -231,7 +236,7 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
             await _record(connection, migration, clock() - begun)
             return
         async with connection.transaction():
-            await connection.execute(_SQL["lock_timeout"])
+            await connection.execute(_SQL["lock_timeout"], f"{round(table_patience * 1_000)}ms")
             await connection.execute(text)
             await _record(connection, migration, clock() - begun)
     except asyncpg.PostgresError as error:

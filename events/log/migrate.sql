@@ -44,7 +44,8 @@ SELECT version, name, sha256 FROM migration.applied ORDER BY version;
 
 -- name: lock_timeout
 -- Waiting for a table's lock, a migration makes everybody who comes after it wait as well.
-SET LOCAL lock_timeout = '5s';
+-- $1: how long at most, with its unit; for this transaction.
+SELECT set_config('lock_timeout', $1, true);
 
 -- name: record
 -- $1: version, $2: name, $3: sha256 of the file, $4: how long it took.
