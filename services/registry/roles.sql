@@ -9,7 +9,7 @@
 -- Nobody logs in as one of these roles. Logins are made as members, one for each process that needs one,
 -- and act as the role from the start, so that what they make belongs to it:
 --
---     CREATE ROLE registry_migrate LOGIN PASSWORD '…' IN ROLE registry_owner;
+--     CREATE ROLE registry_migrate LOGIN PASSWORD '...' IN ROLE registry_owner;
 --     ALTER ROLE registry_migrate SET role = 'registry_owner';
 --
 -- and likewise registry_serve in registry_service and registry_project in registry_projector.
