@@ -1,0 +1,176 @@
+"""What holds for every aggregate, whatever is asked of it and in whatever order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue import AGGREGATES, COMMANDS, Aggregate, Entry, Event, Facts
+from events.codec import EVENT_TYPES, decode_entry
+from events.entry import Envelope, canonical_bytes
+from events.errors import NotFound, RegistryError, RuleBroken
+from tests.support.histories import EVENTS, asked
+from tests.support.spec import entries_of, fold, made_id
+
+FACTS = Facts(today=date(2019, 6, 19))
+
+
+class Step(NamedTuple):
+    before: Any
+    asked: Event
+    decided: tuple[Event, ...]
+    entries: list[Entry[Any]]
+    after: Any
+
+
+def live(aggregate: Aggregate, wishes: list[Event]) -> Iterator[Step]:
+    """Ask for one event after the other, and record what is decided."""
+    stream = f"{aggregate.kind}/{made_id(aggregate.prefix, 1)}"
+    state: Any = None
+    revision = 0
+    for wish in wishes:
+        try:
+            decided = aggregate.decide(state, wish, FACTS)
+        except RegistryError:
+            decided = ()
+        entries = entries_of(stream, decided, FACTS.today, revision=revision)
+        after = fold(aggregate, entries, state)
+        yield Step(state, wish, decided, entries, after)
+        state, revision = after, revision + len(entries)
+
+
+def items_of(state: Any) -> dict[str, object]:
+    """Everything in a state by its key: what mappings hold, and under the state's own id all that is no mapping."""
+    if state is None:
+        return {}
+    fields = {name: getattr(state, name) for name in state.__struct_fields__ if name != "touched"}
+    found: dict[str, object] = {state.id: [value for value in fields.values() if not isinstance(value, Mapping)]}
+    for value in fields.values():
+        if isinstance(value, Mapping):
+            assert not found.keys() & value.keys(), "two things have one key"
+            found |= value
+    return found
+
+
+def stored(entry: Entry[Any]) -> bytes:
+    return canonical_bytes(
+        Envelope(
+            specversion="1.0",
+            id="0197a1c0-0000-7000-8000-000000000001",
+            source="https://registry.example",
+            type=entry.event.event_type,
+            subject=entry.stream,
+            time=entry.recorded_at,
+            datacontenttype="application/json",
+            dataschema="https://registry.example/v1/schemas/" + entry.event.event_type,
+            sequence=str(entry.position),
+            revision=entry.revision,
+            commandid="0197a1c0-0000-7000-8000-000000000002",
+            commandhash="00" * 32,
+            actor="made-up",
+            classification=entry.classification,
+            data=entry.event,
+        )
+    )
+
+
+@given(asked())
+def test_a_history_always_folds_to_the_same_state(wish):
+    aggregate, wishes = wish
+    *_, last = list(live(aggregate, wishes)) or [None]
+    entries = [entry for step in live(aggregate, wishes) for entry in step.entries]
+    assert fold(aggregate, entries) == fold(aggregate, entries) == (last.after if last else None)
+
+
+@given(asked())
+def test_what_was_stored_folds_to_the_same_state(wish):
+    aggregate, wishes = wish
+    entries = [entry for step in live(aggregate, wishes) for entry in step.entries]
+    read = [decode_entry(stored(entry)) for entry in entries]
+    assert read == entries
+    assert repr(fold(aggregate, read)) == repr(fold(aggregate, entries))
+
+
+@given(asked())
+def test_deciding_and_evolving_leave_everything_as_it_was(wish):
+    aggregate, wishes = wish
+    before: list[tuple[object, str]] = []
+    for step in live(aggregate, wishes):
+        before += [(thing, repr(thing)) for thing in (step.before, step.asked, *step.entries)]
+        assert all(repr(thing) == said for thing, said in before)
+
+
+@given(asked())
+def test_touched_names_what_changed_and_the_rest_is_the_very_same(wish):
+    aggregate, wishes = wish
+    for step in live(aggregate, wishes):
+        if not step.entries:
+            continue
+        before, after = items_of(step.before), items_of(step.after)
+        changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        assert changed <= set(step.after.touched) <= after.keys()
+        assert len(set(step.after.touched)) == len(step.after.touched)
+        assert all(before[key] is after[key] for key in before if key not in {*step.after.touched, step.after.id})
+
+
+@given(asked())
+def test_things_stand_in_the_order_of_recording(wish):
+    aggregate, wishes = wish
+    for step in live(aggregate, wishes):
+        for name in step.after.__struct_fields__ if step.after else ():
+            held = getattr(step.after, name)
+            if isinstance(held, Mapping):
+                positions = [value.position for value in held.values() if isinstance(value, Entry)]
+                assert positions == sorted(positions)
+
+
+@given(asked())
+def test_what_is_recorded_is_what_was_asked_for_and_that_once(wish):
+    aggregate, wishes = wish
+    for step in live(aggregate, wishes):
+        assert step.decided in ((), (step.asked,))
+        for event in step.decided:
+            with pytest.raises(RuleBroken):
+                aggregate.decide(step.after, event, FACTS)
+
+
+# The table of commands and events
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES.values(), ids=AGGREGATES.keys())
+def test_every_event_is_asked_for_by_one_command(aggregate):
+    assert sorted(command.event.event_type for command in aggregate.commands) == sorted(
+        event.event_type for event in aggregate.events
+    )
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES.values(), ids=AGGREGATES.keys())
+def test_one_event_begins_a_stream(aggregate):
+    (first,) = [command.event for command in aggregate.commands if command.opens]
+    assert first is aggregate.events[0]
+
+
+@given(st.sampled_from([event for one in AGGREGATES.values() for event in one.events[1:]]).flatmap(EVENTS.__getitem__))
+def test_every_other_event_needs_a_stream_that_has_begun(event):
+    (aggregate,) = [one for one in AGGREGATES.values() if type(event) in one.events]
+    with pytest.raises(NotFound):
+        aggregate.decide(None, event, FACTS)
+
+
+def test_no_two_events_and_no_two_commands_share_a_name():
+    assert len(EVENT_TYPES) == sum(len(one.events) for one in AGGREGATES.values())
+    assert len(COMMANDS) == sum(len(one.commands) for one in AGGREGATES.values())
+    assert EVENTS.keys() == set(EVENT_TYPES.values()), "a strategy is missing in tests/support/histories.py"
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+def test_an_event_type_says_what_happened_and_its_version(name):
+    assert name.count(".") == 2
+    registry, what, version = name.split(".")
+    assert (registry, version[0], version[1:].isdecimal()) == ("registry", "v", True)
+    assert what == what.lower()
