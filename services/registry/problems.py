@@ -21,6 +21,9 @@ from msgspec import Meta
 
 from events import errors
 from events.errors import FieldProblem, InvalidField, NotFound, RegistryError
+from events.log import migrate
+from events.vault import MasterKeyUnusable
+from projections.reader import ReadModelBehind
 from services.registry import journal
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -71,10 +74,10 @@ class UnsupportedMediaType(RegistryError):
     code = "unsupported-media-type"
 
 
-class ReadModelBehind(RegistryError):
-    """The read model has not yet come to the size that was asked for."""
+class NotReady(RegistryError):
+    """The service cannot serve now."""
 
-    code = "read-model-behind"
+    code = "not-ready"
 
 
 class DatabaseUnavailable(RegistryError):
@@ -115,9 +118,19 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     RegistryError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Internal: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.Corrupt: HTTPStatus.INTERNAL_SERVER_ERROR,
+    MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.MigrationError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.InvalidMigrations: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.MigrationEdited: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.MigrationFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.MigrationLocked: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.NotTheOwner: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.DatabaseTooNew: HTTPStatus.INTERNAL_SERVER_ERROR,
+    migrate.DatabaseNotMigrated: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ReadModelBehind: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of every `RegistryError`; a test fails for one that is missing."""

@@ -20,6 +20,7 @@ import events
 import projections
 import services
 from events.errors import Corrupt, FieldProblem, InvalidField, QueueFull, RegistryError, WrongExpectedVersion
+from projections.reader import ReadModelBehind
 from services.registry import journal, problems
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -81,15 +82,14 @@ def lines() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def client(lines: io.StringIO) -> Iterator[TestClient[Litestar]]:
+def client(lines: io.StringIO) -> Iterator[TestClient[journal.Journal]]:
     app = Litestar(
         [broken, refused, items, record, problems.explained],
         exception_handlers=problems.HANDLERS,
         logging_config=None,
         openapi_config=None,
     )
-    app.asgi_handler = journal.Journal(app.asgi_handler)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(journal.Journal(app), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -119,7 +119,7 @@ def test_no_code_is_documented_or_used_twice():
     assert sorted(documented) == sorted({kind.code for kind in every_error()})
 
 
-def test_an_unforeseen_failure_says_nothing_of_itself(client: TestClient[Litestar], lines: io.StringIO):
+def test_an_unforeseen_failure_says_nothing_of_itself(client: TestClient[journal.Journal], lines: io.StringIO):
     told(client.get("/broken"), 500, "internal")
     failed, ended = map(json.loads, lines.getvalue().splitlines())
     assert failed["error"] == "RuntimeError"
@@ -128,36 +128,38 @@ def test_an_unforeseen_failure_says_nothing_of_itself(client: TestClient[Litesta
     assert ended["status"] == 500
 
 
-def test_a_failure_that_has_a_name_says_nothing_of_itself_either(client: TestClient[Litestar], lines: io.StringIO):
+def test_a_failure_that_has_a_name_says_nothing_of_itself_either(
+    client: TestClient[journal.Journal], lines: io.StringIO
+):
     told(client.get("/raise/corrupt"), 500, "corrupt")
     assert json.loads(lines.getvalue().splitlines()[0])["error"] == "Corrupt"
 
 
 @pytest.mark.parametrize("code", ["gone", "slow"])
-def test_a_database_that_does_not_answer_is_unavailable(client: TestClient[Litestar], code: str):
+def test_a_database_that_does_not_answer_is_unavailable(client: TestClient[journal.Journal], code: str):
     response = client.get(f"/raise/{code}")
     told(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "1"
 
 
-def test_a_full_queue_says_when_to_try_again(client: TestClient[Litestar]):
+def test_a_full_queue_says_when_to_try_again(client: TestClient[journal.Journal]):
     response = client.get("/raise/queue-full")
     assert told(response, 503, "queue-full")["detail"] == "10,000 commands are waiting"
     assert response.headers["retry-after"] == "1"
 
 
-def test_a_missing_token_is_challenged_without_an_error_and_a_bad_one_with_it(client: TestClient[Litestar]):
+def test_a_missing_token_is_challenged_without_an_error_and_a_bad_one_with_it(client: TestClient[journal.Journal]):
     missing, bad = client.get("/raise/unauthenticated"), client.get("/raise/revoked")
     told(missing, 401, "unauthenticated")
     assert missing.headers["www-authenticate"] == 'Bearer realm="registry"'
     assert bad.headers["www-authenticate"] == 'Bearer realm="registry", error="invalid_token"'
 
 
-def test_a_stream_that_moved_is_a_failed_precondition(client: TestClient[Litestar]):
+def test_a_stream_that_moved_is_a_failed_precondition(client: TestClient[journal.Journal]):
     told(client.get("/raise/moved"), 412, "wrong-expected-version")
 
 
-def test_every_offending_field_is_named_in_exactly_one_place(client: TestClient[Litestar]):
+def test_every_offending_field_is_named_in_exactly_one_place(client: TestClient[journal.Journal]):
     assert told(client.get("/raise/invalid"), 422, "invalid-field")["errors"] == [
         {"detail": "no month 13", "pointer": "/held"},
         {"detail": "no", "header": "If-Match"},
@@ -165,36 +167,36 @@ def test_every_offending_field_is_named_in_exactly_one_place(client: TestClient[
 
 
 @pytest.mark.parametrize("limit", ["-1", "501", "many"])
-def test_a_parameter_that_is_not_allowed_is_named(client: TestClient[Litestar], limit: str):
+def test_a_parameter_that_is_not_allowed_is_named(client: TestClient[journal.Journal], limit: str):
     (error,) = told(client.get("/items", params={"limit": limit}), 422, "invalid-field")["errors"]
     assert error["parameter"] == "limit"
 
 
-def test_a_field_that_is_not_allowed_is_pointed_to(client: TestClient[Litestar]):
+def test_a_field_that_is_not_allowed_is_pointed_to(client: TestClient[journal.Journal]):
     (error,) = told(client.post("/items", json={"held": "x"}), 422, "invalid-field")["errors"]
     assert error["pointer"] == "/held"
 
 
-def test_malformed_json_is_malformed(client: TestClient[Litestar]):
+def test_malformed_json_is_malformed(client: TestClient[journal.Journal]):
     told(client.post("/items", content=b"{", headers={"content-type": "application/json"}), 400, "malformed")
 
 
-def test_nothing_is_served_at_an_unknown_address(client: TestClient[Litestar]):
+def test_nothing_is_served_at_an_unknown_address(client: TestClient[journal.Journal]):
     told(client.get("/none"), 404, "not-found")
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: TestClient[Litestar]):
+def test_a_wrong_method_is_told_the_right_ones(client: TestClient[journal.Journal]):
     response = client.delete("/items")
     told(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, OPTIONS, POST"
 
 
-def test_a_body_over_the_limit_is_refused(client: TestClient[Litestar]):
+def test_a_body_over_the_limit_is_refused(client: TestClient[journal.Journal]):
     told(client.post("/items", content=b"0" * 1001), 413, "body-too-large")
 
 
 async def test_a_client_that_hangs_up_within_its_body_is_no_failure_of_ours(
-    client: TestClient[Litestar], lines: io.StringIO
+    client: TestClient[journal.Journal], lines: io.StringIO
 ):
     sent: list[Any] = []
     events = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
@@ -211,13 +213,13 @@ async def test_a_client_that_hangs_up_within_its_body_is_no_failure_of_ours(
     assert [json.loads(line)["event"] for line in lines.getvalue().splitlines()] == ["request"]
 
 
-def test_every_problem_type_is_explained_where_it_points_to(client: TestClient[Litestar]):
+def test_every_problem_type_is_explained_where_it_points_to(client: TestClient[journal.Journal]):
     page = client.get("/docs/errors").text
     assert all(f'id="{kind.code}"' in page for kind in every_error())
 
 
 def test_a_documented_error_names_its_codes_under_their_status():
-    documented = problems.documented(QueueFull, problems.ReadModelBehind, Corrupt)
+    documented = problems.documented(QueueFull, ReadModelBehind, Corrupt)
     assert list(documented) == [500, 503]
     assert documented[503].media_type == "application/problem+json"
     assert "`queue-full`" in documented[503].description
@@ -225,7 +227,7 @@ def test_a_documented_error_names_its_codes_under_their_status():
 
 
 def test_a_request_leaves_one_line_with_its_route_and_nothing_of_its_content(
-    client: TestClient[Litestar], lines: io.StringIO
+    client: TestClient[journal.Journal], lines: io.StringIO
 ):
     response = client.get("/raise/queue-full", params={"q": "Vezirov"}, headers={"authorization": "Bearer reg_secret"})
     (line,) = map(json.loads, lines.getvalue().splitlines())
