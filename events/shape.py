@@ -23,6 +23,9 @@ from events.errors import FieldProblem, InvalidField
 
 T = TypeVar("T")
 
+CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]")
+"""A control character that has no place in a text of several lines."""
+
 MAX_DEPTH = 24  # the deepest form of ours has 7 levels
 
 _BLANK = (

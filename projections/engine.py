@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -27,7 +27,7 @@ ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
 STREAMS_KEPT = 10_000  # folded states kept in memory, those used last
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 def version_of(models: Sequence[ReadModel] = MODELS) -> str:

@@ -74,6 +74,7 @@ MEETINGS = ReadModel(
         "country",
         "earliest",
         "latest",
+        "qualified",
     ),
     queries=load("projections", "meetings.sql"),
     item=MeetingItem,

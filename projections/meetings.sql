@@ -18,6 +18,7 @@ CREATE TABLE meetings (
     country text,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT meetings_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX meetings_current ON meetings (id) WHERE died IS NULL;
@@ -56,6 +57,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($9::text IS NULL OR persons @> ARRAY[$9])
   AND ($10::text IS NULL OR occasion = $10)
   AND ($11::text IS NULL OR country = $11)
-  AND projection.lies(earliest, latest, $12::date, $13::date, $14::boolean)
+  AND projection.lies(earliest, latest, qualified, $12::date, $13::date, $14::boolean)
 ORDER BY sort DESC, id DESC
 LIMIT $4;

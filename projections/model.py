@@ -118,9 +118,9 @@ def some(items: Mapping[str, T], only: Only) -> Iterator[tuple[str, T]]:
         yield from ((key, items[key]) for key in only if key in items)
 
 
-def bounds(when: EdtfDate | None) -> tuple[date | None, date | None]:
-    """Return the earliest and latest day of a date as columns; None is no bound, as for no date at all."""
-    return (when.earliest, when.latest) if when else (None, None)
+def bounds(when: EdtfDate | None) -> tuple[date | None, date | None, bool]:
+    """Return a date's earliest and latest day (None: no bound, as for no date), and whether it is uncertain itself."""
+    return (when.earliest, when.latest, when.qualified) if when else (None, None, False)
 
 
 def by_date(when: EdtfDate | None) -> str:

@@ -15,6 +15,7 @@ CREATE TABLE occasions (
     parties text[] NOT NULL,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT occasions_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX occasions_current ON occasions (id) WHERE died IS NULL;
@@ -46,6 +47,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($6::text IS NULL OR country = $6)
   AND ($7::text IS NULL OR organiser = $7)
   AND ($8::text IS NULL OR parties @> ARRAY[$8])
-  AND projection.lies(earliest, latest, $9::date, $10::date, $11::boolean)
+  AND projection.lies(earliest, latest, qualified, $9::date, $10::date, $11::boolean)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

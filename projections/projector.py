@@ -77,7 +77,7 @@ class Projector:
 
     @staticmethod
     async def _stand_by(connection: Connection) -> None:
-        while not await connection.fetchval(QUERIES["lock"], LOCK):
+        while not await connection.fetchval(QUERIES["lock"], LOCK):  # noqa: ASYNC110 - see STANDBY_SECONDS
             await asyncio.sleep(STANDBY_SECONDS)
 
     async def _follow(self, projection: Projection) -> None:

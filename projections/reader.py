@@ -79,9 +79,13 @@ class ReadModels:
 
     async def position(self) -> int:
         """Return how many entries the live read models show, as the database says now (0: none are live yet)."""
-        position: int = await self._pool.fetchval(QUERIES["position"]) or 0
-        await self._note(position)
+        await self._note(await self.live_position() or 0)
         return self._position
+
+    async def live_position(self) -> int | None:
+        """Return how many entries the live read models show, or None while there are none."""
+        position: int | None = await self._pool.fetchval(QUERIES["position"])
+        return position
 
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""

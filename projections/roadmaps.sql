@@ -16,6 +16,7 @@ CREATE TABLE roadmaps (
     meeting text,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT roadmaps_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX roadmaps_current ON roadmaps (id) WHERE died IS NULL;
@@ -50,6 +51,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($7::text IS NULL OR topics @> ARRAY[$7])
   AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
   AND ($9::text IS NULL OR meeting = $9)
-  AND projection.lies(earliest, latest, $10::date, $11::date, $12::boolean)
+  AND projection.lies(earliest, latest, qualified, $10::date, $11::date, $12::boolean)
 ORDER BY sort DESC, id DESC
 LIMIT $4;

@@ -16,6 +16,7 @@ CREATE TABLE rounds (
     status text NOT NULL,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT rounds_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX rounds_current ON rounds (id) WHERE died IS NULL;
@@ -50,6 +51,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($7::text IS NULL OR persons @> ARRAY[$7])
   AND ($8::text IS NULL OR country = $8)
   AND ($9::text IS NULL OR status = $9)
-  AND projection.lies(earliest, latest, $10::date, $11::date, $12::boolean)
+  AND projection.lies(earliest, latest, qualified, $10::date, $11::date, $12::boolean)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

@@ -14,6 +14,7 @@ CREATE TABLE sources (
     sha256 text NOT NULL,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT sources_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX sources_current ON sources (id) WHERE died IS NULL;
@@ -44,6 +45,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($5::text IS NULL OR publisher = $5)
   AND ($6::text IS NULL OR language = $6)
   AND ($7::text IS NULL OR sha256 = $7)
-  AND projection.lies(earliest, latest, $8::date, $9::date, $10::boolean)
+  AND projection.lies(earliest, latest, qualified, $8::date, $9::date, $10::boolean)
 ORDER BY sort DESC, id DESC
 LIMIT $4;

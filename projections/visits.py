@@ -85,6 +85,7 @@ VISITS = ReadModel(
         "status",
         "earliest",
         "latest",
+        "qualified",
     ),
     queries=load("projections", "visits.sql"),
     item=VisitItem,

@@ -20,6 +20,7 @@ CREATE TABLE visits (
     status text NOT NULL,
     earliest date,
     latest date,
+    qualified boolean NOT NULL,
     CONSTRAINT visits_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX visits_current ON visits (id) WHERE died IS NULL;
@@ -62,6 +63,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($11::text IS NULL OR host = $11)
   AND ($12::text IS NULL OR country = $12)
   AND ($13::text IS NULL OR status = $13)
-  AND projection.lies(earliest, latest, $14::date, $15::date, $16::boolean)
+  AND projection.lies(earliest, latest, qualified, $14::date, $15::date, $16::boolean)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -27,7 +27,7 @@ STATEMENT_SECONDS = 30.0
 
 
 @asynccontextmanager
-async def open_registry(settings: Settings, clock: Clock = now) -> AsyncIterator[Parts]:
+async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerator[Parts]:
     """Open the registry that the settings name, and leave it in order: what waits to be recorded is recorded first.
 
     Raises `LogUnavailable`, `MasterKeyUnusable`, `InvalidSettings`.
@@ -81,7 +81,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
     """
 
     @asynccontextmanager
-    async def running(app: Litestar) -> AsyncIterator[None]:
+    async def running(app: Litestar) -> AsyncGenerator[None]:
         async with open_registry(settings, clock) as parts:
             app.state.parts = parts
             yield

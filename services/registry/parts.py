@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncpg
 import msgspec
 
 from events.log import Log
+from events.log.read import Pool
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
 from services.registry.clock import Clock
@@ -18,7 +18,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: Settings
     clock: Clock
-    pool: asyncpg.Pool[asyncpg.Record]
+    pool: Pool
     log: Log
     master: MasterKey
     vault: Vault

@@ -22,11 +22,15 @@ COMMENT ON COLUMN projection.generation.version IS 'Digest of the read models'' 
 COMMENT ON COLUMN projection.generation.position IS 'Entries below it have been projected.';
 
 -- Whether a fact with these bounds (null: open) may lie between two days (null: no bound), or, if certain, must.
-CREATE FUNCTION projection.lies(earliest date, latest date, first date, last date, certain boolean) RETURNS boolean
+-- What is stated with a qualifier (uncertain or approximate) must lie nowhere in particular.
+CREATE FUNCTION projection.lies(
+    earliest date, latest date, qualified boolean, first date, last date, certain boolean
+) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN certain THEN (first IS NULL OR coalesce(earliest >= first, false))
-        AND (last IS NULL OR coalesce(latest <= last, false))
+    WHEN certain THEN (first IS NULL AND last IS NULL) OR (
+        NOT qualified AND (first IS NULL OR coalesce(earliest >= first, false))
+        AND (last IS NULL OR coalesce(latest <= last, false)))
     ELSE (first IS NULL OR latest IS NULL OR latest >= first)
         AND (last IS NULL OR earliest IS NULL OR earliest <= last)
 END;

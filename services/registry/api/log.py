@@ -1,0 +1,76 @@
+"""The log over HTTP: entries as they are stored, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from litestar import Response, get
+from litestar.response import Stream
+
+from events.errors import NotFound
+from services.registry.access.roles import FOLLOW
+from services.registry.api import query, render
+from services.registry.api.query import Asking, EntriesQuery
+from services.registry.parts import Parts
+
+NDJSON = "application/x-ndjson"
+PAGE = 500
+
+
+@get("/v1/log/entries", opt=FOLLOW, name="list-entries")
+async def list_entries(request: Asking) -> Response[bytes] | Stream:
+    """Entries from a position on: one object, or (`Accept: application/x-ndjson`) a line each to the log's end."""
+    parts: Parts = request.app.state.parts
+    asked = query.of_entries(request)
+    head = (await parts.log.head()).size
+    if NDJSON in request.headers.get("accept", ""):
+        return Stream(_lines(parts, asked, head), media_type=NDJSON, headers={"Registry-Size": str(head)})
+    limit = asked.limit or query.DEFAULT_LIMIT
+    entries = await _page(parts, asked, asked.first, limit, head)
+    following = entries[-1][0] + 1 if len(entries) == limit else max(head, asked.first)
+    body = b'{"items":[%b],"next":%d,"size":%d}' % (b",".join(stored for _, stored in entries), following, head)
+    return render.answer(request, body, head)
+
+
+@get("/v1/log/entries/{position:int}", opt=FOLLOW, name="get-entry")
+async def get_entry(request: Asking) -> Response[bytes]:
+    """One entry: the very bytes that are stored and hashed."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    position: int = request.path_params["position"]
+    found = await parts.log.read_all(position, 1) if 0 <= position <= query.MAX_SIZE - 1 else []
+    if not found:
+        raise NotFound(f"The log has no entry at position {position}.")
+    head = (await parts.log.head()).size
+    return render.answer(request, found[0].bytes, head)
+
+
+async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> list[tuple[int, bytes]]:
+    if first >= head:
+        return []
+    entries = await parts.log.read_all(
+        first,
+        limit,
+        below=head,
+        streams=[asked.subject] if asked.subject else None,
+        types=[asked.type] if asked.type else None,
+    )
+    return [(entry.position, entry.bytes) for entry in entries]
+
+
+async def _lines(parts: Parts, asked: EntriesQuery, head: int) -> AsyncIterator[bytes]:
+    """Yield the entries as lines, a page at a time, to the size that the log had when it was asked for."""
+    left = asked.limit
+    first = asked.first
+    while left is None or left > 0:
+        limit = PAGE if left is None else min(PAGE, left)
+        entries = await _page(parts, asked, first, limit, head)
+        if entries:
+            yield b"".join(stored + b"\n" for _, stored in entries)
+        if len(entries) < limit:
+            return
+        first = entries[-1][0] + 1
+        left = None if left is None else left - len(entries)
+
+
+HANDLERS = [list_entries, get_entry]

@@ -1,0 +1,394 @@
+"""The OpenAPI document, made from the same tables as the routes, and the pages that show it without any network.
+
+Litestar's own generation is not used: handlers read bodies and queries themselves, to name every offending field, and
+the tables say more than signatures could (ADR 0010).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
+
+from events.catalogue import COMMANDS
+from projections import LISTED, ReadModel
+from projections.model import Filter
+from services.registry.access.roles import OPEN
+from services.registry.api import query, schemas
+from services.registry.api.commands import ROUTES
+from services.registry.api.schemas import REF
+from services.registry.version import VERSION
+
+Described = dict[str, Any]
+
+ERRORS: dict[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "The request could not be read.",
+    HTTPStatus.UNAUTHORIZED: "No valid token was presented.",
+    HTTPStatus.FORBIDDEN: "The token has none of the roles that this needs.",
+    HTTPStatus.NOT_FOUND: "There is no such thing.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The method is not served at this address.",
+    HTTPStatus.CONFLICT: "A rule of the domain forbids it, or a value that belongs to one thing is taken.",
+    HTTPStatus.PRECONDITION_FAILED: "The stream is not at the revision in If-Match.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body or the entry is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of a kind that is not taken here.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Fields are not valid; each is named in `errors`.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Not now: try again after `Retry-After` seconds.",
+}
+COMMON = (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY)
+CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+FAILING = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+WITH_BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+OF_READS = (*COMMON, *CLOSED, *FAILING)
+OF_COMMANDS = (
+    *OF_READS,
+    *WITH_BODY,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+)
+
+SIZE_HEADER = {
+    "description": "The log size that the answer is for.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0},
+}
+MIN_SIZE = {
+    "name": "Registry-Min-Size",
+    "in": "header",
+    "description": "Wait (up to 5 s) until the answer includes this many entries: reads what one wrote.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "Entity tags that the client holds: `304` if one is still right.",
+    "schema": {"type": "string"},
+}
+AS_OF = {
+    "name": "as_of",
+    "in": "query",
+    "description": "A log size, or an RFC 3339 instant: the answer as it was then.",
+    "schema": {
+        "anyOf": [{"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "string", "format": "date-time"}],
+        "examples": ["57", "2019-06-20T12:00:00Z"],
+    },
+}
+LIMIT = {
+    "name": "limit",
+    "in": "query",
+    "description": "How many at the most.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": query.MAX_LIMIT, "default": query.DEFAULT_LIMIT},
+}
+CURSOR = {
+    "name": "cursor",
+    "in": "query",
+    "description": "`next` of the page before, with the same filters. Pages never shift: they are pinned to a size.",
+    "schema": {"type": "string"},
+}
+CERTAIN = {
+    "name": "certain",
+    "in": "query",
+    "description": "Whether dates must lie in the range asked for, rather than may.",
+    "schema": {"enum": ["true", "false"], "default": "false"},
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and body are recorded once and answered the same, however often they are sent.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The revision that the stream must have: an ETag as it was given.",
+    "schema": {"type": "string", "pattern": '^"[0-9]{1,9}(\\.[0-9a-f]+)?"$'},
+}
+
+
+@cache
+def document() -> Described:
+    """Return the whole document (OpenAPI 3.1)."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cooperation Registry",
+            "version": VERSION,
+            "description": "The system of record for a government's international cooperation.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": _paths(),
+        "components": {
+            "schemas": schemas.components(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {str(int(status)): _problem(status, says) for status, says in ERRORS.items()},
+        },
+    }
+
+
+def _paths() -> Described:
+    paths: Described = {}
+    for name, route in ROUTES.items():
+        path, parameters = _path(route.path)
+        paths.setdefault(path, {})["post"] = _command(name, parameters)
+    paths["/v1/batch"] = {"post": _batch()}
+    for model in LISTED:
+        paths.setdefault(f"/v1/{model.name}", {})["get"] = _list(model)
+        paths[f"/v1/{model.name}/{{item_id}}"] = {"get": _one(model)}
+    paths["/v1/documents/{sha256}"] = {"put": _document()}
+    paths["/v1/log/entries"] = {"get": _entries()}
+    paths["/v1/log/entries/{position}"] = {"get": _entry()}
+    paths["/health/live"] = {"get": _health("live", ())}
+    paths["/health/ready"] = {"get": _health("ready", (HTTPStatus.SERVICE_UNAVAILABLE,))}
+    return dict(sorted(paths.items()))
+
+
+def _path(template: str) -> tuple[str, list[Described]]:
+    """Write Litestar's path as OpenAPI does, with its parameters."""
+    names = re.findall(r"\{(\w+):\w+\}", template)
+    return re.sub(r":\w+\}", "}", template), [_in_path(name, {"type": "string"}) for name in names]
+
+
+def _in_path(name: str, schema: Described) -> Described:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _command(name: str, parameters: list[Described]) -> Described:
+    _, command = COMMANDS[name]
+    headers: Described = {
+        "Registry-Size": SIZE_HEADER,
+        "ETag": _header("The stream's revision, to be sent back as If-Match."),
+        "Location": _header("Where it can be read."),
+    }
+    replayed = {**headers, "Idempotency-Replayed": {"schema": {"const": "true"}, "required": True}}
+    recorded = {"application/json": {"schema": {"$ref": REF + "Recorded"}}}
+    return {
+        "operationId": name,
+        "summary": (command.event.__doc__ or "").partition("\n")[0],
+        "tags": ["commands"],
+        "parameters": [*parameters, IDEMPOTENCY_KEY, IF_MATCH],
+        "requestBody": _json_body(schemas.body_name(command)),
+        "responses": {
+            "201": {"description": "Recorded, durably.", "headers": headers, "content": recorded},
+            "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
+            **_errors(OF_COMMANDS),
+        },
+    }
+
+
+def _batch() -> Described:
+    content = {"application/json": {"schema": {"$ref": REF + "BatchRecorded"}}}
+    headers = {"Registry-Size": SIZE_HEADER}
+    return {
+        "operationId": "batch",
+        "summary": "Record several commands: all or nothing. Later ones may refer to what earlier ones bring.",
+        "tags": ["commands"],
+        "parameters": [IDEMPOTENCY_KEY],
+        "requestBody": _json_body("Batch"),
+        "responses": {
+            "201": {"description": "Recorded, durably.", "headers": headers, "content": content},
+            "200": {"description": "Recorded before under this key.", "headers": headers, "content": content},
+            **_errors(OF_COMMANDS),
+        },
+    }
+
+
+def _list(model: ReadModel) -> Described:
+    dated = any(one.form == "dates" for one in model.filters)
+    filters = [parameter for one in model.filters for parameter in _filter(one)]
+    return {
+        "operationId": f"list-{model.name}",
+        "summary": f"List {model.name}, as of any log size.",
+        "tags": ["reads"],
+        "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {
+            **_read(schemas.list_name(model.name), Link=_header("The next page, as rel=next.", required=False)),
+            **_errors(OF_READS),
+        },
+    }
+
+
+def _one(model: ReadModel) -> Described:
+    return {
+        "operationId": f"get-{model.name}",
+        "summary": f"One of {model.name}, as of any log size.",
+        "tags": ["reads"],
+        "parameters": [_in_path("item_id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**_read(schemas.one_name(model.name)), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+    }
+
+
+def _filter(one: Filter) -> list[Described]:
+    def parameter(name: str, schema: Described, says: str) -> Described:
+        return {"name": name, "in": "query", "description": says, "schema": schema}
+
+    match one.form:
+        case "dates":
+            day = {"type": "string", "format": "date"}
+            return [
+                parameter(f"{one.name}_from", day, f"First day of the range: {one.says}."),
+                parameter(f"{one.name}_to", day, f"Last day of the range: {one.says}."),
+            ]
+        case "id":
+            schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+        case "choice":
+            schema = {"enum": list(one.choices)}
+        case "country":
+            schema = {"type": "string", "pattern": "^[A-Z]{2}$"}
+        case _:
+            schema = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
+    return [parameter(one.name, schema, one.says[0].upper() + one.says[1:] + ".")]
+
+
+def _document() -> Described:
+    content = {"application/json": {"schema": {"$ref": REF + "Document"}}}
+    headers = {"Registry-Size": SIZE_HEADER}
+    errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND)
+    return {
+        "operationId": "file-document",
+        "summary": "File the text that a source rests on, under its own SHA-256.",
+        "tags": ["commands"],
+        "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
+        "requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string", "minLength": 1}}}},
+        "responses": {
+            "201": {"description": "On file, durably.", "headers": headers, "content": content},
+            "200": {"description": "It was on file.", "headers": headers, "content": content},
+            **_errors(errors),
+        },
+    }
+
+
+def _entries() -> Described:
+    def parameter(name: str, schema: Described, says: str) -> Described:
+        return {"name": name, "in": "query", "schema": schema, "description": says}
+
+    read = _read("Entries")
+    read["200"]["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
+    read["200"]["headers"].pop("ETag")
+    return {
+        "operationId": "list-entries",
+        "summary": "Entries as they are stored, in order; with `Accept: application/x-ndjson`, a line each.",
+        "tags": ["log"],
+        "parameters": [
+            parameter("from", {"type": "integer", "minimum": 0, "default": 0}, "First position."),
+            LIMIT,
+            parameter("subject", {"type": "string", "pattern": "^[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}$"}, "Stream."),
+            parameter("type", {"type": "string", "pattern": "^registry\\.[a-z-]{1,60}\\.v[0-9]{1,4}$"}, "Event type."),
+            IF_NONE_MATCH,
+        ],
+        "responses": {**read, **_errors(OF_READS)},
+    }
+
+
+def _entry() -> Described:
+    return {
+        "operationId": "get-entry",
+        "summary": "One entry: the very bytes that are stored and hashed.",
+        "tags": ["log"],
+        "parameters": [_in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
+        "responses": {**_read("Envelope"), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+    }
+
+
+def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:
+    content = {"application/json": {"schema": {"$ref": REF + "Health"}}}
+    return {
+        "operationId": name,
+        "summary": "Whether the process lives." if name == "live" else "Whether it can serve now.",
+        "tags": ["health"],
+        "security": [],
+        "responses": {
+            "200": {"description": "It does.", "content": content},
+            **_errors((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
+        },
+    }
+
+
+def _json_body(name: str) -> Described:
+    return {"required": True, "content": {"application/json": {"schema": {"$ref": REF + name}}}}
+
+
+def _read(name: str, **headers: Described) -> Described:
+    tags = {"ETag": _header("Validates the answer."), "Registry-Size": SIZE_HEADER}
+    return {
+        "200": {
+            "description": "The answer.",
+            "headers": {**tags, **headers},
+            "content": {"application/json": {"schema": {"$ref": REF + name}}},
+        },
+        "304": {"description": "The client has it already.", "headers": tags},
+    }
+
+
+def _header(says: str, *, required: bool = True) -> Described:
+    return {"description": says, "required": required, "schema": {"type": "string"}}
+
+
+def _errors(statuses: tuple[HTTPStatus, ...]) -> Described:
+    return {str(int(one)): {"$ref": f"#/components/responses/{int(one)}"} for one in sorted(set(statuses))}
+
+
+def _problem(status: HTTPStatus, says: str) -> Described:
+    described: Described = {
+        "description": says,
+        "content": {"application/problem+json": {"schema": {"$ref": REF + "Problem"}}},
+    }
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        described["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
+    if status is HTTPStatus.UNAUTHORIZED:
+        described["headers"] = {"WWW-Authenticate": _header("How to present a token (RFC 6750).")}
+    return described
+
+
+@get("/openapi.json", opt=OPEN, name="openapi", sync_to_thread=False)
+def openapi() -> Response[bytes]:
+    """Serve the document."""
+    return Response(msgspec.json.encode(document()), media_type=MediaType.JSON)
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Cooperation Registry</title><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css"></head>
+<body><div id="docs"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body>
+</html>
+"""
+START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true});\n'
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@get("/docs", opt=OPEN, name="docs", sync_to_thread=False)
+def docs() -> Response[str]:
+    """Serve the page that shows the document; everything that it loads comes from here."""
+    return Response(PAGE, media_type=MediaType.HTML, headers={"Content-Security-Policy": POLICY})
+
+
+@get("/docs/start.js", opt=OPEN, name="docs-start", sync_to_thread=False)
+def start() -> Response[str]:
+    """Serve what starts the page."""
+    return Response(START, media_type="text/javascript")
+
+
+def _assets() -> str:
+    vendor = files("swagger_ui_bundle").joinpath("vendor")
+    return str(next(one for one in vendor.iterdir() if one.name.startswith("swagger-ui-5")))
+
+
+HANDLERS = [
+    openapi,
+    docs,
+    start,
+    create_static_files_router(path="/docs/assets", directories=[_assets()], opt=dict(OPEN), name="docs-assets"),
+]

@@ -1,0 +1,285 @@
+"""The query of a read: every parameter checked, every one that is wrong or unknown named.
+
+Also the headers that every route shares, and cursors. A cursor carries the log size and the place to go on from,
+bound by an HMAC to the list and filters that it was made for, so that it can be neither forged nor used elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pycountry
+from litestar import Request
+
+from events.errors import FieldProblem, InvalidField
+from projections.model import Filter, ReadModel
+from projections.reader import Lies
+from services.registry.ids import is_id
+from services.registry.parts import Parts
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+MAX_TEXT = 300
+MAX_SIZE = 2**63 - 1
+MAC_BYTES = 16
+
+PREFIXES = {
+    "party": "party",
+    "person": "person",
+    "occasion": "occ",
+    "source": "src",
+    "cooperation": "coop",
+    "topic": "topic",
+    "meeting": "meeting",
+}
+"""The prefix of the ids that a filter of a kind takes."""
+
+Asking = Request[Any, Any, Any]
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a list goes on: the log size that it is pinned to, and the last item's sort key and id."""
+
+    size: int
+    sort: str
+    id: str
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked query. `as_of` is a size, an instant, or None for now; `context` is what a cursor is bound to."""
+
+    filters: Mapping[str, str | Lies]
+    as_of: int | datetime | None
+    limit: int
+    cursor: Cursor | None
+    context: str
+
+
+class _Given:
+    """The parameters of a request, taken one by one; what is wrong with any is gathered."""
+
+    def __init__(self, request: Asking) -> None:
+        self.problems: list[FieldProblem] = []
+        self._values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name in self._values:
+                self.wrong(name, "given more than once")
+            elif "\x00" in value:
+                self.wrong(name, "must not contain a NUL character")
+            self._values[name] = str(value)
+
+    def take(self, name: str) -> str | None:
+        return self._values.pop(name, None)
+
+    def wrong(self, name: str, detail: str) -> None:
+        self.problems.append(FieldProblem(detail, parameter=name))
+
+    def finish(self) -> None:
+        """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
+        for name in self._values:
+            self.wrong(name, "unknown parameter")
+        if self.problems:
+            raise InvalidField("The query is not valid; see errors.", self.problems)
+
+
+def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
+    """Read the query of a list. Raises `InvalidField` naming every offending parameter."""
+    given = _Given(request)
+    kept = sorted(
+        (name, value) for name, value in request.query_params.multi_items() if name not in ("cursor", "limit")
+    )
+    context = msgspec.json.encode([model.name, kept]).decode()
+    as_of = _as_of(given)
+    limit = _limit(given)
+    certain = _certain(given)
+    filters: dict[str, str | Lies] = {}
+    for one in model.filters:
+        value = _dates(given, one, certain=certain) if one.form == "dates" else _value(given, one)
+        if value is not None:
+            filters[one.name] = value
+    cursor = _cursor(given, context, key)
+    given.finish()
+    return Query(filters=filters, as_of=as_of, limit=limit, cursor=cursor, context=context)
+
+
+def of_one(request: Asking) -> int | datetime | None:
+    """Read the query of a single thing: `as_of` and nothing else. Raises `InvalidField`."""
+    given = _Given(request)
+    as_of = _as_of(given)
+    given.finish()
+    return as_of
+
+
+class EntriesQuery(msgspec.Struct, frozen=True):
+    """Which entries of the log are asked for; no limit is all of them."""
+
+    first: int
+    limit: int | None
+    subject: str | None
+    type: str | None
+
+
+def of_entries(request: Asking) -> EntriesQuery:
+    """Read the query of the log's entries. Raises `InvalidField`."""
+    given = _Given(request)
+    first = _number(given, "from", 0, MAX_SIZE)
+    limit = _number(given, "limit", 1, MAX_LIMIT)
+    subject, kind = given.take("subject"), given.take("type")
+    if subject is not None and not re.fullmatch(r"[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}", subject):
+        given.wrong("subject", "expected the name of a stream, such as cooperation/coop_…")
+    if kind is not None and not re.fullmatch(r"registry\.[a-z-]{1,60}\.v[0-9]{1,4}", kind):
+        given.wrong("type", "expected the type of an event, such as registry.meeting-held.v1")
+    given.finish()
+    return EntriesQuery(first or 0, limit, subject, kind)
+
+
+def nothing(request: Asking) -> None:
+    """Refuse every parameter. Raises `InvalidField`."""
+    _Given(request).finish()
+
+
+def seal_cursor(cursor: Cursor, context: str, key: bytes) -> str:
+    """Write a cursor as text."""
+    content = msgspec.json.encode(cursor)
+    return base64.urlsafe_b64encode(_mac(content, context, key) + content).decode().rstrip("=")
+
+
+def min_size(request: Asking) -> int | None:
+    """Return the log size that an answer has to include at least. Raises `InvalidField`."""
+    given = request.headers.get("registry-min-size")
+    if given is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        raise InvalidField.of([FieldProblem("expected a log size, such as 57", header="Registry-Min-Size")])
+    return int(given)
+
+
+async def resolve(parts: Parts, as_of: int | datetime | None, cursor: Cursor | None, least: int | None) -> int:
+    """Return the size that an answer is for, when the read models have come that far.
+
+    Raises `InvalidField` for a size that the log has not reached and an instant that lies ahead, `ReadModelBehind`
+    when it takes longer than the settings allow.
+    """
+    position = await parts.read_models.position()
+    size = cursor.size if cursor else await _size(parts, as_of, position)
+    wanted = max(size, least or 0)
+    if wanted > position:
+        await parts.read_models.wait_for(wanted, parts.settings.min_size_wait)
+    return max(size, least or 0) if as_of is None and cursor is None else size
+
+
+async def _size(parts: Parts, as_of: int | datetime | None, position: int) -> int:
+    if as_of is None:
+        return position
+    if isinstance(as_of, datetime):
+        if as_of > parts.clock():
+            raise InvalidField.of(
+                [FieldProblem("lies in the future; what will be known then is not", parameter="as_of")]
+            )
+        return await parts.log.size_at(as_of)
+    if as_of > position and as_of > (head := (await parts.log.head()).size):
+        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="as_of")])
+    return as_of
+
+
+def _as_of(given: _Given) -> int | datetime | None:
+    text = given.take("as_of")
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return int(text)
+    try:
+        # RFC 3339: a date, a time and an offset; `+` in a query means a space, so an unescaped one is forgiven.
+        instant = datetime.fromisoformat(text.replace(" ", "+")) if re.match(r"\d{4}-\d\d-\d\d[Tt]", text) else None
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
+        return None
+    return instant.astimezone(UTC)
+
+
+def _limit(given: _Given) -> int:
+    return _number(given, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
+
+
+def _number(given: _Given, name: str, least: int, most: int) -> int | None:
+    text = given.take(name)
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,19}", text) and least <= int(text) <= most:
+        return int(text)
+    given.wrong(name, f"expected a whole number from {least} to {most}")
+    return None
+
+
+def _certain(given: _Given) -> bool:
+    text = given.take("certain")
+    if text not in (None, "true", "false"):
+        given.wrong("certain", "expected true or false")
+    return text == "true"
+
+
+def _value(given: _Given, one: Filter) -> str | None:
+    text = given.take(one.name)
+    if text is None:
+        return None
+    wrong = ""
+    match one.form:
+        case "id":
+            wrong = "" if is_id(PREFIXES[one.kind], text) else f"expected an id, {PREFIXES[one.kind]}_…"
+        case "country":
+            known = re.fullmatch("[A-Z]{2}", text) and pycountry.countries.get(alpha_2=text)
+            wrong = "" if known else "expected a country code of ISO 3166-1 alpha-2, such as AZ or FR"
+        case "choice":
+            wrong = "" if text in one.choices else "expected one of " + ", ".join(one.choices)
+        case _:
+            wrong = "" if 0 < len(text) <= MAX_TEXT else f"expected 1 to {MAX_TEXT} characters"
+    if wrong:
+        given.wrong(one.name, wrong)
+    return text
+
+
+def _dates(given: _Given, one: Filter, *, certain: bool) -> Lies | None:
+    first, last = _day(given, f"{one.name}_from"), _day(given, f"{one.name}_to")
+    if first and last and first > last:
+        given.wrong(f"{one.name}_to", f"lies before {one.name}_from")
+    return Lies(first, last, certain) if first or last else None
+
+
+def _day(given: _Given, name: str) -> date | None:
+    text = given.take(name)
+    if text is None:
+        return None
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return date.fromisoformat(text)
+        given.wrong(name, "expected a day, such as 2019-07-10")
+    except ValueError as refused:
+        given.wrong(name, f"not a day: {refused}")
+    return None
+
+
+def _cursor(given: _Given, context: str, key: bytes) -> Cursor | None:
+    text = given.take("cursor")
+    if text is None:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        mac, content = raw[:MAC_BYTES], raw[MAC_BYTES:]
+        if hmac.compare_digest(mac, _mac(content, context, key)):
+            return msgspec.json.decode(content, type=Cursor)
+    except (ValueError, msgspec.DecodeError):
+        pass
+    given.wrong("cursor", "is not one that this list gave for these filters; start again without it")
+    return None
+
+
+def _mac(content: bytes, context: str, key: bytes) -> bytes:
+    return hmac.digest(key, context.encode() + b"\n" + content, "sha256")[:MAC_BYTES]

@@ -1,0 +1,87 @@
+"""Reading the read models: a list and a single thing of each, as of any log size."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from events.errors import NotFound
+from projections import LISTED, ReadModel
+from projections.reader import Found
+from services.registry.access.roles import READ
+from services.registry.api import query, render
+from services.registry.api.query import Asking
+from services.registry.parts import Parts
+
+CURSOR_PURPOSE = "cursor"
+
+STREAM_KINDS = {"parties": "party", "people": "person", "occasions": "occasion", "sources": "source"}
+"""The kind of the stream whose id an item of a list has; the other lists' items belong to a cooperation."""
+
+
+class _Belongs(msgspec.Struct):
+    """What of an item says which stream it belongs to."""
+
+    id: str
+    cooperation: str | None = None
+
+
+def _list_handler(model: ReadModel) -> HTTPRouteHandler:
+    async def list_items(request: Asking) -> Response[bytes]:
+        parts: Parts = request.app.state.parts
+        key = parts.master.derive(CURSOR_PURPOSE)
+        asked = query.of_list(request, model, key)
+        size = await query.resolve(parts, asked.as_of, asked.cursor, query.min_size(request))
+        after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
+        found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
+        more, found = len(found) > asked.limit, found[: asked.limit]
+        following = None
+        if more:
+            following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
+        body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
+            b",".join(await render.items(parts, found, size)),
+            msgspec.json.encode(following),
+            msgspec.json.encode(await render.names(parts, found, size)),
+            msgspec.json.encode(await render.as_of(parts, size)),
+        )
+        return render.answer(request, body, size, links=_next_link(request, following) if following else "")
+
+    return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
+
+
+def _item_handler(model: ReadModel) -> HTTPRouteHandler:
+    async def get_item(request: Asking) -> Response[bytes]:
+        parts: Parts = request.app.state.parts
+        as_of = query.of_one(request)
+        size = await query.resolve(parts, as_of, None, query.min_size(request))
+        found = await parts.read_models.one(model, request.path_params["item_id"], size)
+        if found is None:
+            raise NotFound(f"There is no such item in {model.name} as of log size {size}.")
+        item, *_ = await render.items(parts, [found], size)
+        body = b'%b,"names":%b,"as_of":%b}' % (
+            item[:-1],
+            msgspec.json.encode(await render.names(parts, [found], size)),
+            msgspec.json.encode(await render.as_of(parts, size)),
+        )
+        revision = await parts.log.stream_revision(_stream(model, found), size)
+        return render.answer(request, body, size, revision=revision)
+
+    return get(f"/v1/{model.name}/{{item_id:str}}", opt=READ, name=f"get-{model.name}")(get_item)
+
+
+def _stream(model: ReadModel, found: Found) -> str:
+    if model.name in STREAM_KINDS:
+        return f"{STREAM_KINDS[model.name]}/{found.id}"
+    belongs = msgspec.json.decode(found.body, type=_Belongs)
+    return f"cooperation/{belongs.cooperation or belongs.id}"
+
+
+def _next_link(request: Asking, cursor: str) -> str:
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+
+
+HANDLERS = [handler for model in LISTED for handler in (_list_handler(model), _item_handler(model))]

@@ -1,0 +1,234 @@
+"""The JSON Schemas of what goes in and comes out, made from the types that check and render it.
+
+A command's body is its event's fields with the ids optional and `id` and `classification` beside them; an item that is
+served is the read model's, with quotations cut and personal details opened. So both are the types' own schemas, changed
+in those places.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import msgspec
+
+from events.catalogue import AGGREGATES, CommandType
+from events.edtf import MAX_CHARACTERS, EdtfDate
+from events.entry import Envelope
+from events.vault import Document
+from projections import LISTED
+from services.registry.api.commands import BatchRecorded, Recorded
+from services.registry.api.health import Health
+from services.registry.bodies import CLASSIFICATIONS, DEFAULT_CLASSIFICATION
+from services.registry.problems import Problem
+
+REF = "#/components/schemas/"
+
+EDTF = {
+    "type": "string",
+    "title": "EdtfDate",
+    "maxLength": MAX_CHARACTERS,
+    "description": "A date of EDTF level 0 or 1 (ISO 8601-2), kept as it was stated: `2019-06-19`, `2019-07`, "
+    "`2019-06-17/2019-06-23`, `2019-06?`, `2019-XX`, `2019-06/..`.",
+    "examples": ["2019-06-19", "2019-07"],
+}
+
+NAME_OR_ERASED = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"erased": {"const": True}},
+            "required": ["erased"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+NAMES = {
+    "type": "object",
+    "description": "The label of every id in this answer that has one, as of the same log size.",
+    "additionalProperties": NAME_OR_ERASED,
+}
+
+AS_OF = {
+    "type": "object",
+    "description": "The log size that this answer is for, and when its last entry was recorded.",
+    "properties": {
+        "size": {"type": "integer", "minimum": 0},
+        "recorded_at": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    },
+    "required": ["size", "recorded_at"],
+}
+
+Schema = dict[str, Any]
+
+
+def hook(kind: type) -> Schema:
+    """Describe the types that msgspec does not know."""
+    if kind is EdtfDate:
+        return dict(EDTF)
+    raise NotImplementedError(f"no schema for {kind.__name__}")
+
+
+def components() -> Schema:
+    """Return all schemas by name."""
+    commands = [command for aggregate in AGGREGATES.values() for command in aggregate.commands]
+    models = [(model.name, model.item) for model in LISTED if model.item is not None]
+    answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope]
+    types = [*(command.body for command in commands), *(item for _, item in models), *answers]
+    _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
+    schemas = _plain(schemas)
+    bodies = {body_name(command): _body(command, schemas) for command in commands}
+    for command in commands:
+        schemas.pop(command.body.__name__, None)
+    _open(schemas)
+    schemas |= bodies
+    for name, item in models:
+        schemas[list_name(name)] = _list_of(REF + item.__name__)
+        schemas[one_name(name)] = {
+            **schemas[item.__name__],
+            "properties": {**schemas[item.__name__]["properties"], "names": NAMES, "as_of": AS_OF},
+            "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
+        }
+    schemas["Batch"] = _batch(commands)
+    schemas["Entries"] = _entries()
+    return schemas
+
+
+def body_name(command: CommandType) -> str:
+    """Return the name of a command's body: `RecordMeeting` for `record-meeting`."""
+    return "".join(word.capitalize() for word in command.name.split("-"))
+
+
+def list_name(model: str) -> str:
+    """Return the name of a list's schema."""
+    return model.capitalize() + "List"
+
+
+def one_name(model: str) -> str:
+    """Return the name of the schema of an answer with one item."""
+    return model.capitalize() + "One"
+
+
+def _plain(schemas: Any) -> Schema:
+    """Turn tuples into lists, as JSON would, in a copy of one's own."""
+    return cast("Schema", msgspec.json.decode(msgspec.json.encode(schemas)))
+
+
+def _body(command: CommandType, schemas: Schema) -> Schema:
+    body = copy.deepcopy(schemas[command.body.__name__])
+    properties: Schema = body["properties"]
+    prefix = command.prefix or next(one.prefix for one in AGGREGATES.values() if command in one.commands)
+    if len(command.identifies) == 1:
+        properties.pop(command.identifies[0])
+        body["required"].remove(command.identifies[0])
+    elif command.identifies:
+        name, key = command.identifies
+        properties[name] = _without_required(schemas, properties[name], key)
+    if command.numbered:
+        array, key, _ = command.numbered
+        properties[array]["items"] = _without_required(schemas, properties[array]["items"], key)
+    extra: Schema = {
+        "classification": {"enum": list(CLASSIFICATIONS), "default": DEFAULT_CLASSIFICATION},
+    }
+    if command.identifies or command.opens:
+        extra["id"] = {
+            "type": "string",
+            "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
+            "description": "An id of your own; leave it out to be given one.",
+        }
+    return {**body, "title": body_name(command), "properties": {**extra, **properties}}
+
+
+def _without_required(schemas: Schema, schema: Schema, key: str) -> Schema:
+    """Copy what a reference names into its place, with one field optional."""
+    found = copy.deepcopy(schemas[schema["$ref"].removeprefix(REF)])
+    found["required"].remove(key)
+    return found
+
+
+def _open(schemas: Schema) -> None:
+    """Say of the items that citations come with their words, and people with their details."""
+    schemas["Quotation"] = {
+        **schemas["Citation"],
+        "title": "Quotation",
+        "description": "A citation and the words that it names; null once its document can no longer be read.",
+        "properties": {
+            **schemas["Citation"]["properties"],
+            "quotation": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        },
+        "required": [*schemas["Citation"]["required"], "quotation"],
+    }
+    for name in [name for name in schemas if name.endswith("Item")]:
+        text = msgspec.json.encode(schemas[name]).replace((REF + 'Citation"').encode(), (REF + 'Quotation"').encode())
+        schemas[name] = msgspec.json.decode(text)
+    person: Schema = schemas["PersonItem"]
+    person["properties"].pop("sealed")
+    person["required"].remove("sealed")
+    contact = {"anyOf": [*NAME_OR_ERASED["anyOf"], {"type": "null"}]}
+    person["properties"] |= {"name": NAME_OR_ERASED, "contact": contact}
+    person["required"] += ["name", "contact"]
+
+
+def _list_of(item: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": item}},
+            "next": {
+                "anyOf": [{"type": "string"}, {"type": "null"}],
+                "description": "The cursor of the next page, null on the last.",
+            },
+            "names": NAMES,
+            "as_of": AS_OF,
+        },
+        "required": ["items", "next", "names", "as_of"],
+    }
+
+
+def _batch(commands: list[CommandType]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "commands": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1000,
+                "items": {
+                    "oneOf": [
+                        {
+                            "type": "object",
+                            "title": command.name,
+                            "properties": {
+                                "command": {"const": command.name},
+                                "subject": {
+                                    "type": "string",
+                                    "description": "The stream, such as `cooperation/coop_…`; "
+                                    "may be left out of a command that opens one.",
+                                },
+                                "data": {"$ref": REF + body_name(command)},
+                            },
+                            "required": ["command", "data"] if command.opens else ["command", "subject", "data"],
+                            "additionalProperties": False,
+                        }
+                        for command in commands
+                    ]
+                },
+            }
+        },
+        "required": ["commands"],
+        "additionalProperties": False,
+    }
+
+
+def _entries() -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": REF + "Envelope"}},
+            "next": {"type": "integer", "description": "The position to go on from, now or later."},
+            "size": {"type": "integer", "description": "The log's size."},
+        },
+        "required": ["items", "next", "size"],
+    }

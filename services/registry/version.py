@@ -1,0 +1,5 @@
+"""The version of the program, as it was installed."""
+
+from importlib.metadata import version
+
+VERSION = version("cooperation-registry")
