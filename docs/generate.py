@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+
+from events.catalogue import AGGREGATES, COMMANDS, Event
+from events.edtf import EdtfDate
 from services.registry import settings
 
 MADE: Final = "<!-- Made by `just docs`; not edited by hand. -->"
+EDTF: Final = "a date of EDTF level 0 or 1, such as 2019-06-19, 2019-07 or 2019-06/.."
 
 
 def settings_page() -> str:
@@ -38,7 +44,85 @@ such as `REGISTRY_PORT`, into the environment.
 """
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"settings.md": settings_page}
+def events_page() -> str:
+    """Write the catalogue: every event of every kind of stream, its fields, and the values that they are made of."""
+    events = [event for aggregate in AGGREGATES.values() for event in aggregate.events]
+    commands = {command.event: name for name, (_, command) in COMMANDS.items()}
+    _, schemas = msgspec.json.schema_components(events, schema_hook=_schema_of, ref_template="{name}")
+    streams = "\n".join(
+        f"## {aggregate.kind}\n\n" + "\n".join(_event(event, commands, schemas) for event in aggregate.events)
+        for aggregate in AGGREGATES.values()
+    )
+    values = "\n".join(
+        f"### {name}\n\n{inspect.cleandoc(schema['description'])}\n\n{_fields(schema)}"
+        for name, schema in sorted(schemas.items())
+        if name not in {event.__name__ for event in events}
+    )
+    return f"""# Event catalogue
+
+{MADE}
+
+What the log holds in the `data` of its entries, by kind of stream. An event of a version never changes its form but for
+fields that are added with a default; anything else is a new version.
+
+Each event may carry `citations` and a `note` besides the fields named here. An empty default means: none.
+
+{streams}
+## Values
+
+{values}"""
+
+
+def _event(event: type[Event], commands: Mapping[type[Event], str], schemas: Mapping[str, Any]) -> str:
+    schema = schemas[event.__name__]
+    of_its_own = {name: field for name, field in schema["properties"].items() if name not in Event.__struct_fields__}
+    asked = f"\n\nAsked for by `{commands[event]}`." if event in commands else ""
+    fields = _fields({**schema, "properties": of_its_own})
+    return f"### `{event.event_type}`\n\n{inspect.cleandoc(schema['description'])}{asked}\n\n{fields}"
+
+
+def _fields(schema: Mapping[str, Any]) -> str:
+    """Write a table of an object's fields; an object without any needs none."""
+    required = schema.get("required", ())
+    rows = "".join(
+        f"| `{name}` | {_form(field)} | {'required' if name in required else ''} |\n"
+        for name, field in schema["properties"].items()
+    )
+    return f"| field | form | |\n|---|---|---|\n{rows}" if rows else ""
+
+
+def _form(field: Mapping[str, Any]) -> str:
+    """Say in words what a field holds."""
+    match field:
+        case {"$ref": name}:
+            return f"[{name}](#{name.lower()})"
+        case {"anyOf": [some, {"type": "null"}]}:
+            return _form(some)
+        case {"enum": values}:
+            return "one of " + ", ".join(f"`{value}`" for value in values)
+        case {"type": "array", "items": items}:
+            kind = "a set" if field.get("uniqueItems") else "a list"
+            return f"{kind}{_bounds(field, 'Items').removeprefix(',')}, each {_form(items)}"
+        case {"type": "integer"}:
+            return f"a whole number from {field['minimum']:,} to {field['maximum']:,}"
+        case _:
+            return f"{field['description']}{_bounds(field, 'Length', ' characters')}"
+
+
+def _bounds(field: Mapping[str, Any], of: str, unit: str = "") -> str:
+    least, most = field.get(f"min{of}", 0), field.get(f"max{of}")
+    if most is None:
+        return f", at least {least}" if least else ""
+    return f", {least} to {most:,}{unit}" if least else f", at most {most:,}{unit}"
+
+
+def _schema_of(kind: type) -> dict[str, Any]:
+    if kind is EdtfDate:
+        return {"type": "string", "description": EDTF}
+    raise TypeError(f"no schema for {kind.__name__}")
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"settings.md": settings_page, "events.md": events_page}
 
 
 def main() -> int:
