@@ -46,18 +46,29 @@ class Moved(Exception):
 class Projection:
     """One generation of the read models and the states that it was folded from, up to its position."""
 
-    def __init__(self, connection: Connection, generation: int, position: int) -> None:
-        """Take a generation at the position that it has in the database; the connection is the projector's own."""
+    def __init__(self, connection: Connection, generation: int, position: int, *, live: bool) -> None:
+        """Take a generation at the position that it has in the database; the connection is the projector's own.
+
+        Readers are told of each new position of a `live` one.
+        """
         self._connection = connection
         self._generation = generation
         self._schema = f"read_{generation}"
         self._states: OrderedDict[str, Any] = OrderedDict()
+        self._live = live
         self.position = position
 
     @property
     def generation(self) -> int:
         """The generation's number."""
         return self._generation
+
+    async def go_live(self) -> None:
+        """Make this generation the one that readers see, in one transaction."""
+        async with self._connection.transaction():
+            await self._connection.execute(QUERIES["switch"], self._generation)
+            await self._connection.execute(QUERIES["notify"], str(self.position))
+        self._live = True
 
     async def catch_up(self, until: int | None = None, batch: int = BATCH) -> int:
         """Project what the log has beyond the position (below `until`, if given). Returns how many entries it was."""
@@ -98,7 +109,8 @@ class Projection:
             await self._connection.execute(QUERIES["search_path"], self._schema)
             for model in MODELS:
                 await changes[model.name].write(self._connection, self._schema)
-            await self._connection.execute(QUERIES["notify"], str(position))
+            if self._live:
+                await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
 
     async def _states_before(self, entries: list[Entry[Event]]) -> dict[str, Any]:

@@ -78,8 +78,14 @@ class ReadModels:
             await asyncio.gather(self._listener, return_exceptions=True)
 
     async def position(self) -> int:
-        """Return how many entries the live read models show, as the database says now (0: none are live yet)."""
-        await self._note(await self.live_position() or 0)
+        """Return how many entries the live read models show, as the database says now.
+
+        Raises `ReadModelBehind` while there are none.
+        """
+        position = await self.live_position()
+        if position is None:
+            raise ReadModelBehind("The read models have not been built yet. Try again in a moment.")
+        await self._note(position)
         return self._position
 
     async def live_position(self) -> int | None:
@@ -89,14 +95,9 @@ class ReadModels:
 
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
-        if self._position >= size:
-            return
         try:
-            async with asyncio.timeout(seconds):
-                if await self.position() >= size:
-                    return
-                async with self._moved:
-                    await self._moved.wait_for(lambda: self._position >= size)
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(lambda: self._position >= size)
         except TimeoutError:
             raise ReadModelBehind(
                 f"The read models show {self._position} entries, not yet {size}. Try again in a moment."

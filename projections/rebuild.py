@@ -19,7 +19,7 @@ async def live(connection: Connection) -> Projection | None:
     record = await connection.fetchrow(QUERIES["live"])
     if record is None or record["version"] != version_of():
         return None
-    return Projection(connection, record["id"], record["position"])
+    return Projection(connection, record["id"], record["position"], live=True)
 
 
 async def build(connection: Connection, progress: Callable[[int], None] = lambda _position: None) -> Projection:
@@ -33,17 +33,10 @@ async def build(connection: Connection, progress: Callable[[int], None] = lambda
         await connection.execute(QUERIES["search_path"], f"read_{generation}")
         for model in MODELS:
             await connection.execute(model.queries["create"])
-    projection = Projection(connection, generation, 0)
+    projection = Projection(connection, generation, 0, live=False)
     while await projection.catch_up(projection.position + REBUILD_BATCH, REBUILD_BATCH):
         progress(projection.position)
     return projection
-
-
-async def switch(connection: Connection, projection: Projection) -> None:
-    """Make a built generation the live one, in one transaction."""
-    async with connection.transaction():
-        await connection.execute(QUERIES["switch"], projection.generation)
-        await connection.execute(QUERIES["notify"], str(projection.position))
 
 
 async def tidy(connection: Connection) -> None:
@@ -58,6 +51,6 @@ async def ensure(connection: Connection) -> Projection:
     projection = await live(connection)
     if projection is None:
         projection = await build(connection)
-        await switch(connection, projection)
+        await projection.go_live()
         await tidy(connection)
     return projection

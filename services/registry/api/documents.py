@@ -33,7 +33,7 @@ async def file_document(request: Asking) -> Response[Document]:
         raise UnsupportedMediaType("Send text/plain; charset=utf-8.")
     content = await _content(request, sha256, parts.settings.max_document)
     document, new = await parts.vault.file(content, PLAIN_TEXT, len(_text(content)))
-    headers = {"Registry-Size": str(await parts.read_models.position())}
+    headers = {"Registry-Size": str((await parts.log.head()).size)}
     return Response(document, status_code=HTTP_201_CREATED if new else HTTP_200_OK, headers=headers)
 
 

@@ -166,12 +166,13 @@ async def resolve(parts: Parts, as_of: int | datetime | None, cursor: Cursor | N
     Raises `InvalidField` for a size that the log has not reached and an instant that lies ahead, `ReadModelBehind`
     when it takes longer than the settings allow.
     """
+    if least:
+        await parts.read_models.wait_for(least, parts.settings.min_size_wait)
     position = await parts.read_models.position()
     size = cursor.size if cursor else await _size(parts, as_of, position)
-    wanted = max(size, least or 0)
-    if wanted > position:
-        await parts.read_models.wait_for(wanted, parts.settings.min_size_wait)
-    return max(size, least or 0) if as_of is None and cursor is None else size
+    if size > position:
+        await parts.read_models.wait_for(size, parts.settings.min_size_wait)
+    return size
 
 
 async def _size(parts: Parts, as_of: int | datetime | None, position: int) -> int:
