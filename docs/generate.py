@@ -102,7 +102,7 @@ def _form(field: Mapping[str, Any]) -> str:
             return "one of " + ", ".join(f"`{value}`" for value in values)
         case {"type": "array", "items": items}:
             kind = "a set" if field.get("uniqueItems") else "a list"
-            return f"{kind}{_bounds(field, 'Items').removeprefix(',')}, each {_form(items)}"
+            return f"{kind} of{_bounds(field, 'Items').removeprefix(',')}, each {_form(items)}"
         case {"type": "integer"}:
             return f"a whole number from {field['minimum']:,} to {field['maximum']:,}"
         case _:
