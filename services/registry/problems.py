@@ -16,7 +16,6 @@ import asyncpg
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 
 from events import errors
@@ -257,22 +256,6 @@ def _field(item: Mapping[str, Any]) -> FieldProblem:
             return FieldProblem(detail, pointer="" if key == "data" else "/" + key.replace(".", "/"))
         case _:
             return FieldProblem(detail, parameter=key)
-
-
-def documented(*kinds: type[RegistryError]) -> dict[int, ResponseSpec]:
-    """Say in the OpenAPI document which errors a route may answer with: for a handler's `responses`."""
-    by_status: dict[int, list[type[RegistryError]]] = {}
-    for kind in kinds:
-        by_status.setdefault(status(kind), []).append(kind)
-    return {
-        code: ResponseSpec(
-            data_container=Problem,
-            generate_examples=False,
-            media_type=MEDIA_TYPE,
-            description=" ".join(f"`{kind.code}`: {title(kind)}" for kind in of_status),
-        )
-        for code, of_status in sorted(by_status.items())
-    }
 
 
 @get("/docs/errors", opt={"open": True}, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)

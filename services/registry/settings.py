@@ -136,13 +136,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Setting("Commands that may wait to be recorded; beyond it clients get 503.", _integer(1, 1_000_000))
     ] = 10_000
     command_timeout: Annotated[
-        float, Setting("How long a statement may take in the database before it is given up.", _seconds(0.1, 3600))
+        float, Setting("How long a client is kept waiting for its command to be recorded.", _seconds(0.1, 3600))
     ] = 10.0
     min_size_wait: Annotated[
         float, Setting("How long a read waits for the size asked for in Registry-Min-Size.", _seconds(0, 60))
     ] = 5.0
     max_body: Annotated[int, Setting("Bytes of a request's body, at most.", _integer(1024, 1024**3))] = 1024**2
     max_document: Annotated[int, Setting("Bytes of a document, at most.", _integer(1024, 1024**3))] = 50 * 1024**2
+    postgres_bin: Annotated[
+        Path | None,
+        Setting("The folder of the PostgreSQL programs that `up` runs, in place of those it finds.", _PATH),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Setting("The least grave lines that are written.", _one_of("debug", "info", "warning", "error")),

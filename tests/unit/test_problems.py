@@ -20,7 +20,6 @@ import events
 import projections
 import services
 from events.errors import Corrupt, FieldProblem, InvalidField, QueueFull, RegistryError, WrongExpectedVersion
-from projections.reader import ReadModelBehind
 from services.registry import journal, problems
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -216,14 +215,6 @@ async def test_a_client_that_hangs_up_within_its_body_is_no_failure_of_ours(
 def test_every_problem_type_is_explained_where_it_points_to(client: TestClient[journal.Journal]):
     page = client.get("/docs/errors").text
     assert all(f'id="{kind.code}"' in page for kind in every_error())
-
-
-def test_a_documented_error_names_its_codes_under_their_status():
-    documented = problems.documented(QueueFull, ReadModelBehind, Corrupt)
-    assert list(documented) == [500, 503]
-    assert documented[503].media_type == "application/problem+json"
-    assert "`queue-full`" in documented[503].description
-    assert "`read-model-behind`" in documented[503].description
 
 
 def test_a_request_leaves_one_line_with_its_route_and_nothing_of_its_content(
