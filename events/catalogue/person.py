@@ -1,7 +1,7 @@
 """person: somebody who represents a party. Name and contact are personal data and exist only sealed.
 
 The command brings them in the clear (`PersonalDetails`); they are sealed under the person's own key before the
-event is built, so nothing from here on ever sees them (ADR 0008).
+event is built, so nothing from here on ever sees them (ADR 0003).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The OpenAPI document, made from the same tables as the routes, and the pages that show it without any network.
 
 Litestar's own generation is not used: handlers read bodies and queries themselves, to name every offending field, and
-the tables say more than signatures could (ADR 0010).
+the tables say more than signatures could (ADR 0005).
 """
 
 from __future__ import annotations
