@@ -11,14 +11,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from events.catalogue import AGGREGATES, Entry, Event
+from events.catalogue import EVENTS, Entry, Event
 from events.errors import Corrupt
 from events.shape import from_text
 from events.values import Classification
 
-EVENT_TYPES: dict[str, type[Event]] = {
-    event.event_type: event for aggregate in AGGREGATES.values() for event in aggregate.events
-}
+EVENT_TYPES: dict[str, type[Event]] = {event.event_type: event for event in EVENTS}
 """Every event class by its stored type string."""
 
 

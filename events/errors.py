@@ -100,6 +100,72 @@ class CooperationNotSuspended(RuleBroken):
     code = "cooperation-not-suspended"
 
 
+class NotScheduled(RuleBroken):
+    """The visit or round is not scheduled any more."""
+
+    code = "not-scheduled"
+
+
+class MilestoneClosed(RuleBroken):
+    """The milestone has been met or missed."""
+
+    code = "milestone-closed"
+
+
+class AgreementOver(RuleBroken):
+    """The agreement has been terminated."""
+
+    code = "agreement-over"
+
+
+class OccasionCancelled(RuleBroken):
+    """The occasion has been cancelled."""
+
+    code = "occasion-cancelled"
+
+
+class SourceWithdrawn(RuleBroken):
+    """The source has been withdrawn."""
+
+    code = "source-withdrawn"
+
+
+class PartyMerged(RuleBroken):
+    """The party has been merged into another."""
+
+    code = "party-merged"
+
+
+class CircularParties(RuleBroken):
+    """A party would be part of itself, or merged into itself."""
+
+    code = "circular-parties"
+
+
+class NotInPost(RuleBroken):
+    """The person does not hold the post."""
+
+    code = "not-in-post"
+
+
+class PersonErased(RuleBroken):
+    """The person's data has been erased."""
+
+    code = "person-erased"
+
+
+class NotCorrectable(RuleBroken):
+    """The entry cannot be corrected or retracted in this way."""
+
+    code = "not-correctable"
+
+
+class RestedUpon(RuleBroken):
+    """Other things rest on what would be retracted."""
+
+    code = "rested-upon"
+
+
 class TooFewParties(RuleBroken):
     """At least two different parties have to take part."""
 

@@ -122,6 +122,9 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
             yield from _walk_union(raw, info, at)
         case inspect.VarTupleType() | inspect.ListType():
             yield from _walk_array(raw, info, at)
+        case inspect.DictType():
+            if not isinstance(raw, dict):
+                yield FieldProblem(f"expected an object, got {_name(raw)}", at)
         case _:
             problem = _scalar_problem(raw, info)
             if problem:

@@ -2,6 +2,7 @@
 
 from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts
 from events.catalogue.cooperation import COOPERATION
+from events.catalogue.history import AMENDMENTS, CORRECT, RETRACT
 from events.catalogue.occasion import OCCASION
 from events.catalogue.party import PARTY
 from events.catalogue.person import PERSON
@@ -15,4 +16,21 @@ COMMANDS: dict[str, tuple[Aggregate, CommandType]] = {
 }
 """Every command by its imperative name, with the aggregate that it concerns."""
 
-__all__ = ["AGGREGATES", "COMMANDS", "Aggregate", "Claim", "CommandType", "Entry", "Event", "Facts"]
+AMENDING: dict[str, CommandType] = {command.name: command for command in (CORRECT, RETRACT)}
+"""The commands that amend what was recorded, in a stream of any kind."""
+
+EVENTS: tuple[type[Event], ...] = (*(event for one in AGGREGATES.values() for event in one.events), *AMENDMENTS)
+"""Every event that can be recorded."""
+
+__all__ = [
+    "AGGREGATES",
+    "AMENDING",
+    "COMMANDS",
+    "EVENTS",
+    "Aggregate",
+    "Claim",
+    "CommandType",
+    "Entry",
+    "Event",
+    "Facts",
+]

@@ -26,13 +26,25 @@ class Event(Value, frozen=True, kw_only=True):
     """What every event may carry besides its own fields."""
 
     event_type: ClassVar[str]
+    retractable: ClassVar[bool] = True
 
     citations: tuple[Citation, ...] = ()
     note: Text | None = None
 
 
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """A correction that is in force: the entry that made it, when, and why."""
+
+    position: int
+    recorded_at: str
+    reason: str
+
+
 class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
-    """An event with its place in history: what a fold is given, and what states and read models keep of it."""
+    """An event with its place in history: what a fold is given, and what states and read models keep of it.
+
+    Where corrections are in force, `event` is what the last of them put in the original's place (see `history`).
+    """
 
     position: int
     stream: str
@@ -40,15 +52,24 @@ class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
     recorded_at: str
     classification: Classification
     event: E_co
+    corrections: tuple[Amendment, ...] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What `decide` needs to know beyond its own stream.
 
     `today` is the UTC date at which the command is decided. References to other streams have been looked up already.
+    `survivors` has, of the parties concerned, those that were merged, each with the party that it lives on in;
+    `whole` has, of the parties concerned and of those in turn, what each is part of.
     """
 
     today: date
+    survivors: Mapping[str, str] = {}
+    whole: Mapping[str, str] = {}
+
+    def survivor(self, party: str) -> str:
+        """Return the party that a party lives on in: itself unless it was merged."""
+        return self.survivors.get(party, party)
 
 
 class Claim(NamedTuple):
@@ -63,7 +84,7 @@ class CommandType(msgspec.Struct, frozen=True, kw_only=True):
     """A command's imperative name and how its body becomes the event that it asks for.
 
     `identifies` is the path to the field that the body's `id` fills (none: the id is the new stream's own);
-    `target` the field, if any, that names the thing within the stream that the command is about; `numbered` the path
+    `targets` the fields that name the thing within the stream that the command is about, outermost first; `numbered` the path
     of an array whose items get an id each where the client gave none; `wire` the body's form where it is not the
     event's own (personal data, which is sealed before it becomes an event).
     """
@@ -72,6 +93,7 @@ class CommandType(msgspec.Struct, frozen=True, kw_only=True):
     event: type[Event]
     opens: bool = False
     identifies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     prefix: str = ""
     numbered: tuple[str, str, str] | None = None
     wire: type[Value] | None = None
@@ -89,6 +111,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     before as it was. A state has an `id`, mappings by key, and `touched`: what the last entry changed, as `id` itself
     and the keys under which a mapping holds something else than before.
     `decide(state, event, facts)` gives the events to record or raises a `RegistryError`.
+    `claims(state, event)` gives what the event newly claims for its stream.
     """
 
     kind: str
@@ -97,7 +120,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[CommandType, ...]
     evolve: Callable[[Any, Entry[Any]], Any]
     decide: Callable[[Any, Any, Facts], tuple[Event, ...]]
-    claims: Callable[[Any], Iterable[Claim]] = lambda _event: ()
+    claims: Callable[[Any, Any], Iterable[Claim]] = lambda _state, _event: ()
 
 
 def happened(facts: Facts, **dates: EdtfDate) -> None:

@@ -1,125 +1,59 @@
 """cooperation: a line of cooperation between two or more parties, the heart of the registry.
 
-Its events and state are in `cooperation_events`; this is how events change the state and which rules commands obey.
+Its events are in `cooperation_events`, its state in `cooperation_state`; this is which rules commands obey.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
-from events.catalogue.aggregate import (
-    Aggregate,
-    CommandType,
-    Entry,
-    Event,
-    Facts,
-    happened,
-    must_exist,
-    with_item,
-)
-from events.catalogue.cooperation_events import (
-    AgreementReached,
-    Cooperation,
-    CooperationAbandoned,
-    CooperationConcluded,
-    CooperationOpened,
-    CooperationResumed,
-    CooperationSuspended,
-    MeetingHeld,
-    NegotiationsHeld,
-    RoadmapAgreed,
-    RoundScheduled,
-    TopicRaised,
-    VisitScheduled,
-    new_cooperation,
-)
-from events.edtf import EdtfDate
+from events.catalogue import cooperation_events as said
+from events.catalogue.aggregate import Aggregate, CommandType, Event, Facts, happened, must_exist
+from events.catalogue.cooperation_state import Cooperation, evolve
 from events.errors import (
+    AgreementOver,
     AlreadyExists,
     CooperationClosed,
     CooperationNotSuspended,
+    CooperationSuspended,
     FieldProblem,
+    MilestoneClosed,
     NotAParty,
+    NotFound,
+    NotScheduled,
     TooFewParties,
     UnknownReference,
 )
-from events.errors import CooperationSuspended as IsSuspended
-
-# State
 
 
-class _Item(NamedTuple):
-    """Where a kind of thing is kept in the state, its id's field, and the field that says when it happened."""
+class _New(NamedTuple):
+    """Where the things that an event brings are kept, and the field that holds the new one's id."""
 
     kept_in: str
     id_field: str
-    when: str | None = None
 
 
-ITEMS: dict[type[Event], _Item] = {
-    MeetingHeld: _Item("meetings", "meeting_id", "held"),
-    NegotiationsHeld: _Item("negotiations", "negotiations_id", "held"),
-    RoadmapAgreed: _Item("roadmaps", "roadmap_id", "agreed"),
-    VisitScheduled: _Item("visits", "visit_id"),
-    RoundScheduled: _Item("rounds", "round_id"),
-    AgreementReached: _Item("agreements", "agreement_id", "reached"),
+_NEW: dict[type[Event], _New] = {
+    said.MeetingHeld: _New("meetings", "meeting_id"),
+    said.NegotiationsHeld: _New("negotiations", "negotiations_id"),
+    said.RoadmapAgreed: _New("roadmaps", "roadmap_id"),
+    said.VisitScheduled: _New("visits", "visit_id"),
+    said.RoundScheduled: _New("rounds", "round_id"),
+    said.AgreementReached: _New("agreements", "agreement_id"),
 }
 
-
-def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
-    """Apply one entry of the stream."""
-    event = entry.event
-    if isinstance(event, CooperationOpened):
-        return new_cooperation(entry)
-    if state is None:
-        raise TypeError(f"{entry.stream} begins with {event.event_type}")
-    if type(event) in ITEMS:
-        return _with_thing(state, entry)
-    if isinstance(event, TopicRaised):
-        topics = with_item(state.topics, event.topic.topic_id, entry)
-        return replace(state, topics=topics, touched=(state.id, event.topic.topic_id))
-    return replace(state, **_standing(event), touched=(state.id,))
-
-
-def _standing(event: Event) -> dict[str, Any]:
-    match event:
-        case CooperationSuspended():
-            return {"suspended": True}
-        case CooperationResumed():
-            return {"suspended": False}
-        case CooperationConcluded():
-            return {"closed": "concluded"}
-        case CooperationAbandoned():
-            return {"closed": "abandoned"}
-        case _:
-            raise TypeError(f"{event.event_type} is no event of a cooperation")
-
-
-def _with_thing(state: Cooperation, entry: Entry[Any]) -> Cooperation:
-    event = entry.event
-    item = ITEMS[type(event)]
-    key = getattr(event, item.id_field)
-    changes: dict[str, Any] = {item.kept_in: with_item(getattr(state, item.kept_in), key, entry)}
-    touched = (state.id, key)
-    if isinstance(event, RoadmapAgreed) and event.milestones:
-        changes["milestones"] = {**state.milestones, **{one.milestone_id: one for one in event.milestones}}
-        touched += tuple(one.milestone_id for one in event.milestones)
-    if item.when:
-        changes["last_activity"] = _later(state.last_activity, getattr(event, item.when))
-    return replace(state, **changes, touched=touched)
-
-
-def _later(one: EdtfDate | None, other: EdtfDate) -> EdtfDate:
-    """Return the date that may reach further; an open end reaches furthest, and the newer record wins a tie."""
-    if one is None or other.latest is None:
-        return other
-    return one if one.latest is None or one.latest > other.latest else other
-
-
-# Commands
+_DONE: dict[type[Event], str] = {
+    said.MeetingHeld: "held",
+    said.NegotiationsHeld: "held",
+    said.RoadmapAgreed: "agreed",
+    said.MilestoneMet: "met",
+    said.VisitHeld: "held",
+    said.RoundHeld: "held",
+    said.AgreementReached: "reached",
+    said.AgreementAmended: "amended",
+}
+"""The date of each event that tells of something done: it may not begin after today."""
 
 
 def decide(state: Cooperation | None, event: Event, facts: Facts) -> tuple[Event, ...]:
@@ -127,34 +61,35 @@ def decide(state: Cooperation | None, event: Event, facts: Facts) -> tuple[Event
 
     Raises `NotFound`, `UnknownReference` or the subclass of `RuleBroken` that names the rule.
     """
-    if isinstance(event, CooperationOpened):
+    if isinstance(event, said.CooperationOpened):
         if state is not None:
             raise AlreadyExists(f"The cooperation {state.id} is open already.", [FieldProblem("exists already", "/id")])
-        _at_least_two(event.parties, "/parties")
+        _at_least_two((facts.survivor(one) for one in event.parties), "/parties")
         return (event,)
     known = must_exist("cooperation", state)
     _must_be_open(known, event)
-    parties = _taking_part(event)
-    if parties is not None:
-        _are_parties(known, parties)
-    if isinstance(event, TopicRaised):
-        _must_be_new(event.topic.topic_id, known.topics, "/id")
-    if isinstance(event, RoadmapAgreed):
+    if check := _OF_THINGS.get(type(event)):
+        check(known, event)
+    if (parties := _taking_part(event)) is not None:
+        _are_parties(known, parties, facts)
+    if isinstance(event, said.TopicRaised):
+        _must_be_new(event.topic.topic_id, known.topics)
+    if isinstance(event, said.RoadmapAgreed):
         _are_new_milestones(known, event)
     _refers_to_known(known, event)
-    if item := ITEMS.get(type(event)):
-        _must_be_new(getattr(event, item.id_field), getattr(known, item.kept_in), "/id")
-        if item.when:
-            happened(facts, **{item.when: getattr(event, item.when)})
+    if new := _NEW.get(type(event)):
+        _must_be_new(getattr(event, new.id_field), getattr(known, new.kept_in))
+    if done := _DONE.get(type(event)):
+        happened(facts, **{done: getattr(event, done)})
     return (event,)
 
 
 def _taking_part(event: Event) -> dict[str, str] | None:
     """Return the parties that take part, by the field that names each; None for an event in which nobody does."""
     match event:
-        case MeetingHeld() | RoundScheduled():
+        case said.MeetingHeld() | said.RoundScheduled() | said.VisitHeld() | said.RoundHeld():
             return {f"/participants/{n}/party": one.party for n, one in enumerate(event.participants)}
-        case VisitScheduled():
+        case said.VisitScheduled():
             return {**{f"/visitors/{n}/party": one.party for n, one in enumerate(event.visitors)}, "/host": event.host}
         case _:
             return None
@@ -164,9 +99,9 @@ def _must_be_open(state: Cooperation, event: Event) -> None:
     """Nothing happens after the end; while suspended only resuming and abandoning do."""
     if state.closed:
         raise CooperationClosed(f"{state.id} was {state.closed}; only corrections can be recorded.")
-    if state.suspended and not isinstance(event, CooperationResumed | CooperationAbandoned):
-        raise IsSuspended(f"{state.id} is suspended; resume it first.")
-    if not state.suspended and isinstance(event, CooperationResumed):
+    if state.suspended and not isinstance(event, said.CooperationResumed | said.CooperationAbandoned):
+        raise CooperationSuspended(f"{state.id} is suspended; resume it first.")
+    if not state.suspended and isinstance(event, said.CooperationResumed):
         raise CooperationNotSuspended(f"{state.id} is not suspended.")
 
 
@@ -177,24 +112,26 @@ def _at_least_two(parties: Iterable[str], pointer: str) -> None:
         )
 
 
-def _are_parties(state: Cooperation, parties: dict[str, str]) -> None:
-    """Whoever takes part is a party of the cooperation, and at least two of them do."""
+def _are_parties(state: Cooperation, parties: dict[str, str], facts: Facts) -> None:
+    """Whoever takes part is a party of the cooperation, and at least two of them do. Merged parties are one."""
+    members = {facts.survivor(party) for party in state.opened.event.parties}
     strangers = [
         FieldProblem(f"{party} is not a party of {state.id}", pointer)
         for pointer, party in parties.items()
-        if party not in state.opened.event.parties
+        if facts.survivor(party) not in members
     ]
     if strangers:
         raise NotAParty(f"Only parties of {state.id} can take part.", strangers)
-    _at_least_two(parties.values(), "/visitors" if "/host" in parties else "/participants")
+    pointer = "/visitors" if "/host" in parties else "/participants"
+    _at_least_two((facts.survivor(party) for party in parties.values()), pointer)
 
 
-def _must_be_new(key: str, known: Iterable[str], pointer: str) -> None:
+def _must_be_new(key: str, known: Iterable[str]) -> None:
     if key in known:
-        raise AlreadyExists(f"{key} exists already.", [FieldProblem("exists already", pointer)])
+        raise AlreadyExists(f"{key} exists already.", [FieldProblem("exists already", "/id")])
 
 
-def _are_new_milestones(state: Cooperation, event: RoadmapAgreed) -> None:
+def _are_new_milestones(state: Cooperation, event: said.RoadmapAgreed) -> None:
     """No milestone's id was used before, in this roadmap or another; all that were are named at once."""
     seen = set(state.milestones)
     used: list[FieldProblem] = []
@@ -220,45 +157,99 @@ def _refers_to_known(state: Cooperation, event: Event) -> None:
         raise UnknownReference("What is referred to has not been recorded.", unknown)
 
 
+def _known(things: Mapping[str, Any], key: str, what: str, state: Cooperation) -> Any:
+    """Return the thing that an event is about. Raises `NotFound`."""
+    if key not in things:
+        raise NotFound(f"There is no {what} {key} in {state.id}.")
+    return things[key]
+
+
+def _is_scheduled(state: Cooperation, event: Any) -> None:
+    """A visit or round can be held, rescheduled or cancelled only while scheduled; held is final."""
+    if hasattr(event, "visit_id"):
+        what, key, things = "visit", event.visit_id, state.visits
+    else:
+        what, key, things = "round", event.round_id, state.rounds
+    thing = _known(things, key, what, state)
+    if thing.status != "scheduled":
+        raise NotScheduled(f"The {what} {key} is {thing.status}, not scheduled.")
+
+
+def _is_open(state: Cooperation, event: Any) -> None:
+    """A milestone is met or missed once, and can be rescheduled until then."""
+    milestone = _known(state.milestones, event.milestone_id, "milestone", state)
+    if milestone.roadmap != event.roadmap_id:
+        raise NotFound(f"There is no milestone {event.milestone_id} in {event.roadmap_id}.")
+    if milestone.status != "open":
+        raise MilestoneClosed(f"The milestone {event.milestone_id} was {milestone.status} already.")
+
+
+def _is_in_force(state: Cooperation, event: Any) -> None:
+    """A terminated agreement is neither amended nor terminated again."""
+    agreement = _known(state.agreements, event.agreement_id, "agreement", state)
+    if agreement.terminated is not None:
+        raise AgreementOver(f"The agreement {event.agreement_id} was terminated.")
+
+
+_OF_THINGS: dict[type[Event], Callable[[Cooperation, Any], None]] = {
+    said.VisitRescheduled: _is_scheduled,
+    said.VisitCancelled: _is_scheduled,
+    said.VisitHeld: _is_scheduled,
+    said.RoundRescheduled: _is_scheduled,
+    said.RoundCancelled: _is_scheduled,
+    said.RoundHeld: _is_scheduled,
+    said.MilestoneMet: _is_open,
+    said.MilestoneMissed: _is_open,
+    said.MilestoneRescheduled: _is_open,
+    said.AgreementAmended: _is_in_force,
+    said.AgreementTerminated: _is_in_force,
+}
+"""What has to hold of the thing within the cooperation that an event is about."""
+
+
+def _command(name: str, event: type[Event], **how: Any) -> CommandType:
+    return CommandType(name=name, event=event, **how)
+
+
+_MILESTONE = ("roadmap_id", "milestone_id")
+
+COMMANDS = (
+    _command("open-cooperation", said.CooperationOpened, opens=True),
+    _command("raise-topic", said.TopicRaised, identifies=("topic", "topic_id"), prefix="topic"),
+    _command("record-meeting", said.MeetingHeld, identifies=("meeting_id",), prefix="meeting"),
+    _command("record-negotiations", said.NegotiationsHeld, identifies=("negotiations_id",), prefix="negotiations"),
+    _command(
+        "agree-roadmap",
+        said.RoadmapAgreed,
+        identifies=("roadmap_id",),
+        prefix="roadmap",
+        numbered=("milestones", "milestone_id", "milestone"),
+    ),
+    _command("meet-milestone", said.MilestoneMet, targets=_MILESTONE),
+    _command("miss-milestone", said.MilestoneMissed, targets=_MILESTONE),
+    _command("reschedule-milestone", said.MilestoneRescheduled, targets=_MILESTONE),
+    _command("schedule-visit", said.VisitScheduled, identifies=("visit_id",), prefix="visit"),
+    _command("reschedule-visit", said.VisitRescheduled, targets=("visit_id",)),
+    _command("cancel-visit", said.VisitCancelled, targets=("visit_id",)),
+    _command("record-visit", said.VisitHeld, targets=("visit_id",)),
+    _command("schedule-round", said.RoundScheduled, identifies=("round_id",), prefix="round"),
+    _command("reschedule-round", said.RoundRescheduled, targets=("round_id",)),
+    _command("cancel-round", said.RoundCancelled, targets=("round_id",)),
+    _command("record-round", said.RoundHeld, targets=("round_id",)),
+    _command("reach-agreement", said.AgreementReached, identifies=("agreement_id",), prefix="agreement"),
+    _command("amend-agreement", said.AgreementAmended, targets=("agreement_id",)),
+    _command("terminate-agreement", said.AgreementTerminated, targets=("agreement_id",)),
+    _command("suspend-cooperation", said.CooperationSuspended),
+    _command("resume-cooperation", said.CooperationResumed),
+    _command("conclude-cooperation", said.CooperationConcluded),
+    _command("abandon-cooperation", said.CooperationAbandoned),
+)
+
 COOPERATION = Aggregate(
     kind="cooperation",
     prefix="coop",
-    events=(
-        CooperationOpened,
-        TopicRaised,
-        MeetingHeld,
-        NegotiationsHeld,
-        RoadmapAgreed,
-        VisitScheduled,
-        RoundScheduled,
-        AgreementReached,
-        CooperationSuspended,
-        CooperationResumed,
-        CooperationConcluded,
-        CooperationAbandoned,
-    ),
-    commands=(
-        CommandType(name="open-cooperation", event=CooperationOpened, opens=True),
-        CommandType(name="raise-topic", event=TopicRaised, identifies=("topic", "topic_id"), prefix="topic"),
-        CommandType(name="record-meeting", event=MeetingHeld, identifies=("meeting_id",), prefix="meeting"),
-        CommandType(
-            name="record-negotiations", event=NegotiationsHeld, identifies=("negotiations_id",), prefix="negotiations"
-        ),
-        CommandType(
-            name="agree-roadmap",
-            event=RoadmapAgreed,
-            identifies=("roadmap_id",),
-            prefix="roadmap",
-            numbered=("milestones", "milestone_id", "milestone"),
-        ),
-        CommandType(name="schedule-visit", event=VisitScheduled, identifies=("visit_id",), prefix="visit"),
-        CommandType(name="schedule-round", event=RoundScheduled, identifies=("round_id",), prefix="round"),
-        CommandType(name="reach-agreement", event=AgreementReached, identifies=("agreement_id",), prefix="agreement"),
-        CommandType(name="suspend-cooperation", event=CooperationSuspended),
-        CommandType(name="resume-cooperation", event=CooperationResumed),
-        CommandType(name="conclude-cooperation", event=CooperationConcluded),
-        CommandType(name="abandon-cooperation", event=CooperationAbandoned),
-    ),
+    events=tuple(dict.fromkeys(command.event for command in COMMANDS)),
+    commands=COMMANDS,
     evolve=evolve,
     decide=decide,
 )

@@ -1,20 +1,19 @@
-"""cooperation: its events and its state. What may happen to it is in `cooperation`."""
+"""cooperation: its events. What they make of it is in `cooperation_state`, what may happen to it in `cooperation`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-from events.catalogue.aggregate import Entry, Event
+from events.catalogue.aggregate import Event
 from events.edtf import EdtfDate
 from events.values import (
     DISTINCT,
     AgreementId,
     MeetingId,
     Milestone,
+    MilestoneId,
     Name,
     NegotiationsId,
     OccasionId,
@@ -32,7 +31,6 @@ from events.values import (
 )
 
 AgreementKind = Literal["understanding", "memorandum", "contract", "treaty"]
-Stage = Literal["contact", "negotiating", "roadmap", "agreed", "suspended", "concluded", "abandoned"]
 
 TopicIds = Annotated[tuple[TopicId, ...], Meta(max_length=100, extra_json_schema=DISTINCT)]
 Participants = Annotated[tuple[Participant, ...], Meta(max_length=500)]
@@ -137,6 +135,120 @@ class AgreementReached(Event, frozen=True, kw_only=True):
     document: SourceId | None = None
 
 
+class MilestoneMet(Event, frozen=True, kw_only=True):
+    """A milestone of a roadmap was met."""
+
+    event_type = "registry.milestone-met.v1"
+
+    roadmap_id: RoadmapId
+    milestone_id: MilestoneId
+    met: EdtfDate
+
+
+class MilestoneMissed(Event, frozen=True, kw_only=True):
+    """A milestone of a roadmap was missed for good."""
+
+    event_type = "registry.milestone-missed.v1"
+
+    roadmap_id: RoadmapId
+    milestone_id: MilestoneId
+    reason: Text
+
+
+class MilestoneRescheduled(Event, frozen=True, kw_only=True):
+    """A milestone of a roadmap is due at another time now."""
+
+    event_type = "registry.milestone-rescheduled.v1"
+
+    roadmap_id: RoadmapId
+    milestone_id: MilestoneId
+    due: EdtfDate
+    reason: Text | None = None
+
+
+class VisitRescheduled(Event, frozen=True, kw_only=True):
+    """A visit is due within another window now."""
+
+    event_type = "registry.visit-rescheduled.v1"
+
+    visit_id: VisitId
+    window: EdtfDate
+    reason: Text | None = None
+
+
+class VisitCancelled(Event, frozen=True, kw_only=True):
+    """A visit will not take place."""
+
+    event_type = "registry.visit-cancelled.v1"
+
+    visit_id: VisitId
+    reason: Text
+
+
+class VisitHeld(Event, frozen=True, kw_only=True):
+    """A visit took place: when, with whom, and what came of it as far as stated."""
+
+    event_type = "registry.visit-held.v1"
+
+    visit_id: VisitId
+    held: EdtfDate
+    participants: Participants
+    outcome: Text | None = None
+
+
+class RoundRescheduled(Event, frozen=True, kw_only=True):
+    """A round of discussions is due within another window now."""
+
+    event_type = "registry.round-rescheduled.v1"
+
+    round_id: RoundId
+    window: EdtfDate
+    reason: Text | None = None
+
+
+class RoundCancelled(Event, frozen=True, kw_only=True):
+    """A round of discussions will not take place."""
+
+    event_type = "registry.round-cancelled.v1"
+
+    round_id: RoundId
+    reason: Text
+
+
+class RoundHeld(Event, frozen=True, kw_only=True):
+    """A round of discussions took place: when, with whom, and what came of it as far as stated."""
+
+    event_type = "registry.round-held.v1"
+
+    round_id: RoundId
+    held: EdtfDate
+    participants: Participants
+    outcome: Text | None = None
+
+
+class AgreementAmended(Event, frozen=True, kw_only=True):
+    """The parties changed an agreement; kind, subject, topics and document are all of it, as it is now."""
+
+    event_type = "registry.agreement-amended.v1"
+
+    agreement_id: AgreementId
+    amended: EdtfDate
+    kind: AgreementKind
+    subject: Name
+    topics: TopicIds = ()
+    document: SourceId | None = None
+
+
+class AgreementTerminated(Event, frozen=True, kw_only=True):
+    """An agreement ended, or ends, at a date."""
+
+    event_type = "registry.agreement-terminated.v1"
+
+    agreement_id: AgreementId
+    terminated: EdtfDate
+    reason: Text
+
+
 class CooperationSuspended(Event, frozen=True, kw_only=True):
     """The cooperation rests until it is resumed or abandoned."""
 
@@ -167,56 +279,3 @@ class CooperationAbandoned(Event, frozen=True, kw_only=True):
     event_type = "registry.cooperation-abandoned.v1"
 
     reason: Text
-
-
-# State
-
-
-class Cooperation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a cooperation. Each mapping is by the thing's id, in the order of recording."""
-
-    id: str
-    opened: Entry[CooperationOpened]
-    topics: Mapping[str, Entry[TopicRaised]]
-    meetings: Mapping[str, Entry[MeetingHeld]]
-    negotiations: Mapping[str, Entry[NegotiationsHeld]]
-    roadmaps: Mapping[str, Entry[RoadmapAgreed]]
-    milestones: Mapping[str, Milestone]
-    visits: Mapping[str, Entry[VisitScheduled]]
-    rounds: Mapping[str, Entry[RoundScheduled]]
-    agreements: Mapping[str, Entry[AgreementReached]]
-    suspended: bool = False
-    closed: Literal["concluded", "abandoned"] | None = None
-    last_activity: EdtfDate | None = None
-    touched: tuple[str, ...] = ()
-
-    @property
-    def stage(self) -> Stage:
-        """How far the cooperation has come: always derived, never recorded."""
-        if self.closed:
-            return self.closed
-        if self.suspended:
-            return "suspended"
-        if self.agreements:
-            return "agreed"
-        if self.roadmaps:
-            return "roadmap"
-        return "negotiating" if self.negotiations else "contact"
-
-
-def new_cooperation(entry: Entry[CooperationOpened]) -> Cooperation:
-    """Return the state after a cooperation's first entry."""
-    cooperation = entry.stream.partition("/")[2]
-    return Cooperation(
-        id=cooperation,
-        opened=entry,
-        topics={},
-        meetings={},
-        negotiations={},
-        roadmaps={},
-        milestones={},
-        visits={},
-        rounds={},
-        agreements={},
-        touched=(cooperation,),
-    )

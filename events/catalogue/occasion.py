@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts, must_exist, with_item
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, FieldProblem
-from events.values import DelegationId, Name, Participant, PartyId, Place
+from events.errors import OccasionCancelled as IsCancelled
+from events.values import DelegationId, Name, Participant, PartyId, Place, Text
 
 OccasionKind = Literal["exhibition", "conference", "official-visit", "forum"]
 
@@ -41,6 +43,26 @@ class DelegationSent(Event, frozen=True, kw_only=True):
     participants: Annotated[tuple[Participant, ...], Meta(max_length=500)] = ()
 
 
+class OccasionAmended(Event, frozen=True, kw_only=True):
+    """What is known of an occasion changed; this is all of it, as it is now."""
+
+    event_type = "registry.occasion-amended.v1"
+
+    name: Name
+    kind: OccasionKind
+    place: Place
+    dates: EdtfDate
+    organiser: PartyId | None = None
+
+
+class OccasionCancelled(Event, frozen=True, kw_only=True):
+    """The occasion will not take place."""
+
+    event_type = "registry.occasion-cancelled.v1"
+
+    reason: Text
+
+
 # State
 
 
@@ -49,28 +71,38 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     announced: Entry[OccasionAnnounced]
+    current: OccasionAnnounced | OccasionAmended
     delegations: Mapping[str, Entry[DelegationSent]]
+    changes: tuple[Entry[Event], ...] = ()
+    cancelled: Entry[OccasionCancelled] | None = None
     touched: tuple[str, ...] = ()
 
 
 def evolve(state: Occasion | None, entry: Entry[Any]) -> Occasion:
     """Apply one entry of the stream."""
-    match entry.event:
-        case OccasionAnnounced():
-            occasion = entry.stream.partition("/")[2]
-            return Occasion(id=occasion, announced=entry, delegations={}, touched=(occasion,))
-        case DelegationSent(delegation_id=delegation) if state is not None:
+    event = entry.event
+    if isinstance(event, OccasionAnnounced):
+        occasion = entry.stream.partition("/")[2]
+        return Occasion(id=occasion, announced=entry, current=event, delegations={}, touched=(occasion,))
+    if state is None:
+        raise TypeError(f"{entry.stream} begins with {event.event_type}")
+    match event:
+        case DelegationSent(delegation_id=delegation):
             delegations = with_item(state.delegations, delegation, entry)
-            return msgspec.structs.replace(state, delegations=delegations, touched=(state.id, delegation))
+            return replace(state, delegations=delegations, touched=(state.id, delegation))
+        case OccasionAmended():
+            return replace(state, current=event, changes=(*state.changes, entry), touched=(state.id,))
+        case OccasionCancelled():
+            return replace(state, cancelled=entry, changes=(*state.changes, entry), touched=(state.id,))
         case _:
-            raise TypeError(f"{entry.event.event_type} is no event of an occasion here")
+            raise TypeError(f"{event.event_type} is no event of an occasion")
 
 
 # Commands
 
 
 def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of an occasion. Raises `AlreadyExists`, `NotFound`."""
+    """Check what is asked of an occasion. Raises `AlreadyExists`, `NotFound`, `OccasionCancelled`."""
     if isinstance(event, OccasionAnnounced):
         if state is not None:
             raise AlreadyExists(
@@ -78,6 +110,8 @@ def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, .
             )
         return (event,)
     known = must_exist("occasion", state)
+    if known.cancelled is not None:
+        raise IsCancelled(f"{known.id} was cancelled.")
     if isinstance(event, DelegationSent) and event.delegation_id in known.delegations:
         raise AlreadyExists(f"The delegation {event.delegation_id} exists.", [FieldProblem("exists already", "/id")])
     return (event,)
@@ -86,10 +120,12 @@ def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, .
 OCCASION = Aggregate(
     kind="occasion",
     prefix="occ",
-    events=(OccasionAnnounced, DelegationSent),
+    events=(OccasionAnnounced, DelegationSent, OccasionAmended, OccasionCancelled),
     commands=(
         CommandType(name="announce-occasion", event=OccasionAnnounced, opens=True),
         CommandType(name="send-delegation", event=DelegationSent, identifies=("delegation_id",), prefix="delegation"),
+        CommandType(name="amend-occasion", event=OccasionAmended),
+        CommandType(name="cancel-occasion", event=OccasionCancelled),
     ),
     evolve=evolve,
     decide=decide,

@@ -7,12 +7,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts
-from events.errors import AlreadyExists, FieldProblem
-from events.values import DISTINCT, Country, Identifier, Name, PartyId, Slug
+from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts, must_exist
+from events.edtf import EdtfDate
+from events.errors import AlreadyExists, CircularParties, FieldProblem
+from events.errors import PartyMerged as IsMerged
+from events.values import DISTINCT, Country, Identifier, Name, PartyId, Slug, Text
 
 PartyKind = Literal["ministry", "department", "company", "agency", "international-organisation"]
+Identifiers = Annotated[tuple[Identifier, ...], Meta(max_length=50, extra_json_schema=DISTINCT)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=50, extra_json_schema=DISTINCT)]
+Sectors = Annotated[tuple[Slug, ...], Meta(max_length=50, extra_json_schema=DISTINCT)]
 
 
 # Events
@@ -27,54 +33,130 @@ class PartyRegistered(Event, frozen=True, kw_only=True):
     kind: PartyKind
     country: Country
     part_of: PartyId | None = None
-    identifiers: Annotated[tuple[Identifier, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
-    alternative_names: Annotated[tuple[Name, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
-    sectors: Annotated[tuple[Slug, ...], Meta(max_length=50, extra_json_schema=DISTINCT)] = ()
+    identifiers: Identifiers = ()
+    alternative_names: Names = ()
+    sectors: Sectors = ()
+
+
+class PartyRenamed(Event, frozen=True, kw_only=True):
+    """A party goes by another name now, since a date when stated."""
+
+    event_type = "registry.party-renamed.v1"
+
+    name: Name
+    since: EdtfDate | None = None
+
+
+class PartyDetailsAmended(Event, frozen=True, kw_only=True):
+    """What is known of a party besides its name changed; this is all of it, as it is now."""
+
+    event_type = "registry.party-details-amended.v1"
+
+    kind: PartyKind
+    country: Country
+    part_of: PartyId | None = None
+    identifiers: Identifiers = ()
+    alternative_names: Names = ()
+    sectors: Sectors = ()
+
+
+class PartyMerged(Event, frozen=True, kw_only=True):
+    """A party turned out to be, or became, part of another record: it lives on in that one, its id stays good."""
+
+    event_type = "registry.party-merged.v1"
+
+    into: PartyId
+    reason: Text
 
 
 # State
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a party."""
+    """What is known of a party; `claimed` are the identifiers that it has ever had."""
 
     id: str
     registered: Entry[PartyRegistered]
+    name: str
+    details: PartyRegistered | PartyDetailsAmended
+    changes: tuple[Entry[Event], ...] = ()
+    merged: Entry[PartyMerged] | None = None
+    claimed: frozenset[Identifier] = frozenset()
     touched: tuple[str, ...] = ()
 
 
 def evolve(state: Party | None, entry: Entry[Any]) -> Party:
     """Apply one entry of the stream."""
-    match entry.event:
-        case PartyRegistered():
-            party = entry.stream.partition("/")[2]
-            return Party(id=party, registered=entry, touched=(party,))
+    event = entry.event
+    if isinstance(event, PartyRegistered):
+        party = entry.stream.partition("/")[2]
+        claimed = frozenset(event.identifiers)
+        return Party(id=party, registered=entry, name=event.name, details=event, claimed=claimed, touched=(party,))
+    if state is None:
+        raise TypeError(f"{entry.stream} begins with {event.event_type}")
+    changes = (*state.changes, entry)
+    match event:
+        case PartyRenamed():
+            return replace(state, name=event.name, changes=changes, touched=(state.id,))
+        case PartyDetailsAmended():
+            claimed = state.claimed | set(event.identifiers)
+            return replace(state, details=event, claimed=claimed, changes=changes, touched=(state.id,))
+        case PartyMerged():
+            return replace(state, merged=entry, changes=changes, touched=(state.id,))
         case _:
-            raise TypeError(f"{entry.event.event_type} is no event of a party")
+            raise TypeError(f"{event.event_type} is no event of a party")
 
 
 # Commands
 
 
 def decide(state: Party | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of a party. Raises `AlreadyExists`."""
-    if isinstance(event, PartyRegistered) and state is not None:
-        raise AlreadyExists(f"The party {state.id} is registered already.", [FieldProblem("exists already", "/id")])
-    return (event,)
-
-
-def claims(event: Event) -> Iterator[Claim]:
-    """Claim each identifier: a (scheme, value) pair belongs to one party only."""
+    """Check what is asked of a party. Raises `AlreadyExists`, `NotFound`, `PartyMerged`, `CircularParties`."""
     if isinstance(event, PartyRegistered):
+        if state is not None:
+            raise AlreadyExists(f"The party {state.id} is registered already.", [FieldProblem("exists already", "/id")])
+        return (event,)
+    known = must_exist("party", state)
+    if known.merged is not None:
+        raise IsMerged(f"{known.id} was merged into {known.merged.event.into}; say it of that one.")
+    match event:
+        case PartyDetailsAmended(part_of=str() as whole) if known.id in _within(whole, facts):
+            raise CircularParties("A party cannot be part of itself.", [FieldProblem("part of this one", "/part_of")])
+        case PartyMerged() if facts.survivor(event.into) == known.id:
+            raise CircularParties("A party cannot be merged into itself.", [FieldProblem("this one", "/into")])
+        case _:
+            return (event,)
+
+
+def _within(party: str, facts: Facts) -> Iterator[str]:
+    """Yield a party, what that is part of, and so on."""
+    seen: set[str] = set()
+    at: str | None = party
+    while at is not None and at not in seen:
+        seen.add(at)
+        yield at
+        at = facts.whole.get(at)
+
+
+def claims(state: Party | None, event: Event) -> Iterator[Claim]:
+    """Claim each identifier that the party has not had before: a (scheme, value) pair belongs to one party only."""
+    if isinstance(event, PartyRegistered | PartyDetailsAmended):
+        had = state.claimed if state else frozenset[Identifier]()
         for number, identifier in enumerate(event.identifiers):
-            yield Claim("party-identifier", f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
+            if identifier not in had:
+                yield Claim("party-identifier", f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
 
 
 PARTY = Aggregate(
     kind="party",
     prefix="party",
-    events=(PartyRegistered,),
-    commands=(CommandType(name="register-party", event=PartyRegistered, opens=True),),
+    events=(PartyRegistered, PartyRenamed, PartyDetailsAmended, PartyMerged),
+    commands=(
+        CommandType(name="register-party", event=PartyRegistered, opens=True),
+        CommandType(name="rename-party", event=PartyRenamed),
+        CommandType(name="amend-party", event=PartyDetailsAmended),
+        CommandType(name="merge-party", event=PartyMerged),
+    ),
     evolve=evolve,
     decide=decide,
     claims=claims,

@@ -11,17 +11,19 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts, must_exist, with_item
 from events.edtf import EdtfDate
-from events.errors import AlreadyExists, FieldProblem
+from events.errors import AlreadyExists, FieldProblem, NotInPost
+from events.errors import PersonErased as IsErased
 from events.values import Citation, Name, PartyId, Text, Value
 
 Sealed = Annotated[
     str,
     Meta(
         pattern="^[A-Za-z0-9+/]+={0,2}$",
-        max_length=20_000,
+        max_length=35_000,
         description="sealed personal data: base64 of nonce, AES-256-GCM ciphertext and tag",
     ),
 ]
@@ -57,41 +59,80 @@ class PersonAppointed(Event, frozen=True, kw_only=True):
     from_: EdtfDate | None = msgspec.field(name="from", default=None)
 
 
+class PersonLeftPost(Event, frozen=True, kw_only=True):
+    """A person holds a post no more, since a date when stated."""
+
+    event_type = "registry.person-left-post.v1"
+
+    party: PartyId
+    post: Name
+    until: EdtfDate | None = None
+
+
+class PersonErased(Event, frozen=True, kw_only=True):
+    """A person's data was erased: the key that it was sealed under is gone, from the same moment on."""
+
+    event_type = "registry.person-erased.v1"
+    retractable = False
+
+    authority: Name
+    reason: Text
+
+
 # State
 
 
+class Post(msgspec.Struct, frozen=True):
+    """A post that a person holds, or held until they left it."""
+
+    appointed: Entry[PersonAppointed]
+    left: Entry[PersonLeftPost] | None = None
+
+
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a person: their sealed details, and their posts by `<party> <post>`."""
+    """What is known of a person: their sealed details, and their posts by the revision of the appointment."""
 
     id: str
     registered: Entry[PersonRegistered]
-    posts: Mapping[str, Entry[PersonAppointed]]
+    posts: Mapping[str, Post]
+    erased: Entry[PersonErased] | None = None
     touched: tuple[str, ...] = ()
+
+    def holds(self, party: str, post: str) -> str | None:
+        """Return the key of a post that the person holds now, if it is this one."""
+        for key, one in self.posts.items():
+            if one.left is None and (one.appointed.event.party, one.appointed.event.post) == (party, post):
+                return key
+        return None
 
 
 def evolve(state: Person | None, entry: Entry[Any]) -> Person:
     """Apply one entry of the stream."""
-    match entry.event:
-        case PersonRegistered():
-            person = entry.stream.partition("/")[2]
-            return Person(id=person, registered=entry, posts={}, touched=(person,))
-        case PersonAppointed() if state is not None:
-            post = _post(entry.event)
-            posts = with_item(state.posts, post, entry)
-            return msgspec.structs.replace(state, posts=posts, touched=(state.id, post))
+    event = entry.event
+    if isinstance(event, PersonRegistered):
+        person = entry.stream.partition("/")[2]
+        return Person(id=person, registered=entry, posts={}, touched=(person,))
+    if state is None:
+        raise TypeError(f"{entry.stream} begins with {event.event_type}")
+    match event:
+        case PersonAppointed():
+            key = str(entry.revision)
+            return replace(state, posts=with_item(state.posts, key, Post(entry)), touched=(state.id, key))
+        case PersonLeftPost():
+            key = state.holds(event.party, event.post) or ""
+            posts = with_item(state.posts, key, replace(state.posts[key], left=entry))
+            return replace(state, posts=posts, touched=(state.id, key))
+        case PersonErased():
+            return replace(state, erased=entry, touched=(state.id,))
         case _:
-            raise TypeError(f"{entry.event.event_type} is no event of a person here")
-
-
-def _post(event: PersonAppointed) -> str:
-    return f"{event.party} {event.post}"
+            raise TypeError(f"{event.event_type} is no event of a person")
 
 
 # Commands
 
 
 def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of a person. Raises `AlreadyExists`, `NotFound`."""
+    """Check what is asked of a person. Raises `AlreadyExists`, `NotFound`, `PersonErased`, `NotInPost`."""
     if isinstance(event, PersonRegistered):
         if state is not None:
             raise AlreadyExists(
@@ -99,20 +140,28 @@ def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...
             )
         return (event,)
     known = must_exist("person", state)
-    if isinstance(event, PersonAppointed) and _post(event) in known.posts:
-        raise AlreadyExists(
-            f"{known.id} holds that post at {event.party} already.", [FieldProblem("held already", "/post")]
-        )
-    return (event,)
+    if known.erased is not None:
+        raise IsErased(f"The data of {known.id} was erased; nothing more is recorded of them.")
+    match event:
+        case PersonAppointed() if known.holds(event.party, event.post):
+            problem = FieldProblem("held already", "/post")
+            raise AlreadyExists(f"{known.id} holds that post at {event.party} already.", [problem])
+        case PersonLeftPost() if not known.holds(event.party, event.post):
+            problem = FieldProblem("not held", "/post")
+            raise NotInPost(f"{known.id} does not hold that post at {event.party}.", [problem])
+        case _:
+            return (event,)
 
 
 PERSON = Aggregate(
     kind="person",
     prefix="person",
-    events=(PersonRegistered, PersonAppointed),
+    events=(PersonRegistered, PersonAppointed, PersonLeftPost, PersonErased),
     commands=(
         CommandType(name="register-person", event=PersonRegistered, opens=True, wire=PersonalDetails),
         CommandType(name="appoint-person", event=PersonAppointed),
+        CommandType(name="leave-post", event=PersonLeftPost),
+        CommandType(name="erase-person", event=PersonErased),
     ),
     evolve=evolve,
     decide=decide,

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts
+from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts, must_exist
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, FieldProblem
-from events.values import Language, Name, Place, Sha256, WebAddress
+from events.errors import SourceWithdrawn as IsWithdrawn
+from events.values import Language, Name, Place, Sha256, Text, WebAddress
 
 MediaType = Annotated[
     str,
@@ -41,6 +43,16 @@ class SourceFiled(Event, frozen=True, kw_only=True):
     url: WebAddress | None = None
 
 
+class SourceWithdrawn(Event, frozen=True, kw_only=True):
+    """A source was withdrawn: its document's key is gone, and its quotations read as withdrawn."""
+
+    event_type = "registry.source-withdrawn.v1"
+    retractable = False
+
+    authority: Name
+    reason: Text
+
+
 # State
 
 
@@ -49,34 +61,44 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     filed: Entry[SourceFiled]
+    withdrawn: Entry[SourceWithdrawn] | None = None
     touched: tuple[str, ...] = ()
 
 
 def evolve(state: Source | None, entry: Entry[Any]) -> Source:
     """Apply one entry of the stream."""
-    match entry.event:
-        case SourceFiled():
-            source = entry.stream.partition("/")[2]
-            return Source(id=source, filed=entry, touched=(source,))
-        case _:
-            raise TypeError(f"{entry.event.event_type} is no event of a source")
+    event = entry.event
+    if isinstance(event, SourceFiled):
+        source = entry.stream.partition("/")[2]
+        return Source(id=source, filed=entry, touched=(source,))
+    if state is None or not isinstance(event, SourceWithdrawn):
+        raise TypeError(f"{event.event_type} is no event of a source here")
+    return replace(state, withdrawn=entry, touched=(state.id,))
 
 
 # Commands
 
 
 def decide(state: Source | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of a source. Raises `AlreadyExists`."""
-    if isinstance(event, SourceFiled) and state is not None:
-        raise AlreadyExists(f"The source {state.id} is filed already.", [FieldProblem("exists already", "/id")])
+    """Check what is asked of a source. Raises `AlreadyExists`, `NotFound`, `SourceWithdrawn`."""
+    if isinstance(event, SourceFiled):
+        if state is not None:
+            raise AlreadyExists(f"The source {state.id} is filed already.", [FieldProblem("exists already", "/id")])
+        return (event,)
+    known = must_exist("source", state)
+    if known.withdrawn is not None:
+        raise IsWithdrawn(f"{known.id} was withdrawn already.")
     return (event,)
 
 
 SOURCE = Aggregate(
     kind="source",
     prefix="src",
-    events=(SourceFiled,),
-    commands=(CommandType(name="file-source", event=SourceFiled, opens=True),),
+    events=(SourceFiled, SourceWithdrawn),
+    commands=(
+        CommandType(name="file-source", event=SourceFiled, opens=True),
+        CommandType(name="withdraw-source", event=SourceWithdrawn),
+    ),
     evolve=evolve,
     decide=decide,
 )
