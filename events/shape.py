@@ -46,20 +46,24 @@ class Leaf(msgspec.Struct, frozen=True):
     value: str
 
 
-def clean(raw: object, trail: tuple[str | int, ...] = ()) -> object:
+def clean(raw: object, pointer: str = "") -> object:
     """Return decoded JSON with every text in Unicode NFC and without white space at its ends.
 
-    Raises `InvalidField` at the first value that is nested more than 24 deep. `trail` is where `raw` stands.
+    Raises `InvalidField` at the first value that is nested more than 24 deep; `pointer` is where `raw` stands.
     """
+    return _clean(raw, pointer, ())
+
+
+def _clean(raw: object, pointer: str, trail: tuple[str | int, ...]) -> object:
     if len(trail) > MAX_DEPTH:
         detail = f"nested more than {MAX_DEPTH} levels deep; nothing here is"
-        raise InvalidField.of([FieldProblem(detail, "".join(f"/{escape(str(step))}" for step in trail))])
+        raise InvalidField.of([FieldProblem(detail, pointer + "".join(f"/{escape(str(step))}" for step in trail))])
     if isinstance(raw, str):
         return unicodedata.normalize("NFC", raw).strip(_BLANK)
     if isinstance(raw, list):
-        return [clean(item, (*trail, number)) for number, item in enumerate(cast("list[object]", raw))]
+        return [_clean(item, pointer, (*trail, number)) for number, item in enumerate(cast("list[object]", raw))]
     if isinstance(raw, dict):
-        return {key: clean(value, (*trail, key)) for key, value in cast("dict[str, object]", raw).items()}
+        return {key: _clean(item, pointer, (*trail, key)) for key, item in cast("dict[str, object]", raw).items()}
     return raw
 
 
@@ -112,6 +116,8 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
     match info:
         case inspect.Metadata(type=inspect.StrType() as text):
             yield from _walk_text(raw, text, info, at)
+        case inspect.StrType():
+            yield from _walk_text(raw, info, inspect.Metadata(info), at)
         case inspect.Metadata(type=(inspect.VarTupleType() | inspect.ListType()) as array):
             yield from _walk_array(raw, array, at, distinct=bool(_schema(info).get("uniqueItems")))
         case inspect.Metadata():
@@ -145,15 +151,6 @@ def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: 
 
 def _schema(about: inspect.Metadata) -> dict[str, object]:
     return cast("dict[str, object] | None", about.extra_json_schema) or {}  # pyright: ignore[reportUnknownMemberType]
-
-
-def _repeated(items: list[object], at: str) -> Iterator[FieldProblem]:
-    """Name the items that stood before, which would be claimed, or listed, twice."""
-    first: dict[str, int] = {}
-    for number, item in enumerate(items):
-        earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
-        if earlier != number:
-            yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
 
 
 def _walk_struct(raw: object, info: inspect.StructType, at: str) -> Iterator[FieldProblem | Leaf]:
@@ -193,10 +190,14 @@ def _walk_array(
     if info.max_length is not None and len(items) > info.max_length:
         yield FieldProblem(f"at most {info.max_length} allowed, got {len(items)}", at)
         return
+    first: dict[str, int] = {}
     for number, item in enumerate(items):
-        yield from _walk(item, info.item_type, f"{at}/{number}")
-    if distinct:
-        yield from _repeated(items, at)
+        found = list(_walk(item, info.item_type, f"{at}/{number}"))
+        yield from found
+        if distinct and not any(isinstance(one, FieldProblem) for one in found):
+            earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
+            if earlier != number:
+                yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
 
 
 def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:

@@ -49,7 +49,7 @@ class Body(msgspec.Struct, frozen=True):
 def read(asked: Asked) -> Body:
     """Check a body. Raises `InvalidField` only where it is not even an object, or the command is none."""
     aggregate, command = _command(asked)
-    data = clean(asked.data)
+    data = clean(asked.data, asked.pointer)
     if not isinstance(data, dict):
         raise InvalidField.of([FieldProblem("expected an object", asked.pointer)])
     said = cast("dict[str, Any]", data)

@@ -7,6 +7,7 @@ again on what is read afresh, and a stream that moved is decided again, unless t
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 from uuid import UUID
@@ -15,7 +16,7 @@ import msgspec
 
 from events.catalogue import COMMANDS, CommandType, Entry, Event, Facts
 from events.catalogue.person import PersonalDetails, PersonRegistered
-from events.catalogue.source import Source
+from events.catalogue.source import SOURCE, Source
 from events.codec import decode_entry
 from events.entry import canonical, time_text
 from events.errors import (
@@ -36,6 +37,7 @@ from services.registry.clock import Clock
 from services.registry.ids import command_id
 from services.registry.streams import Folded, Streams
 
+SHA256 = re.compile("[0-9a-f]{64}")
 ATTEMPTS = 100  # a stream that moves under a command a hundred times in a row is busier than the service can serve
 OF_EVENT: dict[str, CommandType] = {command.event.event_type: command for _, command in COMMANDS.values()}
 
@@ -137,6 +139,8 @@ class Commands:
         missing: list[FieldProblem] = []
         brought: dict[str, Body] = {}
         for body in bodies:
+            if body.aggregate is SOURCE:
+                brought[body.stream] = body  # a document may be cited for what it says of itself
             beyond, not_filed = await self._citations.check(body.data, lambda source: self._hash_of(source, brought))
             invalid += _under(body.pointer, [*body.problems, *beyond])
             unknown += _under(body.pointer, [one async for one in self._unknown(body, brought)])
@@ -160,7 +164,8 @@ class Commands:
     async def _hash_of(self, source: str, brought: Mapping[str, Body]) -> str | None:
         stream = f"source/{source}"
         if stream in brought:
-            return str(brought[stream].said["data"].get("sha256"))
+            sha256: object = brought[stream].said["data"].get("sha256")
+            return sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
         filed: Source | None = (await self._streams.load(stream)).state
         return filed.filed.event.sha256 if filed else None
 

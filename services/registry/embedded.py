@@ -278,30 +278,35 @@ class EmbeddedPostgres:
                     f"them is gone. Stop them first: kill -INT and the first line of {self.data}/postmaster.pid"
                 )
             time.sleep(POLL)
-        self._clear_stale_pid()
+        if sys.platform == "linux":  # elsewhere there is no /proc to tell whose a number is
+            self._clear_stale_numbers()
         return lock
 
-    def _clear_stale_pid(self) -> None:
-        """Remove a postmaster.pid whose number is another program's by now, which PostgreSQL would not start over.
+    def _clear_stale_numbers(self) -> None:
+        """Remove lock files of PostgreSQL that name a process which is another program by now, or ended and unreaped.
 
-        That is the rule in a container that is started again. A number that is nobody's PostgreSQL deals
-        with itself, and its own check of shared memory guards the data in any case.
+        PostgreSQL would take either for a running server and not start; in a container that is started
+        again, and where nobody waits for orphans, that is the rule. A number that is nobody's it deals with
+        itself, and its own check of shared memory guards the data in any case.
         """
-        if sys.platform != "linux":  # no /proc to tell whose number it is
-            return
         stale = self.data / "postmaster.pid"
-        try:
+        with contextlib.suppress(FileNotFoundError, ValueError):
             pid = int(stale.read_text(encoding="utf-8").split("\n", 1)[0])
-            os.kill(pid, 0)
-        except (OSError, ValueError):
-            return  # no such file or process, or one of another user: PostgreSQL goes on
-        with contextlib.suppress(FileNotFoundError):  # a process that has ended, but is not yet waited for
-            if Path(f"/proc/{pid}/cwd").samefile(self.data):
+            if self._serves(pid):
                 raise PostgresInUse(
                     f"Process {pid} is a PostgreSQL server on {self.data} that was not started by this program. "
                     f"Stop it first: kill -INT {pid}"
                 )
-        stale.unlink(missing_ok=True)
+            stale.unlink()
+        for stale in (self.home / "socket").glob(".s.PGSQL.*"):
+            stale.unlink()
+
+    def _serves(self, pid: int) -> bool:
+        """Whether the process is a server of our data: it works in that folder. One of another user is none."""
+        try:
+            return Path(f"/proc/{pid}/cwd").samefile(self.data)
+        except OSError:
+            return False
 
     def _open_sockets(self) -> None:
         """Choose the socket's folder: in home, unless its path is too long or out of the server's reach."""
