@@ -5,13 +5,14 @@ Its events and state are in `cooperation_events`; this is how events change the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from events.catalogue.aggregate import (
     Aggregate,
+    Claim,
     CommandType,
     Entry,
     Event,
@@ -220,6 +221,20 @@ def _refers_to_known(state: Cooperation, event: Event) -> None:
         raise UnknownReference("What is referred to has not been recorded.", unknown)
 
 
+def claims(event: Event) -> Iterator[Claim]:
+    """Claim the ids of the things that an event brings: each names one thing in the whole registry.
+
+    Read models are keyed by them, and a client may choose its own, so another cooperation must not use them again.
+    """
+    if isinstance(event, TopicRaised):
+        yield Claim("id", event.topic.topic_id, "/id")
+    if item := ITEMS.get(type(event)):
+        yield Claim("id", getattr(event, item.id_field), "/id")
+    if isinstance(event, RoadmapAgreed):
+        for number, milestone in enumerate(event.milestones):
+            yield Claim("id", milestone.milestone_id, f"/milestones/{number}/milestone_id")
+
+
 COOPERATION = Aggregate(
     kind="cooperation",
     prefix="coop",
@@ -261,4 +276,5 @@ COOPERATION = Aggregate(
     ),
     evolve=evolve,
     decide=decide,
+    claims=claims,
 )
