@@ -29,6 +29,11 @@ canonical = msgspec.json.Encoder(order="sorted", enc_hook=_to_text)
 """The one encoder of what is stored and hashed."""
 
 
+def to_builtins(value: object) -> Any:
+    """Return a value as decoded JSON would be: objects, arrays, texts, numbers."""
+    return msgspec.to_builtins(value, enc_hook=_to_text)
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The attributes of an entry; `data` is the event's fields (typed, or raw bytes when read)."""
 

@@ -83,10 +83,10 @@ class Claim(NamedTuple):
 class CommandType(msgspec.Struct, frozen=True, kw_only=True):
     """A command's imperative name and how its body becomes the event that it asks for.
 
-    `identifies` is the path to the field that the body's `id` fills (none: the id is the new stream's own);
-    `targets` the fields that name the thing within the stream that the command is about, outermost first; `numbered` the path
-    of an array whose items get an id each where the client gave none; `wire` the body's form where it is not the
-    event's own (personal data, which is sealed before it becomes an event).
+    `identifies` is the path to the field that the body's `id` fills (none: the id is the new stream's own); `targets`
+    the fields that name the thing within the stream that the command is about, outermost first; `numbered` the path of
+    an array whose items get an id each where the client gave none; `wire` the body's form where it is not the event's
+    own (personal data, which is sealed before it becomes an event).
     """
 
     name: str

@@ -5,11 +5,11 @@ Its events are in `cooperation_events`, its state in `cooperation_state`; this i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from events.catalogue import cooperation_events as said
-from events.catalogue.aggregate import Aggregate, CommandType, Event, Facts, happened, must_exist
+from events.catalogue.aggregate import Aggregate, Claim, CommandType, Event, Facts, happened, must_exist
 from events.catalogue.cooperation_state import Cooperation, evolve
 from events.errors import (
     AgreementOver,
@@ -207,6 +207,30 @@ _OF_THINGS: dict[type[Event], Callable[[Cooperation, Any], None]] = {
 """What has to hold of the thing within the cooperation that an event is about."""
 
 
+def claims(state: Cooperation | None, event: Event) -> Iterator[Claim]:
+    """Claim the ids of the things that an event brings: each names one thing in the whole registry.
+
+    Read models are keyed by them, and a client may choose its own, so another cooperation must not use them again.
+    """
+    had = _ids(state)
+    brought: dict[str, str] = {}
+    if isinstance(event, said.TopicRaised):
+        brought[event.topic.topic_id] = "/id"
+    if new := _NEW.get(type(event)):
+        brought[getattr(event, new.id_field)] = "/id"
+    if isinstance(event, said.RoadmapAgreed):
+        brought |= {one.milestone_id: f"/milestones/{n}/milestone_id" for n, one in enumerate(event.milestones)}
+    yield from (Claim("id", key, pointer) for key, pointer in brought.items() if key not in had)
+
+
+def _ids(state: Cooperation | None) -> set[str]:
+    """Return the ids that this cooperation's own things have, and claimed when they came to be."""
+    if state is None:
+        return set()
+    kept = [state.topics, state.milestones, *(getattr(state, new.kept_in) for new in _NEW.values())]
+    return {key for things in kept for key in things}
+
+
 def _command(name: str, event: type[Event], **how: Any) -> CommandType:
     return CommandType(name=name, event=event, **how)
 
@@ -252,4 +276,5 @@ COOPERATION = Aggregate(
     commands=COMMANDS,
     evolve=evolve,
     decide=decide,
+    claims=claims,
 )

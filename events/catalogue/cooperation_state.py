@@ -120,7 +120,8 @@ def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
         return Cooperation(id=cooperation, opened=entry, touched=(cooperation,))
     if state is None:
         raise TypeError(f"{entry.stream} begins with {event.event_type}")
-    step = _STEPS.get(type(event))
+    kind: type[Event] = type(event)
+    step = _STEPS.get(kind)
     if step is None:
         raise TypeError(f"{event.event_type} is no event of a cooperation")
     return step(state, entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast, get_args
 
 import msgspec
@@ -17,10 +18,13 @@ DEFAULT_CLASSIFICATION: Classification = "internal"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One command as it was asked for; `pointer` is where its body stands in the request."""
+    """One command as it was asked for; `pointer` is where its body stands in the request.
 
-    command: str
-    subject: str | None
+    In a batch that is `/commands/0/data`, and `/commands/0` has the command and the subject.
+    """
+
+    command: object
+    subject: object
     data: object
     pointer: str = ""
 
@@ -28,7 +32,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Body(msgspec.Struct, frozen=True):
     """A command's body with its ids in place: what is wrong with it, what it refers to, and its stream.
 
-    `said` is the cleaned body as the client sent it: what the command's hash is taken over.
+    The pointers of `problems` and `leaves` begin at the request. `said` is the cleaned body as the client sent it:
+    what the command's hash is taken over.
     """
 
     aggregate: Aggregate
@@ -46,29 +51,49 @@ class Body(msgspec.Struct, frozen=True):
         return convert(self.data, self.command.body)
 
 
+def within(pointer: str) -> str:
+    """Return where a batch has the command whose body stands at `pointer`."""
+    return pointer.removesuffix("/data")
+
+
+def read_all(asked: Iterable[Asked]) -> tuple[list[Body], list[FieldProblem]]:
+    """Check bodies, each beside what is wrong with those of which nothing more can be said."""
+    bodies: list[Body] = []
+    problems: list[FieldProblem] = []
+    for one in asked:
+        try:
+            bodies.append(read(one))
+        except InvalidField as refused:
+            problems += refused.problems
+    return bodies, problems
+
+
 def read(asked: Asked) -> Body:
-    """Check a body. Raises `InvalidField` only where it is not even an object, or the command is none."""
+    """Check a body. Raises `InvalidField` only where nothing can be said of it: of no known command, or too deep."""
     aggregate, command = _command(asked)
     data = clean(asked.data, asked.pointer)
-    if not isinstance(data, dict):
-        raise InvalidField.of([FieldProblem("expected an object", asked.pointer)])
-    said = cast("dict[str, Any]", data)
-    filled = dict(said)
     problems: list[FieldProblem] = []
+    said: dict[str, Any] = {}
+    if isinstance(data, dict):
+        said = cast("dict[str, Any]", data)
+    else:
+        problems.append(FieldProblem("expected an object", asked.pointer))
+    filled = dict(said)
     classification = filled.pop("classification", DEFAULT_CLASSIFICATION)
     if classification not in CLASSIFICATIONS:
-        problems.append(FieldProblem("expected one of " + ", ".join(CLASSIFICATIONS), "/classification"))
+        problems.append(
+            FieldProblem("expected one of " + ", ".join(CLASSIFICATIONS), f"{asked.pointer}/classification")
+        )
     if command.opens:
         stream = _new_stream(aggregate, asked, filled, problems)
     else:
-        stream = _subject(aggregate, asked)
-        _fill_id(command, filled, problems)
+        stream = _subject(aggregate, asked, problems)
+        _fill_id(command, asked, filled, problems)
     _number(command, filled)
-    found, leaves = examine(filled, command.body)
-    identified = "/" + "/".join(command.identifies)
-    problems += [
-        FieldProblem(one.detail, "/id") if command.identifies and one.pointer == identified else one for one in found
-    ]
+    leaves: list[Leaf] = []
+    if isinstance(data, dict):
+        found, leaves = examine(filled, command.body, asked.pointer)
+        problems += found
     return Body(
         aggregate=aggregate,
         command=command,
@@ -91,45 +116,47 @@ def identify(command: CommandType, event: Event, stream: str) -> str:
 
 
 def _command(asked: Asked) -> tuple[Aggregate, CommandType]:
-    found = COMMANDS.get(asked.command)
+    found = COMMANDS.get(asked.command) if isinstance(asked.command, str) else None
     if found is None:
         raise InvalidField.of(
-            [FieldProblem("expected one of " + ", ".join(COMMANDS), asked.pointer.removesuffix("/data") + "/command")]
+            [FieldProblem("expected one of " + ", ".join(COMMANDS), f"{within(asked.pointer)}/command")]
         )
     return found
 
 
-def _subject(aggregate: Aggregate, asked: Asked) -> str:
-    kind, _, key = (asked.subject or "").partition("/")
+def _subject(aggregate: Aggregate, asked: Asked, problems: list[FieldProblem]) -> str:
+    kind, _, key = asked.subject.partition("/") if isinstance(asked.subject, str) else ("", "", "")
     if kind != aggregate.kind or not is_id(aggregate.prefix, key):
-        raise InvalidField.of(
-            [
-                FieldProblem(
-                    f"expected {aggregate.kind}/ and the id of one, {aggregate.prefix}_…",
-                    asked.pointer.removesuffix("/data") + "/subject",
-                )
-            ]
-        )
+        says = f"expected {aggregate.kind}/ and the id of one, {aggregate.prefix}_…"
+        problems.append(FieldProblem(says, f"{within(asked.pointer)}/subject"))
     return f"{kind}/{key}"
+
+
+def _given_id(prefix: str, asked: Asked, filled: dict[str, Any], problems: list[FieldProblem]) -> str | None:
+    """Take the body's `id`, if it has one and it is one."""
+    if "id" not in filled:
+        return None
+    key: object = filled.pop("id")
+    if isinstance(key, str) and is_id(prefix, key):
+        return key
+    problems.append(FieldProblem(f"expected {prefix}_ and 26 characters of a TypeID", f"{asked.pointer}/id"))
+    return None
 
 
 def _new_stream(aggregate: Aggregate, asked: Asked, filled: dict[str, Any], problems: list[FieldProblem]) -> str:
     """Take the new stream's id from the body, or from the subject of a batch's command, or make one."""
-    named = None if asked.subject is None else _subject(aggregate, asked).partition("/")[2]
-    key = filled.pop("id", named)
-    if key is None:
-        key = new_id(aggregate.prefix)
-    elif not is_id(aggregate.prefix, key):
-        problems.append(FieldProblem(f"expected {aggregate.prefix}_ and 26 characters of a TypeID", "/id"))
-    elif named not in (None, key):
-        problems.append(FieldProblem(f"is not the id in the subject, {named}", "/id"))
-    return f"{aggregate.kind}/{key}"
+    named = None if asked.subject is None else _subject(aggregate, asked, problems).partition("/")[2]
+    key = _given_id(aggregate.prefix, asked, filled, problems)
+    if named and key and named != key:
+        problems.append(FieldProblem("is not the id in the subject", f"{asked.pointer}/id"))
+    return f"{aggregate.kind}/{key or named or new_id(aggregate.prefix)}"
 
 
-def _fill_id(command: CommandType, filled: dict[str, Any], problems: list[FieldProblem]) -> None:
+def _fill_id(command: CommandType, asked: Asked, filled: dict[str, Any], problems: list[FieldProblem]) -> None:
     """Put the body's `id`, or a new one, into the field of the event that it stands for."""
     if not command.identifies:
         return
+    key = _given_id(command.prefix, asked, filled, problems)
     *path, last = command.identifies
     fields = filled
     for step in path:
@@ -137,11 +164,8 @@ def _fill_id(command: CommandType, filled: dict[str, Any], problems: list[FieldP
         if not isinstance(inner, dict):
             return  # examined and named as it is
         fields[step] = fields = dict(cast("dict[str, Any]", inner))
-    key = filled.pop("id", None)
-    if key is None:
-        fields.setdefault(last, new_id(command.prefix))
-    elif fields.setdefault(last, key) != key:
-        problems.append(FieldProblem(f"is not the id in {'/'.join(command.identifies)}", "/id"))
+    if fields.setdefault(last, key or new_id(command.prefix)) != key and key:
+        problems.append(FieldProblem(f"is not the id in {'/'.join(command.identifies)}", f"{asked.pointer}/id"))
 
 
 def _number(command: CommandType, filled: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from events.errors import (
 )
 from events.log import Append, Appended, Claim, Draft, Log, NewKey, NewSalt
 from events.vault import Vault, person_owner, plain_hash, salted_hash, seal
-from services.registry.bodies import Asked, Body, identify, read
+from services.registry.bodies import Asked, Body, identify, read_all, within
 from services.registry.citations import Citations
 from services.registry.clock import Clock
 from services.registry.ids import command_id
@@ -87,26 +87,35 @@ class Commands:
         self._citations = Citations(vault)
 
     async def execute(
-        self, asked: Sequence[Asked], actor: Actor, *, key: str | None = None, expected: int | None = None
+        self,
+        asked: Sequence[Asked],
+        actor: Actor,
+        *,
+        key: str | None = None,
+        expected: int | None = None,
+        problems: Sequence[FieldProblem] = (),
     ) -> Answer:
         """Record what is asked for and return when it is durable.
 
         With an idempotency `key` the same request is recorded once, whatever is retried. `expected` is the revision
-        that the (one) stream must have. Raises `InvalidField` naming every offending field, `UnknownReference`,
-        a `RuleBroken`, `NotFound`, and what `Log.append` raises; then nothing has been recorded.
+        that the (one) stream must have; `problems` is what the caller found wrong with the request already. Raises
+        `InvalidField` naming every offending field, `UnknownReference`, a `RuleBroken`, `NotFound`, and what
+        `Log.append` raises; then nothing has been recorded.
         """
-        bodies = [read(one) for one in asked]
+        bodies, invalid = read_all(asked)
+        if problems or invalid or any(body.problems for body in bodies):
+            await self._check(bodies, [*problems, *invalid])
         command = command_id(actor.name, key)
         said = canonical.encode([body.said for body in bodies])
         salt = await self._vault.command_salt(command) if any(body.command.wire for body in bodies) else None
-        command_hash = salted_hash(salt, said) if salt else plain_hash(said)
-        if key is not None and (recorded := await self._recorded(command, command_hash)):
+        if key is not None and (recorded := await self._recorded(command, said, salt)):
             return recorded
         try:
-            drafts = await self._drafts(bodies)
+            await self._check(bodies)
+            drafts = [self._sealed(body) for body in bodies]
             append = Append(
                 command_id=command,
-                command_hash=command_hash,
+                command_hash=_hash(said, salt),
                 actor=actor.name,
                 drafts=(),
                 on_behalf_of=actor.party,
@@ -117,24 +126,26 @@ class Commands:
             )
             return await self._append(drafts, append, expected)
         except RegistryError:
-            # The same command may have been recorded meanwhile, and be what this one was refused for.
-            if key is not None and (recorded := await self._recorded(command, command_hash)):
+            # The same command may have been recorded meanwhile (under a salt of its own), and be what this one was
+            # refused for.
+            salt = salt and await self._vault.command_salt(command)
+            if key is not None and (recorded := await self._recorded(command, said, salt)):
                 return recorded
             raise
 
-    async def _recorded(self, command: UUID, command_hash: bytes) -> Answer | None:
+    async def _recorded(self, command: UUID, said: bytes, salt: bytes | None) -> Answer | None:
         found = await self._log.find_command(command)
         if found is None:
             return None
-        if found.command_hash != command_hash:
+        if found.command_hash != _hash(said, salt):
             raise CommandIdReused(
                 "Send a new Idempotency-Key with a new request, and the same request with the same key."
             )
         return _answer(found.appended, replayed=True)
 
-    async def _drafts(self, bodies: Sequence[Body]) -> list[_Draft]:
-        """Check all fields and references of all bodies, and only then make the events they ask for."""
-        invalid: list[FieldProblem] = []
+    async def _check(self, bodies: Sequence[Body], problems: Sequence[FieldProblem] = ()) -> None:
+        """Check all fields and references of all bodies; `problems` is what is known to be wrong with the rest."""
+        invalid = list(problems)
         unknown: list[FieldProblem] = []
         missing: list[FieldProblem] = []
         brought: dict[str, Body] = {}
@@ -142,24 +153,37 @@ class Commands:
             if body.aggregate is SOURCE:
                 brought[body.stream] = body  # a document may be cited for what it says of itself
             beyond, not_filed = await self._citations.check(body.data, lambda source: self._hash_of(source, brought))
-            invalid += _under(body.pointer, [*body.problems, *beyond])
-            unknown += _under(body.pointer, [one async for one in self._unknown(body, brought)])
+            invalid += [*body.problems, *_under(body.pointer, beyond)]
+            unknown += [one async for one in self._unknown(body, brought)]
             missing += _under(body.pointer, not_filed)
             if body.command.opens:
                 brought[body.stream] = body
         if invalid:
             raise InvalidField.of([*invalid, *unknown, *missing])
         if unknown:
+            unknown += await self._unknown_within(bodies)
             raise UnknownReference("What is referred to has not been recorded. Record it first.", [*unknown, *missing])
         if missing:
             raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", missing)
-        return [self._sealed(body) for body in bodies]
 
     async def _unknown(self, body: Body, brought: Mapping[str, Body]) -> AsyncIterator[FieldProblem]:
-        for leaf in body.leaves:
-            stream = f"{leaf.kind}/{leaf.value}"
+        referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
+        if body.pointer and not body.command.opens:  # in a batch the subject is a field as any other
+            referred.append((body.stream, f"{within(body.pointer)}/subject"))
+        for stream, pointer in referred:
             if stream not in brought and (await self._streams.load(stream)).revision < 0:
-                yield FieldProblem(f"there is no {leaf.kind} {leaf.value}", leaf.pointer)
+                kind, _, key = stream.partition("/")
+                yield FieldProblem(f"there is no {kind} {key}", pointer)
+
+    async def _unknown_within(self, bodies: Sequence[Body]) -> Sequence[FieldProblem]:
+        """Name what bodies refer to within their own streams, which only deciding finds, and is not there."""
+        try:
+            await self._decide([self._sealed(body) for body in bodies], {}, None, fresh=True)
+        except UnknownReference as found:
+            return found.problems
+        except RegistryError:
+            pass  # to be said when there is nothing else
+        return ()
 
     async def _hash_of(self, source: str, brought: Mapping[str, Body]) -> str | None:
         stream = f"source/{source}"
@@ -216,6 +240,9 @@ class Commands:
             try:
                 events = body.aggregate.decide(folded.state, draft.event, facts)
             except RegistryError as refused:
+                if body.pointer and not refused.problems:
+                    refused.problems = (FieldProblem(refused.detail, within(body.pointer)),)
+                    raise
                 raise refused.under(body.pointer) from None
             for event in events:
                 decided.append(_draft(body, folded, event))
@@ -248,6 +275,10 @@ def _as_if_recorded(body: Body, folded: Folded, event: Event, now: str) -> Folde
         event=event,
     )
     return Folded(folded.revision + 1, body.aggregate.evolve(folded.state, entry))
+
+
+def _hash(said: bytes, salt: bytes | None) -> bytes:
+    return salted_hash(salt, said) if salt else plain_hash(said)
 
 
 def _under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:

@@ -41,7 +41,7 @@ class Unauthenticated(RegistryError):
 
     def __init__(self, detail: str, *, presented: bool) -> None:
         """Take whether there was a token at all, which RFC 6750, section 3.1, tells apart."""
-        super().__init__(detail)
+        super().__init__(detail, [FieldProblem("expected Bearer and a token that holds", header="Authorization")])
         self.presented = presented
 
 
@@ -49,6 +49,9 @@ class Forbidden(RegistryError):
     """The token has none of the roles that this needs."""
 
     code = "forbidden"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, [FieldProblem("expected a token with another role", header="Authorization")])
 
 
 class MethodNotAllowed(RegistryError):
@@ -66,11 +69,17 @@ class BodyTooLarge(RegistryError):
 
     code = "body-too-large"
 
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, [FieldProblem("too large", pointer="")])
+
 
 class UnsupportedMediaType(RegistryError):
     """The request's body is of a kind that is not taken here."""
 
     code = "unsupported-media-type"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, [FieldProblem(detail, header="Content-Type")])
 
 
 class NotReady(RegistryError):

@@ -113,7 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A checked set of settings; a connection URI that was not set is the empty text (see `load`)."""
 
     database_url: Annotated[
-        str, Setting("The database, as the service's role. `serve` and `token` need it.", _DSN, secret=True)
+        str, Setting("The database, as the service's role. `serve`, `import` and `token` need it.", _DSN, secret=True)
     ] = ""
     owner_database_url: Annotated[
         str, Setting("The database, as its owner. `migrate` needs it.", _DSN, secret=True)
@@ -123,7 +123,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     master_key_file: Annotated[
         Path | None,
-        Setting("The file with the master key that the keys of people and documents are wrapped with.", _PATH),
+        Setting(
+            "The file with the master key, which wraps the keys of people and documents. `serve` and `import` need it.",
+            _PATH,
+        ),
     ] = None
     origin: Annotated[
         str,

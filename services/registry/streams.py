@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from events.catalogue import AGGREGATES
+from events.catalogue import AGGREGATES, Entry, Event
+from events.catalogue.history import AMENDMENTS, fold
 from events.codec import decode_entry
 from events.log import Log, Recorded
 
@@ -36,25 +38,46 @@ class Streams:
 
     async def refresh(self, stream: str) -> Folded:
         """Return a stream as it is now, reading on from what is kept."""
-        kept = self._kept.get(stream, NOTHING)
-        return self._fold(stream, kept, await self._log.read_stream(stream, kept.revision + 1))
+        await self.refresh_all([stream])
+        return self._kept.get(stream, NOTHING)
 
-    def recorded(self, entries: tuple[Recorded, ...]) -> None:
+    async def refresh_all(self, streams: Iterable[str]) -> None:
+        """Bring streams up to date, all in one statement."""
+        known = {stream: self._kept.get(stream, NOTHING).revision for stream in streams}
+        by_stream: dict[str, list[Recorded]] = {}
+        for entry in await self._log.read_on(known):
+            by_stream.setdefault(entry.stream, []).append(entry)
+        for stream, entries in by_stream.items():
+            await self._take_in(stream, entries)
+
+    async def entries(self, stream: str) -> list[Entry[Event]]:
+        """Return all of a stream's entries as they are now."""
+        return [decode_entry(entry.bytes) for entry in await self._log.read_stream(stream)]
+
+    async def recorded(self, entries: Iterable[Recorded]) -> None:
         """Take in what was just recorded, where it follows on from what is kept."""
         for entry in entries:
-            kept = self._kept.get(entry.stream, NOTHING)
-            if entry.revision == kept.revision + 1:
-                self._fold(entry.stream, kept, [entry])
+            await self._take_in(entry.stream, [entry])
 
-    def _fold(self, stream: str, folded: Folded, entries: list[Recorded]) -> Folded:
-        evolve = AGGREGATES[stream.partition("/")[0]].evolve
-        state = folded.state
-        for entry in entries:
-            state = evolve(state, decode_entry(entry.bytes))
-        after = Folded(folded.revision + len(entries), state)
-        if after.revision >= 0:
-            self._kept[stream] = after
-            self._kept.move_to_end(stream)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return after
+    async def _take_in(self, stream: str, entries: list[Recorded]) -> None:
+        """Fold entries that follow on from what is kept; after an amendment, all of the stream anew."""
+        kept = self._kept.get(stream, NOTHING)
+        if entries[0].revision != kept.revision + 1:
+            return
+        aggregate = AGGREGATES[stream.partition("/")[0]]
+        decoded = [decode_entry(entry.bytes) for entry in entries]
+        if any(isinstance(entry.event, AMENDMENTS) for entry in decoded):
+            decoded = await self.entries(stream)
+            self._keep(stream, Folded(decoded[-1].revision, fold(aggregate, decoded)))
+            return
+        state = kept.state
+        for entry in decoded:
+            state = aggregate.evolve(state, entry)
+        self._keep(stream, Folded(decoded[-1].revision, state))
+
+    def _keep(self, stream: str, folded: Folded) -> None:
+        if folded.revision > self._kept.get(stream, NOTHING).revision:
+            self._kept[stream] = folded
+        self._kept.move_to_end(stream)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)

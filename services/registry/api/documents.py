@@ -27,7 +27,10 @@ async def file_document(request: Asking) -> Response[Document]:
     query.nothing(request)
     sha256: str = request.path_params["sha256"]
     if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise NotFound("A document's address is its SHA-256: 64 hexadecimal digits in lower case.")
+        raise NotFound(
+            "A document's address is its SHA-256: 64 hexadecimal digits in lower case.",
+            [FieldProblem("no such hash", parameter="sha256")],
+        )
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     if media_type.strip().lower() != PLAIN_TEXT or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
         raise UnsupportedMediaType("Send text/plain; charset=utf-8.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from litestar import Response, get
 from litestar.response import Stream
 
-from events.errors import NotFound
+from events.errors import FieldProblem, NotFound
 from services.registry.access.roles import FOLLOW
 from services.registry.api import query, render
 from services.registry.api.query import Asking, EntriesQuery
@@ -15,6 +16,7 @@ from services.registry.parts import Parts
 
 NDJSON = "application/x-ndjson"
 PAGE = 500
+POSITION = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @get("/v1/log/entries", opt=FOLLOW, name="list-entries")
@@ -32,15 +34,15 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     return render.answer(request, body, head)
 
 
-@get("/v1/log/entries/{position:int}", opt=FOLLOW, name="get-entry")
+@get("/v1/log/entries/{position:str}", opt=FOLLOW, name="get-entry")
 async def get_entry(request: Asking) -> Response[bytes]:
     """One entry: the very bytes that are stored and hashed."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
-    position: int = request.path_params["position"]
-    found = await parts.log.read_all(position, 1) if 0 <= position <= query.MAX_SIZE - 1 else []
+    position: str = request.path_params["position"]
+    found = await parts.log.read_all(int(position), 1) if POSITION.fullmatch(position) else []
     if not found:
-        raise NotFound(f"The log has no entry at position {position}.")
+        raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
     head = (await parts.log.head()).size
     return render.answer(request, found[0].bytes, head)
 

@@ -142,7 +142,7 @@ def _paths() -> Described:
     paths["/v1/batch"] = {"post": _batch()}
     for model in LISTED:
         paths.setdefault(f"/v1/{model.name}", {})["get"] = _list(model)
-        paths[f"/v1/{model.name}/{{item_id}}"] = {"get": _one(model)}
+        paths[f"/v1/{model.name}/{{id}}"] = {"get": _one(model)}
     paths["/v1/documents/{sha256}"] = {"put": _document()}
     paths["/v1/log/entries"] = {"get": _entries()}
     paths["/v1/log/entries/{position}"] = {"get": _entry()}
@@ -221,7 +221,7 @@ def _one(model: ReadModel) -> Described:
         "operationId": f"get-{model.name}",
         "summary": f"One of {model.name}, as of any log size.",
         "tags": ["reads"],
-        "parameters": [_in_path("item_id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "parameters": [_in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
         "responses": {**_read(schemas.one_name(model.name)), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 

@@ -29,6 +29,11 @@ MAX_TEXT = 300
 MAX_SIZE = 2**63 - 1
 MAC_BYTES = 16
 
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339, section 5.6."""
+
 PREFIXES = {
     "party": "party",
     "person": "person",
@@ -51,21 +56,28 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked query. `as_of` is a size, an instant, or None for now; `context` is what a cursor is bound to."""
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When an answer is for: `as_of` a size, an instant, or None for now, and the least size that it has to include."""
+
+    as_of: int | datetime | None
+    least: int
+
+
+class Query(Moment, frozen=True, kw_only=True):
+    """A checked query; `context` is what a cursor is bound to."""
 
     filters: Mapping[str, str | Lies]
-    as_of: int | datetime | None
     limit: int
     cursor: Cursor | None
     context: str
 
 
 class _Given:
-    """The parameters of a request, taken one by one; what is wrong with any is gathered."""
+    """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once."""
 
     def __init__(self, request: Asking) -> None:
-        self.problems: list[FieldProblem] = []
+        self._headers = request.headers
+        self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
         self._values: dict[str, str] = {}
         for name, value in request.query_params.multi_items():
             if name in self._values:
@@ -77,15 +89,28 @@ class _Given:
     def take(self, name: str) -> str | None:
         return self._values.pop(name, None)
 
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name.lower())
+
     def wrong(self, name: str, detail: str) -> None:
-        self.problems.append(FieldProblem(detail, parameter=name))
+        self._wrong(FieldProblem(detail, parameter=name))
+
+    def wrong_header(self, name: str, detail: str) -> None:
+        self._wrong(FieldProblem(detail, header=name))
+
+    def _wrong(self, problem: FieldProblem) -> None:
+        self._problems.setdefault((problem.parameter, problem.header), problem)
+
+    def problems(self) -> list[FieldProblem]:
+        """Return everything that was wrong, and what is left over."""
+        for name in self._values:
+            self.wrong(name, "unknown parameter")
+        return list(self._problems.values())
 
     def finish(self) -> None:
         """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
-        for name in self._values:
-            self.wrong(name, "unknown parameter")
-        if self.problems:
-            raise InvalidField("The query is not valid; see errors.", self.problems)
+        if problems := self.problems():
+            raise InvalidField("The query is not valid; see errors.", problems)
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
@@ -96,8 +121,9 @@ def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
     )
     context = msgspec.json.encode([model.name, kept]).decode()
     as_of = _as_of(given)
+    least = _least(given)
     limit = _limit(given)
-    certain = _certain(given)
+    certain = _certain(given) if any(one.form == "dates" for one in model.filters) else False
     filters: dict[str, str | Lies] = {}
     for one in model.filters:
         value = _dates(given, one, certain=certain) if one.form == "dates" else _value(given, one)
@@ -105,15 +131,15 @@ def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
             filters[one.name] = value
     cursor = _cursor(given, context, key)
     given.finish()
-    return Query(filters=filters, as_of=as_of, limit=limit, cursor=cursor, context=context)
+    return Query(as_of=as_of, least=least, filters=filters, limit=limit, cursor=cursor, context=context)
 
 
-def of_one(request: Asking) -> int | datetime | None:
+def of_one(request: Asking) -> Moment:
     """Read the query of a single thing: `as_of` and nothing else. Raises `InvalidField`."""
     given = _Given(request)
-    as_of = _as_of(given)
+    asked = Moment(as_of=_as_of(given), least=_least(given))
     given.finish()
-    return as_of
+    return asked
 
 
 class EntriesQuery(msgspec.Struct, frozen=True):
@@ -144,32 +170,27 @@ def nothing(request: Asking) -> None:
     _Given(request).finish()
 
 
+def surplus(request: Asking) -> list[FieldProblem]:
+    """Name every parameter: for a route that takes none and has more to say of what is wrong."""
+    return _Given(request).problems()
+
+
 def seal_cursor(cursor: Cursor, context: str, key: bytes) -> str:
     """Write a cursor as text."""
     content = msgspec.json.encode(cursor)
-    return base64.urlsafe_b64encode(_mac(content, context, key) + content).decode().rstrip("=")
+    return _text(_mac(content, context, key) + content)
 
 
-def min_size(request: Asking) -> int | None:
-    """Return the log size that an answer has to include at least. Raises `InvalidField`."""
-    given = request.headers.get("registry-min-size")
-    if given is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise InvalidField.of([FieldProblem("expected a log size, such as 57", header="Registry-Min-Size")])
-    return int(given)
-
-
-async def resolve(parts: Parts, as_of: int | datetime | None, cursor: Cursor | None, least: int | None) -> int:
+async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None) -> int:
     """Return the size that an answer is for, when the read models have come that far.
 
     Raises `InvalidField` for a size that the log has not reached and an instant that lies ahead, `ReadModelBehind`
     when it takes longer than the settings allow.
     """
-    if least:
-        await parts.read_models.wait_for(least, parts.settings.min_size_wait)
+    if asked.least:
+        await parts.read_models.wait_for(asked.least, parts.settings.min_size_wait)
     position = await parts.read_models.position()
-    size = cursor.size if cursor else await _size(parts, as_of, position)
+    size = cursor.size if cursor else await _size(parts, asked.as_of, position)
     if size > position:
         await parts.read_models.wait_for(size, parts.settings.min_size_wait)
     return size
@@ -196,14 +217,23 @@ def _as_of(given: _Given) -> int | datetime | None:
     if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
     try:
-        # RFC 3339: a date, a time and an offset; `+` in a query means a space, so an unescaped one is forgiven.
-        instant = datetime.fromisoformat(text.replace(" ", "+")) if re.match(r"\d{4}-\d\d-\d\d[Tt]", text) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
-        return None
-    return instant.astimezone(UTC)
+        # `+` in a query means a space, so an offset that was not escaped is forgiven.
+        if _INSTANT.fullmatch(instant := text.replace(" ", "+")):
+            return datetime.fromisoformat(instant.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day or time, or none within the years 1 to 9999 in UTC
+        pass
+    given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
+    return None
+
+
+def _least(given: _Given) -> int:
+    text = given.header("Registry-Min-Size")
+    if text is None:
+        return 0
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return int(text)
+    given.wrong_header("Registry-Min-Size", "expected a log size, such as 57")
+    return 0
 
 
 def _limit(given: _Given) -> int:
@@ -274,12 +304,17 @@ def _cursor(given: _Given, context: str, key: bytes) -> Cursor | None:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         mac, content = raw[:MAC_BYTES], raw[MAC_BYTES:]
-        if hmac.compare_digest(mac, _mac(content, context, key)):
+        if _text(raw) == text and hmac.compare_digest(mac, _mac(content, context, key)):
             return msgspec.json.decode(content, type=Cursor)
     except (ValueError, msgspec.DecodeError):
         pass
     given.wrong("cursor", "is not one that this list gave for these filters; start again without it")
     return None
+
+
+def _text(raw: bytes) -> str:
+    """Write bytes as text in the one way that a cursor has: the last character's spare bits are zero."""
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _mac(content: bytes, context: str, key: bytes) -> bytes:

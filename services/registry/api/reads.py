@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from events.errors import NotFound
+from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
 from projections.reader import Found
 from services.registry.access.roles import READ
@@ -17,6 +18,7 @@ from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
 CURSOR_PURPOSE = "cursor"
+ANY_ID = re.compile("[a-z]{1,20}_[0-9a-z]{26}")
 
 STREAM_KINDS = {"parties": "party", "people": "person", "occasions": "occasion", "sources": "source"}
 """The kind of the stream whose id an item of a list has; the other lists' items belong to a cooperation."""
@@ -34,7 +36,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         parts: Parts = request.app.state.parts
         key = parts.master.derive(CURSOR_PURPOSE)
         asked = query.of_list(request, model, key)
-        size = await query.resolve(parts, asked.as_of, asked.cursor, query.min_size(request))
+        size = await query.resolve(parts, asked, asked.cursor)
         after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
         more, found = len(found) > asked.limit, found[: asked.limit]
@@ -55,11 +57,13 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
-        as_of = query.of_one(request)
-        size = await query.resolve(parts, as_of, None, query.min_size(request))
-        found = await parts.read_models.one(model, request.path_params["item_id"], size)
+        asked = query.of_one(request)
+        size = await query.resolve(parts, asked)
+        key: str = request.path_params["id"]
+        found = await parts.read_models.one(model, key, size) if ANY_ID.fullmatch(key) else None
         if found is None:
-            raise NotFound(f"There is no such item in {model.name} as of log size {size}.")
+            there_is_none = f"There is no such item in {model.name} as of log size {size}."
+            raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
         item, *_ = await render.items(parts, [found], size)
         body = b'%b,"names":%b,"as_of":%b}' % (
             item[:-1],
@@ -69,7 +73,7 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
         revision = await parts.log.stream_revision(_stream(model, found), size)
         return render.answer(request, body, size, revision=revision)
 
-    return get(f"/v1/{model.name}/{{item_id:str}}", opt=READ, name=f"get-{model.name}")(get_item)
+    return get(f"/v1/{model.name}/{{id:str}}", opt=READ, name=f"get-{model.name}")(get_item)
 
 
 def _stream(model: ReadModel, found: Found) -> str:

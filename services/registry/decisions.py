@@ -1,0 +1,189 @@
+"""Deciding drafts on the streams as they are: one after the other, each on what the ones before it would have brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+from events import log
+from events.catalogue import Claim, Entry, Event, Facts
+from events.catalogue.cooperation_events import CooperationOpened
+from events.catalogue.cooperation_state import Cooperation
+from events.catalogue.history import AMENDMENTS, EntryCorrected, decide_amendment
+from events.catalogue.party import Party, PartyMerged
+from events.catalogue.person import PersonErased
+from events.catalogue.source import Source, SourceWithdrawn
+from events.entry import time_text, to_builtins
+from events.errors import RegistryError, WrongExpectedVersion
+from events.shape import Leaf, examine
+from events.vault import document_owner, person_owner
+from services.registry.clock import Clock
+from services.registry.drafts import Draft
+from services.registry.streams import Folded, Streams
+
+
+class Decided(NamedTuple):
+    """What is to be appended: events, claims, and the vault owners whose keys are destroyed.
+
+    `emptied` are the streams of which nothing stands any more: nobody else may rest on them.
+    """
+
+    drafts: tuple[log.Draft, ...]
+    claims: tuple[log.Claim, ...]
+    destroy: tuple[str, ...]
+    emptied: tuple[str, ...]
+
+
+class Deciding:
+    """One attempt at deciding the drafts of a request. Nothing is changed by it."""
+
+    def __init__(self, streams: Streams, clock: Clock, *, expected: int | None, fresh: bool) -> None:
+        """Decide on streams as last known, or read `fresh`; `expected` is the revision that each has to be at."""
+        self._streams = streams
+        self._now = clock()
+        self._expected = expected
+        self._fresh = fresh
+        self._loaded: dict[str, Folded] = {}
+        self._pending: dict[str, list[Entry[Any]]] = {}
+        self._drafts: list[log.Draft] = []
+        self._claims: list[log.Claim] = []
+        self._destroy: list[str] = []
+        self._emptied: dict[str, None] = {}
+
+    async def decide(self, drafts: Sequence[Draft]) -> Decided:
+        """Decide each draft. Raises the rule that forbids one, with pointers into the request."""
+        for draft in drafts:
+            try:
+                await self._decide(draft)
+            except RegistryError as refused:
+                raise refused.under(draft.body.pointer) from None
+        return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy), tuple(self._emptied))
+
+    async def _decide(self, draft: Draft) -> None:
+        body, stream = draft.body, draft.body.stream
+        folded = await self._load(stream)
+        if isinstance(draft.event, AMENDMENTS):
+            entry = self._entry(draft, draft.event, folded)
+            entries = [*await self._streams.entries(stream), *self._pending.get(stream, [])]
+            facts = await self._facts(self._parties_of(entries, draft))
+            state = decide_amendment(
+                body.aggregate, entries, entry, lambda day: Facts(today=day, survivors=facts[0], whole=facts[1])
+            )
+            claims = self._claims_of_replacement(draft, folded)
+            self._take(draft, entry, Folded(entry.revision, state), claims)
+            if state is None:
+                self._emptied[stream] = None
+            return
+        survivors, whole = await self._facts(self._parties_in(draft, folded.state))
+        facts_now = Facts(today=self._now.date(), survivors=survivors, whole=whole)
+        for event in body.aggregate.decide(folded.state, draft.event, facts_now):
+            entry = self._entry(draft, event, folded)
+            claims = body.aggregate.claims(folded.state, event)
+            folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
+            self._take(draft, entry, folded, claims)
+            self._destroy += _destroyed(event, folded.state)
+
+    async def _load(self, stream: str) -> Folded:
+        if stream not in self._loaded:
+            load = self._streams.refresh if self._fresh else self._streams.load
+            folded = self._loaded[stream] = await load(stream)
+            if self._expected is not None and folded.revision != self._expected:
+                raise WrongExpectedVersion({stream: (self._expected, folded.revision)})
+        return self._loaded[stream]
+
+    def _entry(self, draft: Draft, event: Event, folded: Folded) -> Entry[Any]:
+        """Return the entry as later commands of the same request see it; its position is not known yet."""
+        return Entry(
+            position=-1 - len(self._drafts),
+            stream=draft.body.stream,
+            revision=folded.revision + 1,
+            recorded_at=time_text(self._now),
+            classification=draft.body.classification,
+            event=event,
+        )
+
+    def _take(self, draft: Draft, entry: Entry[Any], after: Folded, claims: Iterable[Claim]) -> None:
+        self._drafts.append(
+            log.Draft(
+                stream=entry.stream,
+                expected_revision=entry.revision - 1,
+                event_type=entry.event.event_type,
+                data=entry.event,
+                classification=entry.classification,
+            )
+        )
+        at = draft.body.pointer + ("/replacement" if isinstance(entry.event, EntryCorrected) else "")
+        self._claims += [log.Claim(one.scope, one.value, at + one.pointer) for one in claims]
+        self._loaded[entry.stream] = after
+        self._pending.setdefault(entry.stream, []).append(entry)
+
+    def _claims_of_replacement(self, draft: Draft, folded: Folded) -> Iterable[Claim]:
+        if not isinstance(draft.event, EntryCorrected) or draft.body.target is None:
+            return ()
+        event: Any = draft.body.typed_replacement(draft.event.replacement)
+        return draft.body.aggregate.claims(folded.state, event)
+
+    def _parties_in(self, draft: Draft, state: object) -> set[str]:
+        """Return the parties whose mergers and wholes matter for a command."""
+        named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
+        if isinstance(state, Cooperation):
+            return named | set(state.opened.event.parties)
+        return named if draft.body.aggregate.kind in ("party", "cooperation") else set()
+
+    def _parties_of(self, entries: Sequence[Entry[Any]], draft: Draft) -> set[str]:
+        """Return the parties whose mergers and wholes matter for a whole history."""
+        named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
+        if draft.body.aggregate.kind not in ("party", "cooperation"):
+            return set()
+        for entry in entries:
+            if isinstance(entry.event, CooperationOpened):
+                named |= set(entry.event.parties)
+            named |= {leaf.value for leaf in _leaves(entry.event) if leaf.kind == "party"}
+        return named
+
+    async def _facts(self, parties: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return where merged parties live on, and what each is part of, along all the ways from `parties`."""
+        merged: dict[str, str] = {}
+        whole: dict[str, str] = {}
+        seen: set[str] = set()
+        ahead = set(parties)
+        while ahead:
+            await self._streams.refresh_all(f"party/{one}" for one in ahead)
+            seen |= ahead
+            following: set[str] = set()
+            for one in ahead:
+                stream = f"party/{one}"
+                party = cast("Party | None", (self._loaded.get(stream) or await self._streams.load(stream)).state)
+                if party is not None and party.merged is not None:
+                    into: PartyMerged = party.merged.event
+                    merged[one] = into.into
+                    following.add(into.into)
+                if party is not None and party.details.part_of is not None:
+                    whole[one] = party.details.part_of
+                    following.add(party.details.part_of)
+            ahead = following - seen
+        return {one: _end(merged, one) for one in merged}, whole
+
+
+def _end(merged: dict[str, str], party: str) -> str:
+    """Follow mergers to the party that stands; they cannot go in a circle."""
+    while party in merged:
+        party = merged[party]
+    return party
+
+
+def _leaves(event: Event) -> list[Leaf]:
+    return examine(to_builtins(event), type(event))[1]
+
+
+def _destroyed(event: Event, state: Any) -> Iterable[str]:
+    """Return the owners whose keys are destroyed together with recording an event."""
+    match event:
+        case PersonErased():
+            yield person_owner(state.id)
+        case SourceWithdrawn():
+            source: Source = state
+            yield document_owner(source.filed.event.sha256)
+        case _:
+            return
+

@@ -1,0 +1,69 @@
+"""Texts as they are kept: composed, trimmed, and not nested without end."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue.party import PartyRegistered
+from events.errors import InvalidField
+from events.shape import MAX_DEPTH, clean, convert
+from tests.support.forms import DATA
+
+
+def test_texts_are_composed_and_trimmed_at_any_depth_and_keys_are_left_alone():
+    raw = {" e\u0301": [" e\u0301 ", {"x": "\u00a0a\u3000 b\u2003"}], "n": 1, "f": 1.5, "t": True, "z": None}
+    assert clean(raw) == {" e\u0301": ["é", {"x": "a\u3000 b"}], "n": 1, "f": 1.5, "t": True, "z": None}
+
+
+def test_what_is_stored_is_the_cleaned_text():
+    assert convert(clean(DATA[PartyRegistered] | {"name": "  E\u0301cole\n"}), PartyRegistered).name == "École"
+
+
+def test_length_is_counted_in_characters_after_cleaning():
+    raw = DATA[PartyRegistered] | {"name": "  " + "e\u0301" * 300 + "  "}
+    assert len(convert(clean(raw), PartyRegistered).name) == 300
+
+
+def test_all_white_space_is_trimmed_save_control_characters():
+    blank = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    kept = [one for one in blank if clean(one) == one]
+    assert kept == ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\x85"]
+    assert {unicodedata.category(one) for one in kept} == {"Cc"}
+
+
+@given(st.text())
+def test_cleaning_twice_is_cleaning_once(text):
+    once = clean(text)
+    assert isinstance(once, str)
+    assert clean(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+
+
+def nested(depth: int, key: str | None = None) -> object:
+    raw: object = "deep"
+    for _ in range(depth):
+        raw = [raw] if key is None else {key: raw}
+    return raw
+
+
+def test_deep_nesting_is_refused_and_pointed_at():
+    assert clean(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    with pytest.raises(InvalidField) as refused:
+        clean({"a": 1, "b": nested(MAX_DEPTH, "x/y")})
+    (problem,) = refused.value.problems
+    assert problem.pointer == "/b" + "/x~1y" * MAX_DEPTH
+    assert problem.detail == "nested more than 24 levels deep; nothing here is"
+    with pytest.raises(InvalidField) as refused:
+        clean(nested(MAX_DEPTH + 1), "/commands/3/data")
+    assert refused.value.problems[0].pointer == "/commands/3/data" + "/0" * (MAX_DEPTH + 1)
+
+
+@pytest.mark.parametrize("key", [None, "x"], ids=["arrays", "objects"])
+def test_nesting_beyond_any_stack_is_refused_like_any_other(key):
+    with pytest.raises(InvalidField):
+        clean(nested(100_000, key))
