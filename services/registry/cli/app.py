@@ -26,12 +26,6 @@ def _version() -> str:
     return f"registry {VERSION}"
 
 
-def _usage(error: CycloptsError) -> object:
-    from rich.text import Text
-
-    return Text(f"registry: {error}", no_wrap=True, overflow="ignore")
-
-
 app = App(
     name="registry",
     help="The Cooperation Registry: the system of record for a government's international cooperation.",
@@ -39,7 +33,8 @@ app = App(
     "Exit codes: 0 done, 1 refused or failed, 2 used or set up wrongly.",
     help_format="markdown",
     version=_version,
-    error_formatter=_usage,
+    print_error=False,
+    exit_on_error=False,
     result_action="return_value",
 )
 TRY = Group("On one machine", sort_key=1)
@@ -55,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. What goes wrong is told on standard error, in words."""
     try:
         code: int | None = app(arguments)
+    except CycloptsError as error:
+        sys.stderr.write(f"registry: {error}\n")
+        return USED_WRONGLY
     except Exception as error:  # noqa: BLE001 - nobody is above who could do better
         return failures.told(error)
     return code or 0
