@@ -37,9 +37,9 @@ class World:
             return {key: self.fill(one) for key, one in value.items()}
         return value
 
-    async def record(self, name: str, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    async def record(self, name: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Post a body and keep the id of what it brought under a name."""
-        answer: dict[str, Any] = await self.service.post(self.fill(path), self.fill(body), **headers)
+        answer: dict[str, Any] = await self.service.post(self.fill(path), self.fill(body))
         self.ids[name] = answer["id"]
         return answer
 
