@@ -15,7 +15,7 @@ import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as QuickUUID  # noqa: N811 - a `uuid.UUID` that is quick to make and to send
 
 from events.entry import Envelope, canonical_bytes
-from events.errors import AlreadyClaimed, FieldProblem, RegistryError
+from events.errors import AlreadyClaimed, EntryTooLarge, FieldProblem, RegistryError
 from events.log.command import Append, Appended, Claim
 
 HASH_BYTES: Final = 32
@@ -90,9 +90,13 @@ class EntryEncoder:
     def entries(
         self, command: Append, command_id: UUID, first: dict[str, int], after: dict[str, int]
     ) -> list[tuple[Columns, Form]]:
-        """Encode a command's drafts; fill in the revisions that their streams must have `first`, and have `after`."""
+        """Encode a command's drafts; fill in the revisions that their streams must have `first`, and have `after`.
+
+        Raises `EntryTooLarge`, with every draft that is.
+        """
         written_id, command_hash = str(command_id), command.command_hash.hex()
         entries: list[tuple[Columns, Form]] = []
+        too_large: list[FieldProblem] = []
         for ordinal, draft in enumerate(command.drafts):
             stream, event_type, classification = draft.stream, draft.event_type, draft.classification
             revision = after.get(stream)
@@ -100,30 +104,36 @@ class EntryEncoder:
                 revision = first[stream] = draft.expected_revision
             after[stream] = revision = revision + 1
             identifier = QuickUUID(uuid_utils.uuid7().bytes)
-            encoded = canonical_bytes(
-                Envelope(
-                    specversion="1.0",
-                    id=str(identifier),
-                    source=self._source,
-                    type=event_type,
-                    subject=stream,
-                    time=_TIME,
-                    datacontenttype="application/json",
-                    dataschema=self._schemas + event_type,
-                    sequence=_SEQUENCE,
-                    revision=revision,
-                    commandid=written_id,
-                    commandhash=command_hash,
-                    actor=command.actor,
-                    classification=classification,
-                    data=draft.data,
-                    onbehalfof=command.on_behalf_of,
-                    correlationid=command.correlation_id,
-                    causationid=command.causation_id,
+            try:
+                encoded = canonical_bytes(
+                    Envelope(
+                        specversion="1.0",
+                        id=str(identifier),
+                        source=self._source,
+                        type=event_type,
+                        subject=stream,
+                        time=_TIME,
+                        datacontenttype="application/json",
+                        dataschema=self._schemas + event_type,
+                        sequence=_SEQUENCE,
+                        revision=revision,
+                        commandid=written_id,
+                        commandhash=command_hash,
+                        actor=command.actor,
+                        classification=classification,
+                        data=draft.data,
+                        onbehalfof=command.on_behalf_of,
+                        correlationid=command.correlation_id,
+                        causationid=command.causation_id,
+                    )
                 )
-            )
+            except EntryTooLarge as refused:
+                too_large.append(FieldProblem(refused.detail, pointer=draft.pointer))
+                continue
             columns = (stream, revision, identifier, event_type, command_id, ordinal, classification)
             entries.append((columns, _form(encoded)))
+        if too_large:
+            raise EntryTooLarge(too_large[0].detail, too_large)
         return entries
 
 

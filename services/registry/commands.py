@@ -261,6 +261,7 @@ def _draft(body: Body, folded: Folded, event: Event) -> Draft:
         event_type=event.event_type,
         data=event,
         classification=body.classification,
+        pointer=body.pointer,
     )
 
 

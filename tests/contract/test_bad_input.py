@@ -318,11 +318,12 @@ async def test_an_entry_that_is_too_large_is_refused(world: World):
 async def test_an_entry_that_is_too_large_is_named_in_a_batch(world: World):
     commands = [
         {"command": "register-party", "data": party("x")},
-        {"command": "raise-topic", "subject": "$cooperation_stream", "data": LARGE},
+        {"command": "raise-topic", "subject": "cooperation/$cooperation", "data": LARGE},
+        {"command": "raise-topic", "subject": "cooperation/$other", "data": LARGE},
     ]
-    world.ids["cooperation_stream"] = f"cooperation/{world.ids['cooperation']}"
     async with nothing_left_behind(world.service):
-        refused(await post(world, "/v1/batch", {"commands": commands}), 413, "entry-too-large", "/commands/1/data")
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        refused(answer, 413, "entry-too-large", "/commands/1/data", "/commands/2/data")
 
 
 async def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length(world: World):
