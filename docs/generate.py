@@ -14,6 +14,7 @@ import msgspec
 from events.catalogue import AGGREGATES, COMMANDS, Event
 from events.edtf import EdtfDate
 from services.registry import settings
+from services.registry.cli.app import app
 
 MADE: Final = "<!-- Made by `just docs`; not edited by hand. -->"
 EDTF: Final = "a date of EDTF level 0 or 1, such as 2019-06-19, 2019-07 or 2019-06/.."
@@ -122,7 +123,17 @@ def _schema_of(kind: type) -> dict[str, Any]:
     raise TypeError(f"no schema for {kind.__name__}")
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"settings.md": settings_page, "events.md": events_page}
+def commands_page() -> str:
+    """Write the help of every command."""
+    heading, _, rest = app.generate_docs(output_format="markdown").partition("\n")
+    return f"{heading}\n\n{MADE}\n{rest.rstrip()}\n"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "cli.md": commands_page,
+    "events.md": events_page,
+    "settings.md": settings_page,
+}
 
 
 def main() -> int:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -24,12 +24,14 @@ from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueF
 from events.log.batch import Batch, moved
 from events.log.command import Append, Appended, Head
 from events.log.connection import Found, Unreachable, WriterConnection
-from events.log.preparation import Waiting, claims_taken
+from events.log.preparation import EntryEncoder, Waiting, claims_taken
 from events.log.read import RecordedCommand
 
 MAX_BATCH_ENTRIES: Final = 512
 LOST_RACES: Final = 2  # after so many, a batch is put together while other writers are locked out
 BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
+
+Answer: TypeAlias = tuple[Waiting, Appended]
 
 _log = logging.getLogger(__name__)
 
@@ -67,15 +69,17 @@ class Writer:
     ) -> None:
         self.counts = Counts()
         self._connection = connection
-        self._origin = origin
+        self._encoder = EntryEncoder(origin)
         self._clock = clock
         self._limits = limits
         self._head = head
         self._queue: deque[Waiting] = deque()
+        self._sent: Sequence[Waiting] = ()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._loop = asyncio.get_running_loop()
+        self._alarm: asyncio.TimerHandle | None = None
         self._task = self._loop.create_task(self._run(), name="log writer")
 
     @property
@@ -89,11 +93,13 @@ class Writer:
             raise LogUnavailable("The log is being closed. Nothing was recorded; send the command again later.")
         if len(self._queue) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
             self._sweep()
-        waiting = Waiting(command, self._origin, self._loop.create_future())
-        waiting.timer = self._loop.call_later(self._limits.deadline, _expire, waiting, self._limits.deadline)
+        deadline = self._loop.time() + self._limits.deadline
+        waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline)
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
         self._wake.set()
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(deadline, self._expire)
         return await waiting.future
 
     async def close(self) -> None:
@@ -102,6 +108,21 @@ class Writer:
         self._wake.set()
         await self._task
         await self._connection.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _expire(self) -> None:
+        """Refuse the commands whose deadline has passed, and look again when the next one does."""
+        now = self._loop.time()
+        coming: list[float] = []
+        for waiting in (*self._sent, *self._queue):
+            if waiting.settled:
+                continue
+            if waiting.deadline <= now:
+                waiting.refuse(_too_late(waiting, self._limits.deadline))
+            else:
+                coming.append(waiting.deadline)
+        self._alarm = self._loop.call_at(min(coming), self._expire) if coming else None
 
     def _sweep(self) -> None:
         """Drop from the queue what nobody waits for any more. Raises `QueueFull` if that does not help."""
@@ -117,47 +138,57 @@ class Writer:
         """Take from the queue what makes a batch: one command, and more as long as they fit."""
         taken: list[Waiting] = []
         entries = 0
-        while self._queue and (not taken or entries + len(self._queue[0].columns) <= MAX_BATCH_ENTRIES):
+        while self._queue and (not taken or entries + len(self._queue[0].entries) <= MAX_BATCH_ENTRIES):
             waiting = self._queue.popleft()
             self._queued_bytes -= waiting.size
-            entries += len(waiting.columns)
+            entries += len(waiting.entries)
             taken.append(waiting)
         return taken
 
     async def _run(self) -> None:
+        """Send a batch, and only then answer the one before: its callers' next commands are made ready meanwhile."""
+        answers: list[Answer] = []
         while True:
             if not self._queue:
+                # Half of the callers first, and one turn of the loop for their next commands: from then on two
+                # halves alternate, one being made ready while the other commits.
+                half = (len(answers) + 1) // 2
+                _give(answers[:half])
+                answers = answers[half:]
+                await asyncio.sleep(0)
+            if not self._queue:
+                _give(answers)
+                answers = []
                 if self._closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            # Those who were just answered get to send their next command before the batch is made: one turn of
-            # the loop, not a delay. Without it two half-full batches alternate.
-            await asyncio.sleep(0)
-            await self._record(self._take())
+            recording = self._loop.create_task(self._record(self._take()))
+            await asyncio.sleep(0)  # it is on its way
+            _give(answers)
+            answers = await recording
 
-    async def _record(self, commands: list[Waiting]) -> None:
-        """Settle every command, or put it back into the queue; never raises."""
+    async def _record(self, commands: Sequence[Waiting]) -> list[Answer]:
+        """Record commands and return the answers; settle the others, or put them back into the queue. Never raises."""
+        self._sent = commands
         try:
-            await self._settle(commands)
+            return await self._settle(commands)
         except Exception as error:  # noqa: BLE001 - a caller waits for an answer, whatever went wrong
             if len(commands) == 1:
                 _log.exception("a command cannot be recorded")
                 commands[0].refuse(error)
-                return
+                return []
             _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), error)
-            for waiting in commands:
-                await self._record([waiting])
+            return [answer for waiting in commands for answer in await self._record([waiting])]
 
-    async def _settle(self, commands: list[Waiting]) -> None:
+    async def _settle(self, commands: Sequence[Waiting]) -> list[Answer]:
         """Send commands until nobody waits for one of them: each time fewer, or against a newer head."""
         pause, races = BACKOFF[0], 0
         while commands := [waiting for waiting in commands if not waiting.settled]:
             try:
                 batch, found = await self._attempt(commands, locked=races >= LOST_RACES)
                 if found is None:
-                    self._finish(batch)
-                    return
+                    return self._finish(batch)
                 races += 1
                 await self._sort_out(commands, found)
             except Unreachable as error:
@@ -165,15 +196,16 @@ class Writer:
                 self.counts.resent += 1
                 await asyncio.sleep(pause)  # nothing tells when a database is back
                 pause = min(2 * pause, BACKOFF[1])
+        return []
 
-    async def _attempt(self, commands: list[Waiting], *, locked: bool) -> tuple[Batch, Found | None]:
+    async def _attempt(self, commands: Sequence[Waiting], *, locked: bool) -> tuple[Batch, Found | None]:
         """Send what fits together; None beside it when it is durable."""
         if not locked:
             return await self._send(commands, self._head)
         async with self._connection.locked_head() as head:
             return await self._send(commands, head)
 
-    async def _send(self, commands: list[Waiting], head: Head) -> tuple[Batch, Found | None]:
+    async def _send(self, commands: Sequence[Waiting], head: Head) -> tuple[Batch, Found | None]:
         batch = Batch.of(commands, head, self._clock())
         if not batch.included:  # all of them were given up while the lock was waited for
             return batch, None
@@ -181,26 +213,26 @@ class Writer:
             waiting.in_doubt = True
         return batch, await self._connection.append(batch.arguments())
 
-    def _finish(self, batch: Batch) -> None:
-        """The batch is durable: answer, and look at what did not fit into it next."""
+    def _finish(self, batch: Batch) -> list[Answer]:
+        """The batch is durable: look at what did not fit into it next."""
         if batch.included:
             self._head = batch.after
             self.counts.batches += 1
             self.counts.commands += len(batch.included)
             self.counts.entries += batch.entries
-            batch.answer()
         for waiting in reversed(batch.held):
             self._queue.appendleft(waiting)
             self._queued_bytes += waiting.size
+        return list(batch.answers())
 
-    async def _sort_out(self, commands: list[Waiting], found: Found) -> None:
+    async def _sort_out(self, commands: Sequence[Waiting], found: Found) -> None:
         """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason."""
         self._head = found.head
         self.counts.rebuilt += 1
         recorded = await self._connection.recorded(found.known) if found.known else {}
         for waiting in commands:
             waiting.in_doubt = False
-            if known := recorded.get(waiting.command.command_id):
+            if known := recorded.get(waiting.command_id):
                 self._replay(waiting, known)
             elif refusal := _refusal(waiting, found):
                 waiting.refuse(refusal)
@@ -212,10 +244,15 @@ class Writer:
         else:
             waiting.refuse(
                 CommandIdReused(
-                    f"The command id {waiting.command.command_id} belongs to another request, which was recorded. "
+                    f"The command id {waiting.command_id} belongs to another request, which was recorded. "
                     "Nothing was recorded; send this one under a new id."
                 )
             )
+
+
+def _give(answers: Iterable[Answer]) -> None:
+    for waiting, appended in answers:
+        waiting.answer(appended)
 
 
 def _refusal(waiting: Waiting, found: Found) -> RegistryError | None:
@@ -230,11 +267,10 @@ def _refusal(waiting: Waiting, found: Found) -> RegistryError | None:
     return None
 
 
-def _expire(waiting: Waiting, deadline: float) -> None:
-    """The deadline has passed: the caller is told what is known."""
+def _too_late(waiting: Waiting, deadline: float) -> LogUnavailable:
     outcome = (
         "Whether the command was recorded is not known: send it again with the same command id (Idempotency-Key)."
         if waiting.in_doubt
         else "Nothing was recorded; send the command again later."
     )
-    waiting.refuse(LogUnavailable(f"The log did not answer within {deadline:g} seconds. {outcome}"))
+    return LogUnavailable(f"The log did not answer within {deadline:g} seconds. {outcome}")

@@ -6,13 +6,18 @@ taken for certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
 
 from events.entry import leaf_hash, time_text
-from events.log.command import Append, Appended, Claim, Head, Recorded
-from events.log.preparation import Columns, Waiting, entry_bytes, recorded_entry
+from events.log.command import Append, Appended, Head, Recorded
+from events.log.preparation import Waiting, entry_bytes
 from events.merkle.tree import Frontier, extend
+
+NewEntry: TypeAlias = "tuple[str, int, UUID, str, UUID, int, str, bytes, bytes]"
+"""A `log.new_entry`: stream, revision, id, type, command id, ordinal, classification, leaf, bytes."""
 
 
 class Batch:
@@ -31,14 +36,14 @@ class Batch:
         self.held: list[Waiting] = []
         self.first: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
-        self._commands: set[object] = set()
+        self._commands: set[UUID] = set()
         self._taken: set[tuple[str, str]] = set()
-        self._keys: set[str] = set()
-        self._destroyed: set[str] = set()
-        self._columns: list[Columns] = []
-        self._stored: list[bytes] = []
-        self._leaves: list[bytes] = []
-        self._claims: list[tuple[Claim, int]] = []
+        self._vault_held: set[str] = set()  # owners whose key comes or goes in this batch
+        self._entries: list[NewEntry] = []
+        self._claims: list[tuple[str, str, int]] = []
+        self._keys: list[tuple[str, bytes, str]] = []
+        self._salts: list[tuple[UUID, str, bytes]] = []
+        self._destroy: list[str] = []
         self._frontier = list(head.frontier.roots)
         self._time = time_text(self.recorded_at).encode()
 
@@ -57,95 +62,94 @@ class Batch:
 
     def _fits(self, waiting: Waiting) -> bool:
         command = waiting.command
-        return (
-            command.command_id not in self._commands
-            and all(self._revisions.get(stream, first) == first for stream, first in waiting.first.items())
-            and not (self._taken and any((claim.scope, claim.value) in self._taken for claim in command.claims))
-            and not (self._keys and any(key.owner in self._keys for key in command.keys))
-            and not (self._destroyed and self._destroyed.intersection(_owners(command)))
-        )
+        if waiting.command_id in self._commands:
+            return False
+        for stream, first in waiting.first.items():
+            if self._revisions.get(stream, first) != first:
+                return False
+        for claim in command.claims:
+            if (claim.scope, claim.value) in self._taken:
+                return False
+        return (not command.keys and not command.salts) or not self._vault_held.intersection(_owners(command))
 
     def _include(self, waiting: Waiting) -> None:
         command = waiting.command
-        position = self.before.size + len(self._stored)
+        position = self.before.size + len(self._entries)
         for stream, first in waiting.first.items():
-            self.first.setdefault(stream, first)
+            if stream not in self.first:
+                self.first[stream] = first
         self._revisions.update(waiting.after)
-        self._commands.add(command.command_id)
+        self._commands.add(waiting.command_id)
         for claim in command.claims:
             self._taken.add((claim.scope, claim.value))
-            self._claims.append((claim, position))
-        self._keys.update(key.owner for key in command.keys)
-        self._destroyed.update(command.destroy)
-        for form in waiting.forms:
-            stored = entry_bytes(form, position, self._time)
+            self._claims.append((claim.scope, claim.value, position))
+        if command.keys or command.salts or command.destroy:
+            self._include_vault(waiting)
+        time, frontier, entries = self._time, self._frontier, self._entries
+        for columns, form in waiting.entries:
+            stored = entry_bytes(form, position, time)
             leaf = leaf_hash(stored)
-            extend(position, self._frontier, leaf)
-            self._stored.append(stored)
-            self._leaves.append(leaf)
+            extend(position, frontier, leaf)
+            entries.append((*columns, leaf, stored))
             position += 1
-        self._columns += waiting.columns
         self.included.append(waiting)
 
+    def _include_vault(self, waiting: Waiting) -> None:
+        command = waiting.command
+        self._keys += [(key.owner, key.wrapped, key.key_id) for key in command.keys]
+        self._salts += [(waiting.command_id, salt.owner, salt.salt) for salt in command.salts]
+        self._destroy += command.destroy
+        self._vault_held.update(key.owner for key in command.keys)
+        self._vault_held.update(command.destroy)
+
     def arguments(self) -> tuple[object, ...]:
-        """Return the parameters of `log.append`, in order."""
-        streams, revisions, ids, types, commands, ordinals, classifications = zip(*self._columns, strict=True)
-        keys = [key for waiting in self.included for key in waiting.command.keys]
-        salts = [(waiting.command.command_id, salt) for waiting in self.included for salt in waiting.command.salts]
+        """Return the parameters of `log.append`, in order; null stands for an empty array of what few commands have."""
         return (
             self.before.size,
             self._frontier,
             self.recorded_at,
             list(self.first),
             list(self.first.values()),
-            [waiting.command.command_id for waiting in (*self.included, *self.held)],
-            streams,
-            revisions,
-            ids,
-            types,
-            commands,
-            ordinals,
-            classifications,
-            self._leaves,
-            self._stored,
-            [claim.scope for claim, _ in self._claims],
-            [claim.value for claim, _ in self._claims],
-            [position for _, position in self._claims],
-            [key.owner for key in keys],
-            [key.wrapped for key in keys],
-            [key.key_id for key in keys],
-            [command_id for command_id, _ in salts],
-            [salt.owner for _, salt in salts],
-            [salt.salt for _, salt in salts],
-            list(self._destroyed),
+            [waiting.command_id for waiting in (*self.included, *self.held)],
+            self._entries,
+            *_transposed(self._claims, 3),
+            *_transposed(self._keys, 3),
+            *_transposed(self._salts, 3),
+            self._destroy or None,
         )
 
     @property
     def entries(self) -> int:
         """How many entries the batch has."""
-        return len(self._stored)
+        return len(self._entries)
 
     @property
     def after(self) -> Head:
         """The head once the batch is recorded."""
-        size = self.before.size + len(self._stored)
+        size = self.before.size + len(self._entries)
         return Head(size, Frontier(size, tuple(self._frontier)), self.recorded_at)
 
-    def answer(self) -> None:
-        """Tell the callers of the included commands what was recorded: the batch is durable."""
-        start = 0
+    def answers(self) -> Iterator[tuple[Waiting, Appended]]:
+        """Yield each included command with what it recorded, in order."""
+        start, position, at = 0, self.before.size, self.recorded_at
         for waiting in self.included:
-            end = start + len(waiting.columns)
-            recorded = tuple(self._recorded(nth) for nth in range(start, end))
-            waiting.answer(Appended(recorded, recorded[-1].position + 1))
+            end = start + len(waiting.entries)
+            recorded = tuple(
+                [
+                    Recorded(position + nth, entry[0], entry[1], entry[2], entry[3], at, entry[8])
+                    for nth, entry in enumerate(self._entries[start:end], start)
+                ]
+            )
+            yield waiting, Appended(recorded, position + end)
             start = end
-
-    def _recorded(self, nth: int) -> Recorded:
-        return recorded_entry(self._columns[nth], self.before.size + nth, self.recorded_at, self._stored[nth])
 
 
 def _owners(command: Append) -> set[str]:
     return {key.owner for key in command.keys} | {salt.owner for salt in command.salts}
+
+
+def _transposed(rows: Sequence[tuple[object, ...]], width: int) -> Sequence[Sequence[object] | None]:
+    return tuple(zip(*rows, strict=True)) if rows else (None,) * width
 
 
 def moved(waiting: Waiting, found: Mapping[str, int]) -> dict[str, tuple[int, int]]:

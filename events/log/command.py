@@ -16,7 +16,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     """One event that is to be recorded.
 
     `expected_revision` is the revision that the stream must have before the command's first event in it (-1: the
-    stream must not exist); the command's later drafts of that stream follow on, whatever theirs says.
+    stream must not exist); the command's later drafts of that stream follow on, whatever theirs says. `pointer`
+    (RFC 6901) is where the request has it, for the error when it is too large.
     """
 
     stream: str
@@ -24,6 +25,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     event_type: str
     data: Any
     classification: Classification = "public"
+    pointer: str = ""
 
 
 class Claim(Struct, frozen=True):

@@ -8,58 +8,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
-from typing import NamedTuple
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as QuickUUID  # noqa: N811 - a `uuid.UUID` that is quick to make and to send
 
 from events.entry import Envelope, canonical_bytes
-from events.errors import AlreadyClaimed, FieldProblem, RegistryError
-from events.log.command import Append, Appended, Claim, Draft, Recorded
+from events.errors import AlreadyClaimed, EntryTooLarge, FieldProblem, RegistryError
+from events.log.command import Append, Appended, Claim
 
-HASH_BYTES = 32
+HASH_BYTES: Final = 32
+NO_STREAM: Final = -1
 
 # The longest there can be, so that no entry is found too large once its position is known.
-_SEQUENCE = "9" * 19
-_TIME = "9999-12-31T23:59:59.999999Z"
-_BEFORE_SEQUENCE = b'"sequence":"'
-_BEFORE_TIME = b'"time":"'
-_SEQUENCE_MARK = _BEFORE_SEQUENCE + _SEQUENCE.encode() + b'"'
-_TIME_MARK = _BEFORE_TIME + _TIME.encode() + b'"'
+_SEQUENCE: Final = "9" * 19
+_TIME: Final = "9999-12-31T23:59:59.999999Z"
+_BEFORE_SEQUENCE: Final = b'"sequence":"'
+_BEFORE_TIME: Final = b'"time":"'
+_SEQUENCE_MARK: Final = _BEFORE_SEQUENCE + _SEQUENCE.encode() + b'"'
+_TIME_MARK: Final = _BEFORE_TIME + _TIME.encode() + b'"'
 
 
-class Columns(NamedTuple):
-    """What the log's table keeps beside an entry's bytes and does not depend on its position."""
+Columns: TypeAlias = tuple[str, int, UUID, str, UUID, int, str]
+"""What the log's table keeps beside an entry: stream, revision, id, type, command id, ordinal, classification."""
 
-    stream: str
-    revision: int
-    id: UUID
-    event_type: str
-    command_id: UUID
-    ordinal: int
-    classification: str
-
-
-class Form(NamedTuple):
-    """An entry's bytes before the position, between it and the time, and after that."""
-
-    before_position: bytes
-    before_time: bytes
-    rest: bytes
+Form: TypeAlias = tuple[bytes, bytes, bytes]
+"""An entry's bytes before the position, between it and the time, and after that."""
 
 
 class Waiting:
-    """A command on its way into the log, and the caller who waits for it.
+    """A command on its way into the log, and the caller who waits for it until `deadline` (on the loop's clock).
 
     Whoever settles it first decides: the writer, the deadline, or the caller who goes away.
     """
 
-    __slots__ = ("after", "columns", "command", "first", "forms", "future", "in_doubt", "size", "timer")
+    __slots__ = ("after", "command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "size")
 
-    def __init__(self, command: Append, origin: str, future: asyncio.Future[Appended]) -> None:
-        """Encode the entries. `origin` is the log's name.
+    def __init__(
+        self, command: Append, encoder: EntryEncoder, future: asyncio.Future[Appended], deadline: float
+    ) -> None:
+        """Encode the entries.
 
         Raises `EntryTooLarge`, `AlreadyClaimed` (the command claims a value twice), and TypeError or ValueError for
         a command that no program of this registry should send.
@@ -67,32 +56,21 @@ class Waiting:
         _check(command)
         self.command = command
         self.future = future
-        self.timer: asyncio.TimerHandle | None = None
+        self.deadline = deadline
         self.in_doubt = False  # whether it may be recorded without our knowing
-        self.columns: list[Columns] = []
-        self.forms: list[Form] = []
+        self.command_id = QuickUUID(command.command_id.bytes)
         self.first: dict[str, int] = {}  # the revision that each stream must have, and
         self.after: dict[str, int] = {}  # the one that it has afterwards
-        encode = _Encoder(command, origin)
-        for ordinal, draft in enumerate(command.drafts):
-            revision = self.after.get(draft.stream)
-            if revision is None:
-                revision = self.first[draft.stream] = draft.expected_revision
-            self.after[draft.stream] = revision = revision + 1
-            columns, form = encode(ordinal, draft, revision)
-            self.columns.append(columns)
-            self.forms.append(form)
-        self.size = sum(len(before) + len(middle) + len(rest) for before, middle, rest in self.forms)
+        self.entries = encoder.entries(command, self.command_id, self.first, self.after)
+        self.size = sum([len(form[0]) for _, form in self.entries])  # in bytes, about
 
     def answer(self, appended: Appended) -> None:
         """Tell the caller what was recorded, unless the command is settled already."""
-        self._stop_timer()
         if not self.future.done():
             self.future.set_result(appended)
 
     def refuse(self, error: Exception) -> None:
         """Tell the caller why nothing was recorded, unless the command is settled already."""
-        self._stop_timer()
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -101,50 +79,62 @@ class Waiting:
         """Whether nobody waits any more: answered, too late, or gone."""
         return self.future.done()
 
-    def _stop_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
 
+class EntryEncoder:
+    """Makes entries of drafts, for a log of a name."""
 
-class _Encoder:
-    """What the entries of one command have in common, put into each."""
-
-    def __init__(self, command: Append, origin: str) -> None:
-        self._command = command
+    def __init__(self, origin: str) -> None:
         self._source = f"https://{origin}"
         self._schemas = f"https://{origin}/v1/schemas/"
-        self._id = str(command.command_id)
-        self._hash = command.command_hash.hex()
 
-    def __call__(self, ordinal: int, draft: Draft, revision: int) -> tuple[Columns, Form]:
-        command = self._command
-        identifier = QuickUUID(uuid_utils.uuid7().bytes)
-        encoded = canonical_bytes(
-            Envelope(
-                specversion="1.0",
-                id=str(identifier),
-                source=self._source,
-                type=draft.event_type,
-                subject=draft.stream,
-                time=_TIME,
-                datacontenttype="application/json",
-                dataschema=self._schemas + draft.event_type,
-                sequence=_SEQUENCE,
-                revision=revision,
-                commandid=self._id,
-                commandhash=self._hash,
-                actor=command.actor,
-                classification=draft.classification,
-                data=draft.data,
-                onbehalfof=command.on_behalf_of,
-                correlationid=command.correlation_id,
-                causationid=command.causation_id,
-            )
-        )
-        columns = Columns(
-            draft.stream, revision, identifier, draft.event_type, command.command_id, ordinal, draft.classification
-        )
-        return columns, _form(encoded)
+    def entries(
+        self, command: Append, command_id: UUID, first: dict[str, int], after: dict[str, int]
+    ) -> list[tuple[Columns, Form]]:
+        """Encode a command's drafts; fill in the revisions that their streams must have `first`, and have `after`.
+
+        Raises `EntryTooLarge`, with every draft that is.
+        """
+        written_id, command_hash = str(command_id), command.command_hash.hex()
+        entries: list[tuple[Columns, Form]] = []
+        too_large: list[FieldProblem] = []
+        for ordinal, draft in enumerate(command.drafts):
+            stream, event_type, classification = draft.stream, draft.event_type, draft.classification
+            revision = after.get(stream)
+            if revision is None:
+                revision = first[stream] = draft.expected_revision
+            after[stream] = revision = revision + 1
+            identifier = QuickUUID(uuid_utils.uuid7().bytes)
+            try:
+                encoded = canonical_bytes(
+                    Envelope(
+                        specversion="1.0",
+                        id=str(identifier),
+                        source=self._source,
+                        type=event_type,
+                        subject=stream,
+                        time=_TIME,
+                        datacontenttype="application/json",
+                        dataschema=self._schemas + event_type,
+                        sequence=_SEQUENCE,
+                        revision=revision,
+                        commandid=written_id,
+                        commandhash=command_hash,
+                        actor=command.actor,
+                        classification=classification,
+                        data=draft.data,
+                        onbehalfof=command.on_behalf_of,
+                        correlationid=command.correlation_id,
+                        causationid=command.causation_id,
+                    )
+                )
+            except EntryTooLarge as refused:
+                too_large.append(FieldProblem(refused.detail, pointer=draft.pointer))
+                continue
+            columns = (stream, revision, identifier, event_type, command_id, ordinal, classification)
+            entries.append((columns, _form(encoded)))
+        if too_large:
+            raise EntryTooLarge(too_large[0].detail, too_large)
+        return entries
 
 
 def _form(encoded: bytes) -> Form:
@@ -155,7 +145,7 @@ def _form(encoded: bytes) -> Form:
     """
     position = encoded.rindex(_SEQUENCE_MARK) + len(_BEFORE_SEQUENCE)
     time = encoded.rindex(_TIME_MARK) + len(_BEFORE_TIME)
-    return Form(encoded[:position], encoded[position + len(_SEQUENCE) : time], encoded[time + len(_TIME) :])
+    return encoded[:position], encoded[position + len(_SEQUENCE) : time], encoded[time + len(_TIME) :]
 
 
 def entry_bytes(form: Form, position: int, time: bytes) -> bytes:
@@ -163,34 +153,31 @@ def entry_bytes(form: Form, position: int, time: bytes) -> bytes:
     return b"%b%d%b%b%b" % (form[0], position, form[1], time, form[2])
 
 
-def recorded_entry(columns: Columns, position: int, recorded_at: datetime, stored: bytes) -> Recorded:
-    """Say of an entry that it was recorded."""
-    return Recorded(position, columns.stream, columns.revision, columns.id, columns.event_type, recorded_at, stored)
-
-
 def _check(command: Append) -> None:
     if not command.drafts:
         raise ValueError("a command records at least one event")
     if len(command.command_hash) != HASH_BYTES:
         raise ValueError(f"the hash of a command has {HASH_BYTES} bytes")
-    if any(draft.expected_revision < -1 for draft in command.drafts):
-        raise ValueError("a stream that does not exist has revision -1, and none has a lower one")
-    _once("key", (key.owner for key in command.keys))
-    _once("salt", (salt.owner for salt in command.salts))
+    for draft in command.drafts:
+        if draft.expected_revision < NO_STREAM:
+            raise ValueError(f"a stream that does not exist has revision {NO_STREAM}, and none has a lower one")
+    if command.keys and len({key.owner for key in command.keys}) < len(command.keys):
+        raise ValueError("a command brings one key for an owner")
+    if command.salts and len({salt.owner for salt in command.salts}) < len(command.salts):
+        raise ValueError("a command brings one salt for an owner")
+    if command.claims:
+        _check_claims(command.claims)
+
+
+def _check_claims(claims: Iterable[Claim]) -> None:
     seen: set[tuple[str, str]] = set()
     twice: list[Claim] = []
-    for claim in command.claims:
+    for claim in claims:
         if (claim.scope, claim.value) in seen:
             twice.append(claim)
         seen.add((claim.scope, claim.value))
     if twice:
         raise claims_taken(twice)
-
-
-def _once(what: str, owners: Iterable[str]) -> None:
-    listed = list(owners)
-    if len(set(listed)) < len(listed):
-        raise ValueError(f"a command brings one {what} for an owner")
 
 
 def claims_taken(claims: Iterable[Claim]) -> RegistryError:

@@ -32,8 +32,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Body(msgspec.Struct, frozen=True):
     """A command's body with its ids in place: what is wrong with it, what it refers to, and its stream.
 
-    The pointers of `problems` and `leaves` begin at the request. `said` is the cleaned body as the client sent it:
-    what the command's hash is taken over.
+    The pointers of `problems` and `leaves` begin at the request. Without a stream that it could be of, `stream` is
+    empty. `said` is the cleaned body as the client sent it: what the command's hash is taken over.
     """
 
     aggregate: Aggregate
@@ -125,10 +125,12 @@ def _command(asked: Asked) -> tuple[Aggregate, CommandType]:
 
 
 def _subject(aggregate: Aggregate, asked: Asked, problems: list[FieldProblem]) -> str:
+    """Return the stream that is named, or the empty text if it is none of its kind."""
     kind, _, key = asked.subject.partition("/") if isinstance(asked.subject, str) else ("", "", "")
     if kind != aggregate.kind or not is_id(aggregate.prefix, key):
         says = f"expected {aggregate.kind}/ and the id of one, {aggregate.prefix}_…"
         problems.append(FieldProblem(says, f"{within(asked.pointer)}/subject"))
+        return ""
     return f"{kind}/{key}"
 
 

@@ -168,7 +168,7 @@ class Commands:
 
     async def _unknown(self, body: Body, brought: Mapping[str, Body]) -> AsyncIterator[FieldProblem]:
         referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
-        if body.pointer and not body.command.opens:  # in a batch the subject is a field as any other
+        if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
             referred.append((body.stream, f"{within(body.pointer)}/subject"))
         for stream, pointer in referred:
             if stream not in brought and (await self._streams.load(stream)).revision < 0:
@@ -261,6 +261,7 @@ def _draft(body: Body, folded: Folded, event: Event) -> Draft:
         event_type=event.event_type,
         data=event,
         classification=body.classification,
+        pointer=body.pointer,
     )
 
 

@@ -144,6 +144,12 @@ class EmbeddedPostgres:
             self.stop()
             raise
 
+    def wait(self) -> None:
+        """Return when the server's process has ended, by itself or by `stop`; at once if it does not run."""
+        server = self._server
+        if server is not None:
+            server.exited.wait()
+
     def stop(self, timeout: float = 60.0) -> None:
         """End the server in order (fast shutdown: transactions under way are rolled back); idempotent.
 
@@ -317,7 +323,10 @@ class EmbeddedPostgres:
             inside.mkdir(mode=0o700, exist_ok=True)
             self._sockets = inside
         else:
-            self._sockets = Path(tempfile.mkdtemp(prefix="registry-", dir="/tmp"))  # short
+            if self._sockets == inside:
+                self._sockets = Path(tempfile.mkdtemp(prefix="registry-", dir="/tmp"))  # short
+            else:
+                self._sockets.mkdir(mode=0o700)  # started again: clients know the folder of the first time
             self._held.callback(shutil.rmtree, self._sockets, ignore_errors=True)
         self._give_away(self._sockets)
 

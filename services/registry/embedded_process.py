@@ -6,6 +6,7 @@ able to pass the folders above the data (`Handed`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -57,13 +58,13 @@ def account_for(home: Path) -> Account | None:
     if os.geteuid() != 0:
         return None
     for place in (home / "data", home):
-        if place.exists() and (owner := place.stat().st_uid) != 0:
-            return _account(pwd.getpwuid(owner))
+        if place.exists() and (found := place.stat()).st_uid != 0:
+            with contextlib.suppress(KeyError):
+                return _account(pwd.getpwuid(found.st_uid))
+            return Account(str(found.st_uid), found.st_uid, found.st_gid)  # a number without a name will do
     for name in ("postgres", "nobody"):
-        try:
+        with contextlib.suppress(KeyError):
             return _account(pwd.getpwnam(name))
-        except KeyError:
-            continue
     raise EmbeddedPostgresError(
         "PostgreSQL does not run as root, and there is no account `postgres` or `nobody` to run it as. "
         "Add one (`useradd --system postgres`), or start this as an ordinary user."

@@ -98,16 +98,18 @@ def runnable(folder: Path, account: Account | None, caches: Sequence[Path] = (CA
 
 
 def _release(folder: Path, account: Account | None) -> tuple[str | None, str]:
-    """What `postgres --version` says, or why it cannot be run; initdb is asked too, for it comes from there as well."""
-    said = ""
-    for program in ("initdb", "postgres"):
-        command = launch_argv(account, str(folder / program), "--version")
+    """What `postgres --version` says, or why it cannot be run."""
+    command = [str(folder / "postgres"), "--version"]
+    if account is not None:
+        command = launch_argv(account, *command)
+    try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment())
-        if done.returncode != 0:
-            return None, done.stderr.strip() or f"{program} --version exited with {done.returncode}"
-        said = done.stdout.strip()
-    found = re.search(r"\(PostgreSQL\) (\d+\S*)", said)
-    return (found[1], "") if found else (None, f"postgres --version said: {said}")
+    except OSError as error:
+        return None, str(error)
+    if done.returncode != 0:
+        return None, done.stderr.strip() or f"postgres --version exited with {done.returncode}"
+    found = re.search(r"\(PostgreSQL\) (\d+\S*)", done.stdout)
+    return (found[1], "") if found else (None, f"postgres --version said: {done.stdout.strip()}")
 
 
 def _copy(folder: Path, cache: Path) -> Path:

@@ -75,7 +75,7 @@ class Journal:
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 message["headers"] = [*message["headers"], (REQUEST_ID.lower().encode(), request_id.encode())]
             await send(message)
 

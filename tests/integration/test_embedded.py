@@ -28,7 +28,7 @@ from services.registry.embedded import (
 from services.registry.embedded_process import account_for, launch_argv
 from services.registry.embedded_programs import find, runnable
 from tests.support.cluster import scratch_folder
-from tests.support.owners import KINDS, User, Watched, user
+from tests.support.owners import KINDS, User, Watched, copy_home, user
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -57,7 +57,7 @@ def template() -> Iterator[Path]:
 @pytest.fixture
 def made(home: Path, template: Path) -> Path:
     """A home whose data has been made, which takes longer than to copy it."""
-    subprocess.run(["/bin/cp", "-a", str(template), str(home)], check=True)
+    copy_home(template, home)
     return home
 
 
@@ -108,7 +108,7 @@ async def test_data_is_kept_between_runs(owner: User):
 
 
 def test_a_server_is_stopped_in_order(owner: User):
-    home = owner.folder / "orderly"
+    home = owner.made("orderly")
     owned = owner.own(home)
     with Watched(owned.said["pid"]) as server:
         owned.end()
@@ -120,7 +120,7 @@ def test_a_server_is_stopped_in_order(owner: User):
 
 
 async def test_a_server_ends_with_its_owner_even_if_that_is_killed_and_starts_again_at_once(owner: User):
-    home = owner.folder / "killed"
+    home = owner.made("killed")
     owned = owner.own(home)
     await run(owned.said["dsn"], "CREATE TABLE kept AS SELECT 42 AS n")
     with Watched(owned.said["pid"]) as server:
@@ -133,7 +133,7 @@ async def test_a_server_ends_with_its_owner_even_if_that_is_killed_and_starts_ag
 
 
 async def test_a_server_and_its_owner_killed_at_once_lose_nothing_that_was_committed(owner: User):
-    home = owner.folder / "all-killed"
+    home = owner.made("all-killed")
     owned = owner.own(home)
     connection = await asyncpg.connect(owned.said["dsn"])
     await connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
@@ -151,7 +151,7 @@ async def test_a_server_and_its_owner_killed_at_once_lose_nothing_that_was_commi
 
 
 def test_a_second_owner_is_refused_at_once_and_told_who_is_the_first(owner: User):
-    home = owner.folder / "shared"
+    home = owner.made("shared")
     first = owner.own(home)
 
     second = owner.own(home)
@@ -163,7 +163,7 @@ def test_a_second_owner_is_refused_at_once_and_told_who_is_the_first(owner: User
 
 
 def test_a_terminals_interrupt_does_not_reach_the_server(owner: User):
-    owned = owner.own(owner.folder / "terminal")
+    owned = owner.own(owner.made("terminal"))
 
     assert os.getpgid(owned.said["pid"]) != os.getpgid(owned.process.pid)
     owned.end()
@@ -299,8 +299,8 @@ def test_a_start_that_was_killed_half_way_leaves_nothing_in_the_way(home: Path):
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a space", "a,comma", "ünï'cödé\"%"])
-async def test_any_path_will_do(home: Path, name: str):
-    with EmbeddedPostgres(home / name) as server:
+async def test_any_path_will_do(made: Path, name: str):
+    with EmbeddedPostgres(made.rename(made.with_name(name))) as server:
         assert await run(server.dsn(), "SELECT 1") == 1
         sockets = socket_folder(server)
         assert mode(sockets) == 0o700

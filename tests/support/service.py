@@ -49,6 +49,10 @@ class Service:
         token, _ = await self.token(*roles, name=name)
         return _client(self.app, token)
 
+    def anonymous(self) -> httpx.AsyncClient:
+        """Make a client without a token."""
+        return _client(self.app, None)
+
     async def post(self, path: str, body: Any, *, status: int = 201, **headers: str) -> Any:
         """Post a body and return the answer, which has to have this status."""
         answer = await self.client.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from events.catalogue import Aggregate, Entry, Event, Facts
-from events.entry import time_text
+from events.entry import Envelope, canonical_bytes, time_text
 from events.errors import RegistryError
 
 FIRST_POSITION = 40
@@ -51,6 +51,29 @@ def fold(aggregate: Aggregate, entries: Iterable[Entry[Any]], state: Any = None)
     for entry in entries:
         state = aggregate.evolve(state, entry)
     return state
+
+
+def stored(entry: Entry[Any]) -> bytes:
+    """Return an entry as the log would store it."""
+    return canonical_bytes(
+        Envelope(
+            specversion="1.0",
+            id="0197a1c0-0000-7000-8000-000000000001",
+            source="https://registry.example",
+            type=entry.event.event_type,
+            subject=entry.stream,
+            time=entry.recorded_at,
+            datacontenttype="application/json",
+            dataschema="https://registry.example/v1/schemas/" + entry.event.event_type,
+            sequence=str(entry.position),
+            revision=entry.revision,
+            commandid="0197a1c0-0000-7000-8000-000000000002",
+            commandhash="00" * 32,
+            actor="made-up",
+            classification=entry.classification,
+            data=entry.event,
+        )
+    )
 
 
 class Specification(NamedTuple):

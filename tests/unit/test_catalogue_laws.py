@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.catalogue import AGGREGATES, COMMANDS, Aggregate, Entry, Event, Facts
 from events.codec import EVENT_TYPES, decode_entry
-from events.entry import Envelope, canonical_bytes
 from events.errors import NotFound, RegistryError, RuleBroken
+from tests.golden import files
 from tests.support.histories import EVENTS, asked
-from tests.support.spec import entries_of, fold, made_id
+from tests.support.spec import entries_of, fold, made_id, stored
 
 FACTS = Facts(today=date(2019, 6, 19))
 
@@ -55,28 +56,6 @@ def items_of(state: Any) -> dict[str, object]:
             assert not found.keys() & value.keys(), "two things have one key"
             found |= value
     return found
-
-
-def stored(entry: Entry[Any]) -> bytes:
-    return canonical_bytes(
-        Envelope(
-            specversion="1.0",
-            id="0197a1c0-0000-7000-8000-000000000001",
-            source="https://registry.example",
-            type=entry.event.event_type,
-            subject=entry.stream,
-            time=entry.recorded_at,
-            datacontenttype="application/json",
-            dataschema="https://registry.example/v1/schemas/" + entry.event.event_type,
-            sequence=str(entry.position),
-            revision=entry.revision,
-            commandid="0197a1c0-0000-7000-8000-000000000002",
-            commandhash="00" * 32,
-            actor="made-up",
-            classification=entry.classification,
-            data=entry.event,
-        )
-    )
 
 
 @given(asked())
@@ -160,6 +139,22 @@ def test_every_other_event_needs_a_stream_that_has_begun(event):
     (aggregate,) = [one for one in AGGREGATES.values() if type(event) in one.events]
     with pytest.raises(NotFound):
         aggregate.decide(None, event, FACTS)
+
+
+@pytest.mark.parametrize(("aggregate", "command"), COMMANDS.values(), ids=COMMANDS.keys())
+def test_a_command_fills_ids_of_its_own_kind_into_fields_that_an_event_cannot_be_without(aggregate, command):
+    shape = files.shape_of(command.event)
+    assert command.opens == (not command.identifies and command.event is aggregate.events[0])
+    if command.identifies:
+        assert shape[".".join(command.identifies)].startswith(f"required string pattern=^{command.prefix}_")
+    if command.numbered:
+        array, field, prefix = command.numbered
+        assert shape[f"{array}[].{field}"].startswith(f"required string pattern=^{prefix}_")
+
+
+@pytest.mark.parametrize("command", [command for _, command in COMMANDS.values()], ids=COMMANDS.keys())
+def test_no_body_has_a_field_that_is_the_envelope_s(command):
+    assert {"id", "classification"}.isdisjoint(field.encode_name for field in msgspec.structs.fields(command.body))
 
 
 def test_no_two_events_and_no_two_commands_share_a_name():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import combinations
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from events.catalogue import Event
+from events.catalogue import Claim, Event
 from events.catalogue.cooperation import COOPERATION, ITEMS
 from events.catalogue.cooperation_events import (
     AgreementReached,
@@ -273,6 +274,22 @@ def test_a_second_roadmap_has_milestones_of_its_own():
     second = replace(ROADMAP, roadmap_id=made_id("roadmap", 2), milestones=(two,))
     given(OPENED, ROADMAP).when(second).then(second)
     assert list(state_after(OPENED, ROADMAP, second).milestones.values()) == [*ROADMAP.milestones, two]
+
+
+@pytest.mark.parametrize("event", ACTS, ids=by_type)
+def test_a_thing_s_id_is_claimed_so_that_no_other_cooperation_uses_it(event):
+    (identifies,) = [command.identifies for command in COOPERATION.commands if command.event is type(event)]
+    assert next(iter(COOPERATION.claims(event))) == Claim("id", attrgetter(".".join(identifies))(event), "/id")
+
+
+def test_every_milestone_s_id_is_claimed_where_it_stands():
+    _, milestone = COOPERATION.claims(ROADMAP)
+    assert milestone == Claim("id", ROADMAP.milestones[0].milestone_id, "/milestones/0/milestone_id")
+
+
+@pytest.mark.parametrize("event", [OPENED, SUSPENDED, RESUMED, CONCLUDED, ABANDONED], ids=by_type)
+def test_what_brings_no_thing_claims_nothing(event):
+    assert list(COOPERATION.claims(event)) == []
 
 
 # Dates

@@ -378,6 +378,7 @@ class Unforeseen(Value, frozen=True, kw_only=True):
     flag: bool = False
     label: Annotated[str, Meta(min_length=3, pattern="^[a-z]+$")] = "abc"
     plain: str = ""
+    count: Annotated[int, Meta(ge=0, description="how many")] = 0
     listed: Annotated[list[str], Meta(max_length=3)] | None = None
 
 
@@ -395,10 +396,16 @@ def test_a_form_that_the_check_does_not_know_is_a_mistake_of_ours_not_of_the_cli
         ("label", "ab", "at least 3 characters required"),
         ("label", "ABC", "does not match ^[a-z]+$"),
         ("plain", LONE, "holds half of a surrogate pair, which is no character"),
+        ("count", -1, "must be at least 0"),
         ("listed", [1], "expected text, got a number"),
     ],
-    ids=["truth value", "too short", "no match", "surrogate", "listed"],
+    ids=["truth value", "too short", "no match", "surrogate", "described", "listed"],
 )
 def test_a_form_without_words_of_its_own_is_checked_all_the_same(field, value, detail):
     (told,) = problems({field: value}, Unforeseen).values()
     assert told == detail
+
+
+def test_a_form_without_words_of_its_own_takes_what_is_good():
+    good = {"flag": True, "label": "abcd", "plain": "", "count": 7, "listed": ["a"]}
+    assert convert(good, Unforeseen) == Unforeseen(flag=True, label="abcd", count=7, listed=["a"])

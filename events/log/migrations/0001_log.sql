@@ -107,34 +107,40 @@ ALTER TABLE log.entry ENABLE ALWAYS TRIGGER entry_refuses_change;
 ALTER TABLE log.entry ENABLE ALWAYS TRIGGER entry_refuses_row_change;
 ALTER TABLE log.head ENABLE ALWAYS TRIGGER head_refuses_removal;
 
+-- An entry on its way in: what its position does not decide.
+CREATE TYPE log.new_entry AS (
+    stream text,
+    revision integer,
+    id uuid,
+    type text,
+    command_id uuid,
+    ordinal integer,
+    classification text,
+    leaf bytea,
+    bytes bytea
+);
+
 -- One batch of commands in one transaction and one round trip.
 --
 -- Locks the head and looks whether all is as the writer assumed: the log's size, each stream's revision, no command
 -- recorded yet, no claim and no key taken. If so it writes everything, moves the head and notifies once. If not it
--- writes nothing and says what is. The lock is held until the transaction ends, so a batch sent again because its
--- outcome was unknown waits for the first attempt to end, and then finds its commands recorded or not.
+-- writes nothing and says what is, the head included. The lock is held until the transaction ends, so a batch sent
+-- again because its outcome was unknown waits for the first attempt to end, and then finds its commands recorded or not.
 --
--- The `_entry_` arrays are the entries in order: the n-th gets position _size + n - 1. `_first_` is the revision that
--- each stream in `_stream` must have. Claims, keys and salts are arrays in parallel. Keys are made before any is
--- destroyed. It must not answer before its commit is durable, hence the check of synchronous_commit.
+-- The n-th of `_entries` gets position _size + n - 1. `_revisions` are those that the streams in `_streams` must have
+-- before. `_commands` are asked for, whether they bring entries or not. Claims, keys and salts are arrays in parallel,
+-- null if there are none. Keys are made before any is destroyed.
+-- It must not answer before its commit is durable, hence the check of synchronous_commit.
 -- The planner is held to one look into an index for each thing asked (LATERAL … LIMIT 1, no sequential scan), in a plan
 -- made once: its statistics may be those of an empty log.
 CREATE FUNCTION log.append(
     _size bigint,
     _frontier bytea[],
     _recorded_at timestamptz,
-    _stream text[],
-    _first integer[],
-    _command uuid[],
-    _entry_stream text[],
-    _entry_revision integer[],
-    _entry_id uuid[],
-    _entry_type text[],
-    _entry_command uuid[],
-    _entry_ordinal integer[],
-    _entry_classification text[],
-    _entry_leaf bytea[],
-    _entry_bytes bytea[],
+    _streams text[],
+    _revisions integer[],
+    _commands uuid[],
+    _entries log.new_entry[],
     _claim_scope text[],
     _claim_value text[],
     _claim_position bigint[],
@@ -172,14 +178,14 @@ BEGIN
 
     SELECT array_agg(assumed.stream), array_agg(coalesce(latest.revision, -1))
     INTO moved_streams, moved_revisions
-    FROM unnest(_stream, _first) AS assumed (stream, revision)
+    FROM unnest(_streams, _revisions) AS assumed (stream, revision)
     LEFT JOIN LATERAL (
         SELECT e.revision FROM log.entry AS e WHERE e.stream = assumed.stream ORDER BY e.revision DESC LIMIT 1
     ) AS latest ON true
     WHERE coalesce(latest.revision, -1) <> assumed.revision;
 
     SELECT array_agg(e.command_id) INTO known_commands
-    FROM unnest(_command) AS asked (command_id)
+    FROM unnest(_commands) AS asked (command_id)
     CROSS JOIN LATERAL (
         SELECT e.command_id FROM log.entry AS e WHERE e.command_id = asked.command_id AND e.ordinal = 0 LIMIT 1
     ) AS e;
@@ -206,14 +212,9 @@ BEGIN
     INSERT INTO log.entry (
         position, recorded_at, revision, ordinal, id, command_id, stream, type, classification, leaf, bytes
     )
-    SELECT _size + e.nth - 1, _recorded_at, e.revision, e.ordinal, e.id, e.command_id, e.stream, e.type,
+    SELECT _size + e.ordinality - 1, _recorded_at, e.revision, e.ordinal, e.id, e.command_id, e.stream, e.type,
         e.classification, e.leaf, e.bytes
-    FROM unnest(
-        _entry_stream, _entry_revision, _entry_id, _entry_type, _entry_command, _entry_ordinal,
-        _entry_classification, _entry_leaf, _entry_bytes
-    ) WITH ORDINALITY AS e (
-        stream, revision, id, type, command_id, ordinal, classification, leaf, bytes, nth
-    );
+    FROM unnest(_entries) WITH ORDINALITY AS e;
 
     IF cardinality(_claim_scope) > 0 THEN
         INSERT INTO log.claim (scope, value, position)
@@ -236,8 +237,9 @@ BEGIN
     END IF;
 
     UPDATE log.head AS h
-    SET size = _size + cardinality(_entry_id), frontier = _frontier, last_recorded_at = _recorded_at
+    SET size = _size + cardinality(_entries), frontier = _frontier, last_recorded_at = _recorded_at
     WHERE h.one;
+    frontier := NULL;  -- which the writer knows
     PERFORM pg_notify('registry_log', '');
 END
 $$;

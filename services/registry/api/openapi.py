@@ -14,14 +14,15 @@ from typing import Any
 
 import msgspec
 from litestar import MediaType, Response, get
-from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
 
 from events.catalogue import COMMANDS
+from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.access.roles import OPEN
 from services.registry.api import query, schemas
 from services.registry.api.commands import ROUTES
+from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
 
@@ -363,6 +364,7 @@ PAGE = """<!doctype html>
 </html>
 """
 START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true});\n'
+ASSETS = {"swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -381,14 +383,20 @@ def start() -> Response[str]:
     return Response(START, media_type="text/javascript")
 
 
-def _assets() -> str:
+@get("/docs/assets/{name:str}", opt=OPEN, name="docs-assets", sync_to_thread=False)
+def asset(request: Asking) -> Response[bytes]:
+    """Serve one of the files that the page loads, and no other."""
+    name: str = request.path_params["name"]
+    if name not in ASSETS:
+        raise NotFound("Nothing is served at this address. See /docs.")
+    return Response(_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+
+
+@cache
+def _asset(name: str) -> bytes:
     vendor = files("swagger_ui_bundle").joinpath("vendor")
-    return str(next(one for one in vendor.iterdir() if one.name.startswith("swagger-ui-5")))
+    folder = next(one for one in vendor.iterdir() if one.name.startswith("swagger-ui-5"))
+    return folder.joinpath(name).read_bytes()
 
 
-HANDLERS = [
-    openapi,
-    docs,
-    start,
-    create_static_files_router(path="/docs/assets", directories=[_assets()], opt=dict(OPEN), name="docs-assets"),
-]
+HANDLERS = [openapi, docs, start, asset]

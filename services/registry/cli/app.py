@@ -1,0 +1,202 @@
+"""The command line: every command with its options. What a command does is in the module that it imports, when it runs.
+
+Exit codes: 0 done, 1 refused or failed, 2 used or set up wrongly, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, Group, Parameter
+from cyclopts.exceptions import CycloptsError
+from cyclopts.validators import Number
+
+from services.registry.access.roles import Role
+from services.registry.cli import failures, moments
+
+USED_WRONGLY: Final = 2
+
+
+def _version() -> str:
+    from services.registry.version import VERSION
+
+    return f"registry {VERSION}"
+
+
+app = App(
+    name="registry",
+    help="The Cooperation Registry: the system of record for a government's international cooperation.",
+    help_epilogue="Settings are `REGISTRY_*` environment variables: see `registry settings`.\n\n"
+    "Exit codes: 0 done, 1 refused or failed, 2 used or set up wrongly.",
+    help_format="markdown",
+    version=_version,
+    print_error=False,
+    exit_on_error=False,
+    result_action="return_value",
+)
+TRY = Group("On one machine", sort_key=1)
+RUN = Group("Over a PostgreSQL of your own", sort_key=2)
+USE = Group("For both", sort_key=3)
+app["--help"].group = app["--version"].group = Group("Help", sort_key=4)
+
+token = App(name="token", help="Make, list and revoke the bearer tokens that clients present.", group=USE)
+app.command(token)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. What goes wrong is told on standard error, in words."""
+    try:
+        code: int | None = app(arguments)
+    except CycloptsError as error:
+        sys.stderr.write(f"registry: {error}\n")
+        return USED_WRONGLY
+    except Exception as error:  # noqa: BLE001 - nobody is above who could do better
+        return failures.told(error)
+    return code or 0
+
+
+@app.command(group=TRY)
+def up(
+    *,
+    data: Path = Path("data"),
+    host: str | None = None,
+    port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
+    sample: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Run the whole registry in one process, with a PostgreSQL of its own.
+
+    Prints where it is and a `curl` that works, as soon as it is ready. Ctrl-C or SIGTERM stops it in order: requests
+    are finished, what waits is recorded. Started again it goes on with the same data.
+
+    The settings of `registry serve` hold, except for those of the database, which are its own.
+
+    :param data: The folder of its data, made if need be: PostgreSQL, the master key, and `token`, which has every
+        role. Remove it to begin anew.
+    :param host: The address to listen on; `REGISTRY_HOST`, else 127.0.0.1.
+    :param port: The port to listen on; `REGISTRY_PORT`, else 8000.
+    :param sample: Record a story to look at, if nothing else is recorded yet: a ministry's meetings at the Paris Air
+        Show 2019.
+    """
+    from services.registry.cli.up import up
+
+    return up(data, host=host, port=port, sample=sample)
+
+
+@app.command(group=RUN)
+def serve() -> int:
+    """Serve the HTTP API. Any number may run; the database has to be migrated.
+
+    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_MASTER_KEY_FILE`. Ends in order on Ctrl-C or SIGTERM.
+    """
+    from services.registry.cli.serve import serve
+
+    return serve()
+
+
+@app.command(group=RUN)
+def project() -> int:
+    """Keep the read models up with the log, until SIGTERM. One is active at a time; others stand by.
+
+    Needs `REGISTRY_PROJECTOR_DATABASE_URL`; the database has to be migrated.
+    """
+    from services.registry.cli.project import project
+
+    return project()
+
+
+@app.command(group=RUN)
+def migrate(*, check: Annotated[bool, Parameter(negative="", show_default=False)] = False) -> int:
+    """Bring the database to the form that this version needs.
+
+    Needs `REGISTRY_OWNER_DATABASE_URL`. Nothing is done to a database that is in that form already.
+
+    :param check: Change nothing; exit with 1 if something would be done.
+    """
+    from services.registry.cli.migrate import migrate
+
+    return migrate(check=check)
+
+
+@app.command(name="import", group=USE)
+def import_(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    actor: Annotated[str, Parameter(name="--as")] = "import",
+) -> int:
+    """Record the commands in a file of one JSON object a line.
+
+    A line is a command, `{"command": "register-party", "data": {…}}`, with a `"subject": "cooperation/coop_…"` where
+    it is about something that exists, or several that are recorded together: `{"commands": […]}`.
+
+    A line is recorded once, however often the file is imported: under its `"key"` or, without one, as what it says
+    (the same line twice in one file is recorded twice). So an import that stopped is resumed by starting it again.
+    It stops at the first line that is refused, since what follows may rest on it.
+
+    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_MASTER_KEY_FILE`.
+
+    :param file: The file, or - for standard input.
+    :param actor: The name of the client that the entries say recorded them. To resume, give the same.
+    """
+    from services.registry.cli.importing import import_file
+
+    return import_file(file, actor)
+
+
+@app.command(group=USE)
+def settings() -> int:
+    """Show every setting, what it is set to, and what is allowed. Secrets are not shown.
+
+    Exits with 2, naming every setting that is wrong, if one is.
+    """
+    from services.registry.cli.settings import show
+
+    return show()
+
+
+@token.command
+def create(
+    name: str,
+    /,
+    *,
+    role: Annotated[list[Role], Parameter(negative="")],
+    party: str | None = None,
+    expires: Annotated[str | None, Parameter(converter=moments.converter)] = None,
+) -> int:
+    """Make a token and print it, this once. Needs `REGISTRY_DATABASE_URL`.
+
+    :param name: Whose it is: entries name who recorded them so.
+    :param role: What it may do; give the option once for each.
+    :param party: The id of the party on whose behalf its owner records.
+    :param expires: Until when it holds: an instant such as 2027-01-31T12:00Z, or a day, of which it is the beginning
+        (UTC).
+    """
+    from services.registry.cli.tokens import create
+
+    return create(name, role, party=party, expires=expires)
+
+
+@token.command(name="list")
+def list_() -> int:
+    """List all tokens there ever were, without what makes them tokens. Needs `REGISTRY_DATABASE_URL`."""
+    from services.registry.cli.tokens import list_all
+
+    return list_all()
+
+
+@token.command
+def revoke(token_id: Annotated[str, Parameter(name="ID")], /) -> int:
+    """Make a token worthless at once. Needs `REGISTRY_DATABASE_URL`.
+
+    :param token_id: The token's id, token_…, as `registry token list` shows it.
+    """
+    from services.registry.cli.tokens import revoke
+
+    return revoke(token_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

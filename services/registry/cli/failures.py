@@ -1,0 +1,56 @@
+"""What is told of an error on the console: one line, the offending fields each on one of its own, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+from events.errors import FieldProblem, RegistryError
+from services.registry.settings import InvalidSettings
+
+
+class Unusable(Exception):
+    """Something on this machine is not such that the command can do its work; the message says what to do."""
+
+
+FAILED: Final = 1
+SET_UP_WRONGLY: Final = 2
+
+
+def told(error: Exception, where: str = "") -> int:
+    """Write what is wrong, and where if that is known, to standard error and return the exit code."""
+    first, *rest = _lines(error)
+    sys.stderr.write("\n".join([f"registry: {where}{first}", *rest]) + "\n")
+    if os.environ.get("REGISTRY_LOG_LEVEL") == "debug":
+        traceback.print_exception(error)
+    return SET_UP_WRONGLY if isinstance(error, InvalidSettings) else FAILED
+
+
+def _lines(error: Exception) -> Iterator[str]:
+    from services.registry.embedded_process import EmbeddedPostgresError
+
+    match error:
+        case RegistryError():
+            yield error.detail
+            yield from (f"  {_where(one)}: {one.detail}" for one in error.problems)
+        case InvalidSettings():
+            yield "the settings are not in order."
+            yield from (f"  {problem}" for problem in error.problems)
+        case EmbeddedPostgresError() | Unusable():
+            yield str(error)
+        case OSError() if not error.filename:
+            yield f"the database cannot be reached: {error}"
+        case OSError():
+            yield f"{error.filename}: {error.strerror}"
+        case _ if type(error).__module__.startswith("asyncpg."):
+            yield f"the database refuses: {error}"
+        case _:
+            yield f"failed with {type(error).__name__}: {error}"
+            yield "  Set REGISTRY_LOG_LEVEL=debug to see where."
+
+
+def _where(problem: FieldProblem) -> str:
+    return problem.pointer or problem.parameter or problem.header or "/"

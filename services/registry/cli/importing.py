@@ -1,0 +1,112 @@
+"""`registry import`: records a file's lines in their order, each once however often the file is imported."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import stat
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final, NoReturn
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from events.errors import FieldProblem, InvalidField
+from events.log.migrate import check
+from services.registry.access.tokens import MAX_NAME
+from services.registry.cli import failures
+from services.registry.cli.lines import Lines
+from services.registry.commands import Actor, Commands
+from services.registry.main import open_registry
+from services.registry.settings import Settings, load
+
+INTERRUPTED: Final = 130
+_ACTOR: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_NAME}}}")
+
+
+class Tally(msgspec.Struct):
+    """How far an import has come."""
+
+    number: int = 0  # of the line that is being recorded, or was last
+    lines: int = 0
+    replayed: int = 0
+    entries: int = 0
+
+    def said(self) -> str:
+        """Say it."""
+        before = f" ({self.replayed:,} were already)" if self.replayed else ""
+        return f"{self.lines:,} lines are recorded{before}, with {self.entries:,} new entries."
+
+
+def import_file(file: str, actor: str) -> int:
+    """Import a file; - is standard input. Whatever stops it is told with the number of its line."""
+    settings = load(os.environ, needed=["database_url", "master_key_file"])
+    if not _ACTOR.fullmatch(actor):
+        raise InvalidField.of([FieldProblem(f"1 to {MAX_NAME} characters, on one line", parameter="--as")])
+    tally = Tally()
+    # asyncio's own handler would only take note of Ctrl-C, and go on waiting for the next line of a pipe.
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        with _opened(file) as source:
+            asyncio.run(_import(settings, source, Actor(actor), tally))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"Interrupted. {tally.said()} Import the file again to go on.\n")
+        return INTERRUPTED
+    except Exception as error:
+        if not tally.number:
+            raise
+        code = failures.told(error, f"line {tally.number}: ")
+        sys.stderr.write(f"Stopped. {tally.said()} Mend it and import the file again: nothing is recorded twice.\n")
+        return code
+    sys.stdout.write(f"{tally.said()}\n")
+    return 0
+
+
+async def _import(settings: Settings, source: BinaryIO, actor: Actor, tally: Tally) -> None:
+    await check(settings.database_url)
+    lines = Lines()
+    async with open_registry(settings) as parts:
+        for line in _watched(source, tally):
+            tally.number += 1
+            if line.strip():
+                await _record(parts.commands, lines, line, actor, tally)
+
+
+async def _record(commands: Commands, lines: Lines, line: bytes, actor: Actor, tally: Tally) -> None:
+    asked, key = lines.read(line)
+    answer = await commands.execute(asked, actor, key=key)
+    tally.lines += 1
+    if answer.replayed:
+        tally.replayed += 1
+    else:
+        tally.entries += len(answer.results)
+
+
+@contextmanager
+def _opened(file: str) -> Generator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with open(file, "rb") as source:  # noqa: PTH123 - as it was given: an error names it so
+        yield source
+
+
+def _watched(source: BinaryIO, tally: Tally) -> Iterator[bytes]:
+    """Yield the lines, and on a terminal show how far they have been recorded."""
+    found = os.fstat(source.fileno())
+    total = found.st_size if stat.S_ISREG(found.st_mode) else None
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("importing", total=total)
+        for line in source:
+            yield line
+            progress.update(task, advance=len(line), description=f"{tally.number:,} lines")
+
+
+def _interrupted(*_what: object) -> NoReturn:
+    raise KeyboardInterrupt

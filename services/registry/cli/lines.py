@@ -1,0 +1,102 @@
+"""The lines of an import file: from JSON to the commands that they ask for, and the key that each is recorded under."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from events.entry import canonical
+from events.errors import FieldProblem, InvalidField
+from services.registry.bodies import Asked
+
+MAX_BYTES: Final = 16 * 1024**2
+"""Of a line; a log entry has 65,535 at most, and one request some thousands of entries."""
+
+_COMMAND: Final = {"command", "subject", "data"}
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Line(NamedTuple):
+    """What a line asks for, and its idempotency key."""
+
+    asked: list[Asked]
+    key: str
+
+
+class Lines:
+    """Reads lines, one after the other: the same line a second time is another request than the first time."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[bytes] = Counter()
+
+    def read(self, line: bytes) -> Line:
+        """Take a line apart. Raises `InvalidField` naming every part that is not as it has to be."""
+        given = _decode(line)
+        problems = [FieldProblem("unknown field", f"/{name}") for name in _unknown(given)]
+        key = given.get("key")
+        if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
+            problems.append(FieldProblem("expected 1 to 255 visible ASCII characters without spaces", "/key"))
+        asked = [*_commands(given, problems)]
+        if problems:
+            raise InvalidField.of(problems)
+        return Line(asked, str(key) if key is not None else self._derived(given))
+
+    def _derived(self, given: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256(canonical.encode(given)).digest()[:16]
+        self._seen[digest] += 1
+        return f"line/{digest.hex()}/{self._seen[digest]}"
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_BYTES:
+        raise InvalidField.of([FieldProblem(f"a line has at most {MAX_BYTES} bytes; spread it over several", "")])
+    try:
+        given: object = msgspec.json.decode(line)
+    except RecursionError:
+        raise InvalidField.of([FieldProblem("nested too deeply", "")]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as refused:
+        raise InvalidField.of([FieldProblem(f"not JSON: {refused}", "")]) from None
+    if not isinstance(given, dict):
+        raise InvalidField.of([FieldProblem("expected an object", "")])
+    return cast("dict[str, Any]", given)
+
+
+def _unknown(given: Mapping[str, Any]) -> list[str]:
+    known = {"commands", "key"} if "commands" in given else {*_COMMAND, "key"}
+    return [name for name in given if name not in known]
+
+
+def _commands(given: Mapping[str, Any], problems: list[FieldProblem]) -> Iterator[Asked]:
+    """Yield the commands that are in form, and add what is wrong with the others to the problems."""
+    if "commands" not in given:
+        yield from _command(given, "", problems)
+        return
+    several: object = given["commands"]
+    if not isinstance(several, list) or not several:
+        problems.append(FieldProblem("expected an array of commands", "/commands"))
+        return
+    for number, one in enumerate(cast("list[object]", several)):
+        at = f"/commands/{number}"
+        if not isinstance(one, dict):
+            problems.append(FieldProblem("expected an object", at))
+            continue
+        fields = cast("dict[str, Any]", one)
+        problems += [FieldProblem("unknown field", f"{at}/{name}") for name in fields if name not in _COMMAND]
+        yield from _command(fields, at, problems)
+
+
+def _command(fields: Mapping[str, Any], at: str, problems: list[FieldProblem]) -> Iterator[Asked]:
+    command, subject = fields.get("command"), fields.get("subject")
+    wrong: list[FieldProblem] = []
+    if not isinstance(command, str):
+        wrong.append(FieldProblem("expected the name of a command, such as register-party", f"{at}/command"))
+    if not isinstance(subject, str | None):
+        wrong.append(FieldProblem("expected text", f"{at}/subject"))
+    problems += wrong
+    if not wrong:
+        yield Asked(str(command), subject, fields.get("data", {}), f"{at}/data")

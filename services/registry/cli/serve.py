@@ -1,0 +1,65 @@
+"""`registry serve`: granian, with one worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from typing import Any, Final
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+from litestar.types import ASGIApp
+
+from events.log.migrate import check
+from events.vault import MasterKey
+from services.registry import journal
+from services.registry.cli.ports import claim, url
+from services.registry.settings import InvalidSettings, load
+
+LOGGING: Final[dict[str, Any]] = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}, "granian.access": {"handlers": [], "propagate": True}},
+}
+"""Granian's lines become ours: it would write them, in another form, to standard output."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def serve() -> int:
+    """Serve until SIGTERM or Ctrl-C. Checks all that is needed before anything is listened on."""
+    settings = load(os.environ, needed=["database_url", "master_key_file"])
+    if settings.master_key_file is None:
+        raise InvalidSettings(["REGISTRY_MASTER_KEY_FILE is not set."])
+    MasterKey.from_file(settings.master_key_file)
+    journal.configure(settings.log_level, settings.log_format)
+    asyncio.run(check(settings.database_url))
+    host = claim(settings.host, settings.port)
+    server = Server(
+        f"{__name__}:worker",
+        address=host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig=LOGGING,
+    )
+    server.on_startup(lambda: journal.logger().info("serving", url=url(settings.host, settings.port)))
+    server.serve()
+    return 0
+
+
+def worker() -> ASGIApp:
+    """Make the application in granian's worker process, which then ends with the process that started it."""
+    from services.registry.main import create_service
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    settings = load(os.environ)
+    journal.configure(settings.log_level, settings.log_format)
+    return create_service(settings)

@@ -1,0 +1,260 @@
+"""`registry up`: PostgreSQL, projector and API in one process and one event loop.
+
+They start in the order in which they need each other and stop in the opposite one: requests are finished and what
+waits is recorded, the projector rests, PostgreSQL is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from services.registry.cli import ports
+from services.registry.cli.failures import Unusable
+from services.registry.cli.home import Home, held
+from services.registry.embedded import EmbeddedPostgres
+from services.registry.settings import Settings, load, variable
+
+if TYPE_CHECKING:  # all that takes long to import is imported while PostgreSQL starts
+    from litestar.types import ASGIApp
+
+    from services.registry.parts import Parts
+
+T = TypeVar("T")
+
+DATABASE: Final = "registry"
+CATCH_UP_SECONDS: Final = 60.0
+FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
+LASTING_SECONDS: Final = 60.0  # after which a PostgreSQL that ends did start well
+ENDS: Final = 5  # of PostgreSQL in a row, after which it is not started again
+POLL_SECONDS: Final = 0.005
+INTERRUPTED: Final = 130
+
+
+def up(data: Path, *, host: str | None, port: int | None, sample: bool) -> int:
+    """Run until Ctrl-C or SIGTERM; a second one ends it at once, which loses nothing that was recorded."""
+    begun = time.monotonic()
+    settings = load(os.environ)
+    settings = msgspec.structs.replace(settings, host=host or settings.host, port=port or settings.port)
+    if sys.stderr.isatty() and variable("log_format") not in os.environ:
+        settings = msgspec.structs.replace(settings, log_format="console")
+    with held(data) as home:
+        address = ports.claim(settings.host, settings.port)
+        settings = msgspec.structs.replace(settings, master_key_file=home.key(settings.master_key_file))
+        try:
+            asyncio.run(_Up(home, settings, address, begun).run(sample=sample))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+    return 0
+
+
+class _Up:
+    """One run. `stopped` is set by the first signal; whoever is about to begin something looks at it."""
+
+    def __init__(self, home: Home, settings: Settings, address: str, begun: float) -> None:
+        self._home = home
+        self._settings = settings
+        self._address = address
+        self._begun = begun
+        self._stopped = asyncio.Event()
+
+    async def run(self, *, sample: bool) -> None:
+        """Start everything, wait for the end, stop everything."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+        async with self._postgres() as postgres, asyncio.TaskGroup() as group:
+            if self._stopped.is_set():
+                return
+            from services.registry import journal
+
+            journal.configure(self._settings.log_level, self._settings.log_format)
+            projector_dsn = await self._prepare(postgres)
+            beside = [
+                group.create_task(_keep_running(postgres), name="postgres"),
+                group.create_task(_project(projector_dsn), name="projector"),
+            ]
+            try:
+                await self._serve(sample=sample)
+            finally:
+                for task in beside:
+                    task.cancel()
+
+    def _signalled(self) -> None:
+        if self._stopped.is_set():
+            os._exit(INTERRUPTED)  # PostgreSQL ends with us, and recovers
+        self._stopped.set()
+
+    @contextlib.asynccontextmanager
+    async def _postgres(self) -> AsyncGenerator[EmbeddedPostgres]:
+        postgres = EmbeddedPostgres(self._home.postgres, programs=self._settings.postgres_bin)
+        try:
+            await asyncio.gather(
+                _whole(asyncio.to_thread(postgres.start)),
+                asyncio.to_thread(importlib.import_module, "services.registry.main"),
+            )
+            yield postgres
+        finally:
+            await asyncio.to_thread(postgres.stop)
+
+    async def _prepare(self, postgres: EmbeddedPostgres) -> str:
+        """Bring the database to form, tell the settings where it is, and return where the projector connects."""
+        from events.log.migrate import migrate
+        from services.registry.provision import provision
+
+        access = await provision(postgres.dsn(), DATABASE)
+        await migrate(access.owner)
+        self._settings = msgspec.structs.replace(
+            self._settings,
+            database_url=access.service,
+            owner_database_url=access.owner,
+            projector_database_url=access.projector,
+        )
+        told = ("database_url", "owner_database_url", "projector_database_url", "master_key_file", "origin")
+        self._home.tell({variable(field): str(getattr(self._settings, field)) for field in told})
+        return access.projector
+
+    async def _serve(self, *, sample: bool) -> None:
+        """Have all that was promised in place before anything is listened on; then serve until stopped."""
+        from services.registry.main import create_service, open_registry
+
+        async with open_registry(self._settings) as parts:
+            await _hold_token(self._home, parts)
+            story = await _tell_story(parts) if sample else None
+            size = (await parts.log.head()).size
+            await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
+        if self._stopped.is_set():
+            return
+        async with _listening(create_service(self._settings), self._address, self._settings.port) as server:
+            sys.stdout.write(self._ready(size, story))
+            sys.stdout.flush()
+            stopped = asyncio.create_task(self._stopped.wait())
+            await asyncio.wait([stopped, server], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if server.done():
+                raise Unusable("The HTTP server ended by itself. Nothing recorded is lost; start it again.")
+
+    def _ready(self, size: int, story: str | None) -> str:
+        url = ports.url(self._settings.host, self._settings.port)
+        what = "visits?window_from=2019-07-10" if story else "parties"
+        token, env = (shlex.quote(str(path)) for path in (self._home.token, self._home.env))
+        return (
+            f"The registry is ready after {time.monotonic() - self._begun:.1f} s, with {size:,} entries: {url}\n"
+            + (f"  sample:         {story}\n" if story else "")
+            + f"  documentation:  {url}/docs\n"
+            f"  data:           {self._home.folder}\n"
+            f"  token:          {self._home.token}\n"
+            f"  other commands: set -a; . {env}; set +a\n\n"
+            f"  curl -s -H \"Authorization: Bearer $(cat {token})\" '{url}/v1/{what}'\n\n"
+            "Ctrl-C stops it.\n"
+        )
+
+
+async def _whole(work: Awaitable[T]) -> T:
+    """Wait for something that must not be left half done, even when cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Start PostgreSQL again whenever it ends by itself; everybody else connects anew. Raises `Unusable`."""
+    from services.registry import journal
+
+    ends = 0
+    while ends < ENDS:
+        begun = time.monotonic()
+        await asyncio.to_thread(postgres.wait)
+        ends = 1 if time.monotonic() - begun > LASTING_SECONDS else ends + 1
+        journal.logger().error("postgres_ended", again=ends < ENDS)
+        if ends < ENDS:
+            await _whole(asyncio.to_thread(postgres.start))
+    raise Unusable(f"PostgreSQL keeps ending; see {postgres.home / 'log'}.")
+
+
+async def _project(dsn: str) -> None:
+    from projections.projector import Projector
+
+    await Projector(dsn).run()
+
+
+async def _hold_token(home: Home, parts: Parts) -> None:
+    """Make the token with every role, unless the one that is kept still holds."""
+    from services.registry.access import tokens
+    from services.registry.access.roles import Role
+    from services.registry.problems import Unauthenticated
+
+    with contextlib.suppress(Unauthenticated):
+        if kept := home.kept_token():
+            await tokens.identify(parts.pool, kept, now=parts.clock())
+            return
+    token, _ = await tokens.create(parts.pool, name="registry up", roles=list(Role), now=parts.clock())
+    home.keep_token(token)
+
+
+async def _tell_story(parts: Parts) -> str:
+    """Record the sample into an empty log, or the rest of it into one that begins with it; say what became of it."""
+    from events.errors import CommandIdReused
+    from services.registry.sample import story
+
+    first = await parts.log.read_all(0, limit=1)
+    if first and msgspec.json.decode(first[0].bytes)["actor"] != story.ACTOR.name:
+        return "not recorded, since the log holds other entries already"
+    try:
+        answers = await story.record(parts.commands, parts.vault)
+    except CommandIdReused:
+        return "as an earlier version recorded it, or as it was before somebody was erased"
+    before = ", recorded before" if all(answer.replayed for answer in answers) else ""
+    return f"the meetings at the Paris Air Show 2019{before}"
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: ASGIApp, address: str, port: int) -> AsyncGenerator[asyncio.Task[None]]:
+    """Serve the application in this loop; on the way out requests under way are finished, and then the app closes."""
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server.embed import Server
+
+    from services.registry import journal
+
+    server = Server(
+        app, address=address, port=port, interface=Interfaces.ASGI, websockets=False, log_level=LogLevels.critical
+    )
+    serving = asyncio.create_task(server.serve(), name="server")
+    try:
+        await _connectable(address, port, serving)
+        yield serving
+    finally:
+        server.stop()
+        finished, _ = await asyncio.wait([serving], timeout=FINISH_SECONDS)
+        if not finished:
+            journal.logger().warning("requests_cut_short", after_seconds=FINISH_SECONDS)
+            serving.cancel()
+
+
+async def _connectable(address: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Return when connections are taken, of which nothing tells; raise what kept the server from it."""
+    while True:
+        if serving.done():
+            await serving
+            raise Unusable("The HTTP server did not start.")
+        try:
+            _, writer = await asyncio.open_connection(ports.ANY.get(address, address), port)
+        except OSError:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            writer.close()
+            return
