@@ -29,6 +29,13 @@ SELECT position, stream, revision, id, type, recorded_at, bytes
 FROM log.entry WHERE stream = $1 AND revision >= $2
 ORDER BY revision;
 
+-- name: streams_after
+-- What several streams have beyond revisions. $1: streams, $2: the revision of each that is known (-1: none).
+SELECT e.position, e.stream, e.revision, e.id, e.type, e.recorded_at, e.bytes
+FROM unnest($1::text[], $2::integer[]) AS known (stream, revision)
+JOIN log.entry AS e ON e.stream = known.stream AND e.revision > known.revision
+ORDER BY e.position;
+
 -- name: page
 -- $1: first position, $2: how many at most.
 SELECT position, stream, revision, id, type, recorded_at, bytes

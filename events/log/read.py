@@ -5,7 +5,7 @@ Entries become visible in the order of their positions, so whoever has read up t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -31,6 +31,7 @@ _queries: Final = sql.load("events.log", "queries.sql")
 _HEAD: Final = _queries["head"]
 _COMMANDS: Final = _queries["commands"]
 _STREAM: Final = _queries["stream"]
+_STREAMS_AFTER: Final = _queries["streams_after"]
 _PAGE: Final = _queries["page"]
 _PAGE_OF_TYPES: Final = _queries["page_of_types"]
 _PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
@@ -94,6 +95,10 @@ class Reader:
     async def read_stream(self, stream: str, from_revision: int = 0) -> list[Recorded]:
         """Return a stream's entries, in order; none if there is no such stream."""
         return await self._fetch(_STREAM, stream, from_revision)
+
+    async def read_on(self, known: Mapping[str, int]) -> list[Recorded]:
+        """Return the entries of several streams beyond the revision that is known of each (-1: none), in order."""
+        return await self._fetch(_STREAMS_AFTER, list(known), list(known.values())) if known else []
 
     async def read_all(
         self,

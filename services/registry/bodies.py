@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast, get_args
 
 import msgspec
+from msgspec.structs import replace
 
-from events.catalogue import COMMANDS, Aggregate, CommandType, Event
+from events.catalogue import AGGREGATES, AMENDING, COMMANDS, Aggregate, CommandType, Entry, Event
+from events.catalogue.history import EntryCorrected
 from events.errors import FieldProblem, InvalidField
 from events.shape import Leaf, clean, convert, examine
 from events.values import Classification, Value
@@ -33,7 +35,8 @@ class Body(msgspec.Struct, frozen=True):
     """A command's body with its ids in place: what is wrong with it, what it refers to, and its stream.
 
     The pointers of `problems` and `leaves` begin at the request. Without a stream that it could be of, `stream` is
-    empty. `said` is the cleaned body as the client sent it: what the command's hash is taken over.
+    empty. `said` is the cleaned body as the client sent it: what the command's hash is taken over. Of a correction,
+    `target` is the command that would record what it corrects, and `replacement` the body of that (see `corrected`).
     """
 
     aggregate: Aggregate
@@ -45,6 +48,14 @@ class Body(msgspec.Struct, frozen=True):
     leaves: tuple[Leaf, ...]
     pointer: str
     said: dict[str, Any]
+    target: CommandType | None = None
+    replacement: object = None
+
+    @property
+    def personal(self) -> bool:
+        """Whether the body brings personal data in the clear."""
+        amends = self.command.event is EntryCorrected
+        return self.command.wire is not None or (amends and self.aggregate.kind == "person")
 
     def value(self) -> Value:
         """Return the typed body: the event itself, or its form before sealing. Only if there are no problems."""
@@ -115,12 +126,53 @@ def identify(command: CommandType, event: Event, stream: str) -> str:
     return str(value) if command.identifies else stream.partition("/")[2]
 
 
+def corrected(body: Body, original: Entry[Any], target: CommandType) -> Body:
+    """Add to a correction's body what the type of its target says of the replacement.
+
+    What the original brought keeps its id; the replacement may leave it out.
+    """
+    at = f"{body.pointer}/replacement"
+    filled = dict(cast("dict[str, Any]", body.data)["replacement"])
+    problems: list[FieldProblem] = []
+    key = identify(target, original.event, original.stream)
+    if (target.opens or target.identifies) and filled.pop("id", key) != key:
+        problems.append(FieldProblem(f"is {key}, and cannot be corrected", f"{at}/id"))
+    if target.identifies:
+        problems += _keep_id(filled, target.identifies, key, at)
+    _number(target, filled)
+    found, leaves = examine(filled, target.body, at)
+    return replace(
+        body,
+        target=target,
+        replacement=filled,
+        problems=(*body.problems, *problems, *found),
+        leaves=(*body.leaves, *leaves),
+    )
+
+
+def _keep_id(filled: dict[str, Any], path: tuple[str, ...], key: str, at: str) -> Iterator[FieldProblem]:
+    """Put the original's id where it stands in the replacement."""
+    *steps, last = path
+    fields = filled
+    for step in steps:
+        inner: object = fields.get(step)
+        if not isinstance(inner, dict):
+            return  # examined and named as it is
+        fields[step] = fields = dict(cast("dict[str, Any]", inner))
+    if fields.setdefault(last, key) != key:
+        yield FieldProblem(f"is {key}, and cannot be corrected", f"{at}/{'/'.join(path)}")
+
+
 def _command(asked: Asked) -> tuple[Aggregate, CommandType]:
     found = COMMANDS.get(asked.command) if isinstance(asked.command, str) else None
+    if found is None and isinstance(asked.command, str) and asked.command in AMENDING:
+        kind = asked.subject.partition("/")[0] if isinstance(asked.subject, str) else ""
+        if kind not in AGGREGATES:
+            raise InvalidField.of([FieldProblem("expected the name of a stream", f"{within(asked.pointer)}/subject")])
+        found = AGGREGATES[kind], AMENDING[asked.command]
     if found is None:
-        raise InvalidField.of(
-            [FieldProblem("expected one of " + ", ".join(COMMANDS), f"{within(asked.pointer)}/command")]
-        )
+        names = ", ".join((*COMMANDS, *AMENDING))
+        raise InvalidField.of([FieldProblem(f"expected one of {names}", f"{within(asked.pointer)}/command")])
     return found
 
 

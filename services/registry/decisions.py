@@ -9,14 +9,15 @@ from events import log
 from events.catalogue import Claim, Entry, Event, Facts
 from events.catalogue.cooperation_events import CooperationOpened
 from events.catalogue.cooperation_state import Cooperation
-from events.catalogue.history import AMENDMENTS, EntryCorrected, decide_amendment
+from events.catalogue.history import AMENDMENTS, EntryCorrected, convert_replacement, decide_amendment
 from events.catalogue.party import Party, PartyMerged
 from events.catalogue.person import PersonErased
 from events.catalogue.source import Source, SourceWithdrawn
 from events.entry import time_text, to_builtins
-from events.errors import RegistryError, WrongExpectedVersion
+from events.errors import FieldProblem, RegistryError, WrongExpectedVersion
 from events.shape import Leaf, examine
 from events.vault import document_owner, person_owner
+from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
 from services.registry.streams import Folded, Streams
@@ -56,7 +57,11 @@ class Deciding:
             try:
                 await self._decide(draft)
             except RegistryError as refused:
-                raise refused.under(draft.body.pointer) from None
+                pointer = draft.body.pointer
+                if pointer and not refused.problems:  # in a batch it has to be said which command it was
+                    refused.problems = (FieldProblem(refused.detail, within(pointer)),)
+                    raise
+                raise refused.under(pointer) from None
         return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy), tuple(self._emptied))
 
     async def _decide(self, draft: Draft) -> None:
@@ -110,6 +115,7 @@ class Deciding:
                 event_type=entry.event.event_type,
                 data=entry.event,
                 classification=entry.classification,
+                pointer=draft.body.pointer,
             )
         )
         at = draft.body.pointer + ("/replacement" if isinstance(entry.event, EntryCorrected) else "")
@@ -120,7 +126,7 @@ class Deciding:
     def _claims_of_replacement(self, draft: Draft, folded: Folded) -> Iterable[Claim]:
         if not isinstance(draft.event, EntryCorrected) or draft.body.target is None:
             return ()
-        event: Any = draft.body.typed_replacement(draft.event.replacement)
+        event = convert_replacement(draft.event.replacement, draft.body.target.event)
         return draft.body.aggregate.claims(folded.state, event)
 
     def _parties_in(self, draft: Draft, state: object) -> set[str]:
@@ -186,4 +192,3 @@ def _destroyed(event: Event, state: Any) -> Iterable[str]:
             yield document_owner(source.filed.event.sha256)
         case _:
             return
-

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
-from events.catalogue import Event
+from events.catalogue import AMENDING, COMMANDS, CommandType, Event
 from events.catalogue.history import EntryCorrected, original_of
 from events.catalogue.person import PersonalDetails, PersonRegistered
 from events.catalogue.source import SOURCE, Source
@@ -17,6 +19,7 @@ from events.errors import (
     DocumentMissing,
     FieldProblem,
     InvalidField,
+    NotCorrectable,
     NotFound,
     SourceWithdrawn,
     UnknownReference,
@@ -25,9 +28,15 @@ from events.log import NewKey
 from events.shape import convert
 from events.values import Value
 from events.vault import Vault, person_owner, seal
-from services.registry.bodies import SHA256, Body, replacement_of
+from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations
 from services.registry.streams import Streams
+
+SHA256 = re.compile("[0-9a-f]{64}")
+OF_EVENT: dict[str, CommandType] = {
+    command.event.event_type: command for command in (*(one for _, one in COMMANDS.values()), *AMENDING.values())
+}
+"""The command that asks for each event."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -36,30 +45,6 @@ class Draft(msgspec.Struct, frozen=True):
     body: Body
     event: Event
     keys: tuple[NewKey, ...] = ()
-
-
-class _Found:
-    """What is wrong with the bodies of one request, by what has to be said of it."""
-
-    def __init__(self) -> None:
-        self.invalid: list[FieldProblem] = []
-        self.unknown: list[FieldProblem] = []
-        self.missing: list[FieldProblem] = []
-        self.withdrawn: list[FieldProblem] = []
-
-    def refuse(self) -> None:
-        """Raise the error that names everything that was found, if anything was."""
-        rest = [*self.missing, *self.withdrawn]
-        if self.invalid:
-            raise InvalidField.of([*self.invalid, *self.unknown, *rest])
-        if self.unknown:
-            raise UnknownReference(
-                "What is referred to has not been recorded. Record it first.", [*self.unknown, *rest]
-            )
-        if self.withdrawn:
-            raise SourceWithdrawn("A source that was withdrawn can be cited no more.", rest)
-        if self.missing:
-            raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", self.missing)
 
 
 class Drafting:
@@ -76,44 +61,65 @@ class Drafting:
         Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn` or `DocumentMissing`, naming everything; and
         `NotFound`, `NotCorrectable` for an amendment without a target.
         """
-        found = _Found()
-        brought: dict[str, Body] = {}
         whole = [await self._with_target(body) for body in bodies]
-        for body in whole:
-            if body.aggregate is SOURCE:
-                brought[body.stream] = body  # a document may be cited for what it says of itself
-            await self._check(body, brought, found)
-            if body.command.opens:
-                brought[body.stream] = body
-        found.refuse()
-        return [await self._draft(body) for body in whole]
+        await self._check(whole, [])
+        return await self.unchecked(whole)
+
+    async def unchecked(self, bodies: Sequence[Body]) -> list[Draft]:
+        """Make the events that bodies without problems ask for, whatever they refer to."""
+        return [await self._draft(body) for body in bodies]
+
+    async def refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
+        """Refuse a request that is known to be wrong, with what else is wrong with it. Raises `InvalidField`."""
+        await self._check(bodies, problems)
 
     async def _with_target(self, body: Body) -> Body:
         """Add to a correction what the type of its target says of the replacement."""
         if body.command.event is not EntryCorrected or body.problems:
             return body
         entries = await self._streams.entries(body.stream)
-        if not entries:
-            raise NotFound("There is no such stream.")
-        return replacement_of(body, original_of(entries, cast("dict[str, Any]", body.data)["corrects"]))
+        try:
+            original = original_of(entries, cast("dict[str, Any]", body.data)["corrects"])
+        except NotCorrectable as refused:
+            raise refused.under(body.pointer) from None
+        return corrected(body, original, OF_EVENT[original.event.event_type])
 
-    async def _check(self, body: Body, brought: Mapping[str, Body], found: _Found) -> None:
-        async def hash_of(source: str) -> str | None:
-            return await self._hash_of(source, brought)
-
-        found.invalid += under(body.pointer, body.problems)
-        found.unknown += under(body.pointer, [one async for one in self._unknown(body, brought)])
-        found.withdrawn += under(body.pointer, [one async for one in self._withdrawn(body)])
-        for at, citing in (("", body.data), ("/replacement", body.replacement)):
-            beyond, not_filed = await self._citations.check(citing, hash_of)
-            found.invalid += under(body.pointer + at, beyond)
-            found.missing += under(body.pointer + at, not_filed)
+    async def _check(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
+        invalid = list(problems)
+        unknown: list[FieldProblem] = []
+        missing: list[FieldProblem] = []
+        withdrawn: list[FieldProblem] = []
+        brought: dict[str, Body] = {}
+        for body in bodies:
+            if body.aggregate is SOURCE:
+                brought[body.stream] = body  # a document may be cited for what it says of itself
+            invalid += body.problems
+            unknown += [one async for one in self._unknown(body, brought)]
+            withdrawn += [one async for one in self._withdrawn(body)]
+            for at, citing in (("", body.data), ("/replacement", body.replacement)):
+                beyond, not_filed = await self._citations.check(citing, partial(self._hash_of, brought))
+                invalid += under(body.pointer + at, beyond)
+                missing += under(body.pointer + at, not_filed)
+            if body.command.opens:
+                brought[body.stream] = body
+        rest = [*missing, *withdrawn]
+        if invalid:
+            raise InvalidField.of([*invalid, *unknown, *rest])
+        if unknown:
+            raise UnknownReference("What is referred to has not been recorded. Record it first.", [*unknown, *rest])
+        if withdrawn:
+            raise SourceWithdrawn("A source that was withdrawn can be cited no more.", rest)
+        if missing:
+            raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", missing)
 
     async def _unknown(self, body: Body, brought: Mapping[str, Body]) -> AsyncIterator[FieldProblem]:
-        for leaf in body.leaves:
-            stream = f"{leaf.kind}/{leaf.value}"
+        referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
+        if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
+            referred.append((body.stream, f"{within(body.pointer)}/subject"))
+        for stream, pointer in referred:
             if stream not in brought and (await self._streams.load(stream)).state is None:
-                yield FieldProblem(f"there is no {leaf.kind} {leaf.value}", leaf.pointer)
+                kind, _, key = stream.partition("/")
+                yield FieldProblem(f"there is no {kind} {key}", pointer)
 
     async def _withdrawn(self, body: Body) -> AsyncIterator[FieldProblem]:
         for leaf in body.leaves:
@@ -122,9 +128,9 @@ class Drafting:
                 if filed is not None and filed.withdrawn is not None:
                     yield FieldProblem(f"the source {leaf.value} was withdrawn", leaf.pointer)
 
-    async def _hash_of(self, source: str, brought: Mapping[str, Body]) -> str | None:
+    async def _hash_of(self, brought: Mapping[str, Body], source: str) -> str | None:
         stream = f"source/{source}"
-        if stream in brought:
+        if stream in brought and brought[stream].command.opens:
             sha256: object = brought[stream].said["data"].get("sha256")
             return sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
         filed: Source | None = (await self._streams.load(stream)).state
@@ -132,12 +138,10 @@ class Drafting:
 
     async def _draft(self, body: Body) -> Draft:
         if body.command.event is EntryCorrected:
-            assert body.target is not None
-            replacement = convert(body.replacement, body.target.body, "/replacement")
-            event, _ = await self._sealed(body, replacement, new=False)
+            target = cast("CommandType", body.target)
+            event, _ = await self._sealed(body, convert(body.replacement, target.body), new=False)
             data = cast("dict[str, Any]", body.data)
-            corrected = convert({**data, "replacement": to_builtins(event)}, EntryCorrected)
-            return Draft(body, corrected)
+            return Draft(body, convert({**data, "replacement": to_builtins(event)}, EntryCorrected))
         event, keys = await self._sealed(body, body.value(), new=True)
         return Draft(body, event, keys)
 
@@ -162,5 +166,3 @@ class Drafting:
 def under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
     """Count the problems' pointers from `pointer`."""
     return list(InvalidField("", problems).under(pointer).problems)
-
-
