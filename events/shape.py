@@ -128,9 +128,6 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
             yield from _walk_union(raw, info, at)
         case inspect.VarTupleType() | inspect.ListType():
             yield from _walk_array(raw, info, at)
-        case inspect.DictType():
-            if not isinstance(raw, dict):
-                yield FieldProblem(f"expected an object, got {_name(raw)}", at)
         case _:
             problem = _scalar_problem(raw, info)
             if problem:
@@ -226,6 +223,9 @@ def _scalar_problem(raw: object, info: inspect.Type) -> str:
                 return "expected one of " + ", ".join(str(value) for value in values)
         case inspect.IntType():
             return _integer_problem(raw, info)
+        case inspect.DictType():
+            if not isinstance(raw, dict):
+                return f"expected an object, got {_name(raw)}"
         case inspect.BoolType():
             if not isinstance(raw, bool):
                 return f"expected true or false, got {_name(raw)}"

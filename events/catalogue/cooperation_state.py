@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -120,8 +120,7 @@ def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
         return Cooperation(id=cooperation, opened=entry, touched=(cooperation,))
     if state is None:
         raise TypeError(f"{entry.stream} begins with {event.event_type}")
-    kind: type[Event] = type(event)
-    step = _STEPS.get(kind)
+    step = _STEPS.get(cast("type[Event]", type(event)))
     if step is None:
         raise TypeError(f"{event.event_type} is no event of a cooperation")
     return step(state, entry)

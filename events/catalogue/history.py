@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -68,7 +68,7 @@ class _Ledger:
             original = self.target(event.corrects)
             if self._retracted(original):
                 raise NotCorrectable(f"Entry {original} is retracted; retract the retraction first.")
-            kind: type[Event] = type(self._originals[original].event)
+            kind = cast("type[Event]", type(self._originals[original].event))
             self._put(entry, original, convert_replacement(event.replacement, kind))
         elif isinstance(event, EntryRetracted):
             self._retract(entry, event.retracts)

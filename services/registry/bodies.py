@@ -119,11 +119,12 @@ def read(asked: Asked) -> Body:
 
 
 def identify(command: CommandType, event: Event, stream: str) -> str:
-    """Return the id of the thing that an event brought, or of its stream's."""
+    """Return the id of the thing that an event brought or is about, or of its stream's."""
+    path = command.identifies or command.targets[-1:]
     value: Any = event
-    for step in command.identifies:
+    for step in path:
         value = getattr(value, step)
-    return str(value) if command.identifies else stream.partition("/")[2]
+    return str(value) if path else stream.partition("/")[2]
 
 
 def corrected(body: Body, original: Entry[Any], target: CommandType) -> Body:

@@ -91,10 +91,11 @@ class Commands:
             await self._drafting.refuse(bodies, [*problems, *invalid])
         command = command_id(actor.name, key)
         said = canonical.encode([body.said for body in bodies])
-        salt = await self._vault.command_salt(command) if any(body.personal for body in bodies) else None
-        if key is not None and (recorded := await self._recorded(command, said, salt)):
+        personal = any(body.personal for body in bodies)
+        if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
             return recorded
         try:
+            salt = await self._vault.command_salt(command) if personal else None
             drafts = await self._made(bodies)
             owners = {person_owner(body.stream.partition("/")[2]) for body in bodies if body.personal}
             append = Append(
@@ -108,17 +109,17 @@ class Commands:
             )
             return await self._append(drafts, append, expected)
         except RegistryError:
-            # The same command may have been recorded meanwhile (under a salt of its own), and be what this one was
-            # refused for.
-            salt = salt and await self._vault.command_salt(command)
-            if key is not None and (recorded := await self._recorded(command, said, salt)):
+            # The same command may have been recorded meanwhile, and be what this one was refused for.
+            if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
                 return recorded
             raise
 
-    async def _recorded(self, command: UUID, said: bytes, salt: bytes | None) -> Answer | None:
+    async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:
+        """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it."""
         found = await self._log.find_command(command)
         if found is None:
             return None
+        salt = await self._vault.command_salt(command) if personal else None
         if found.command_hash != _hash(said, salt):
             raise CommandIdReused(
                 "Send a new Idempotency-Key with a new request, and the same request with the same key."

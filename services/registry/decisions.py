@@ -1,4 +1,4 @@
-"""Deciding drafts on the streams as they are: one after the other, each on what the ones before it would have brought."""
+"""Deciding drafts on the streams as they are, each on what the ones before it would have brought."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from events.catalogue import COMMANDS
+from events.catalogue import COMMANDS, CommandType
 from events.errors import CommandIdReused, FieldProblem, NotFound, RegistryError, RuleBroken, WrongExpectedVersion
 from events.shape import escape
 from services.registry.access.roles import RECORD
@@ -36,25 +36,58 @@ class Route(NamedTuple):
     location: str
 
 
+_PARTY = "/v1/parties/{id:str}"
+_PERSON = "/v1/people/{id:str}"
+_OCCASION = "/v1/occasions/{id:str}"
+_COOPERATION = "/v1/cooperations/{id:str}"
+_MILESTONE = _COOPERATION + "/roadmaps/{roadmap_id:str}/milestones/{milestone_id:str}"
+_VISIT = _COOPERATION + "/visits/{visit_id:str}"
+_ROUND = _COOPERATION + "/rounds/{round_id:str}"
+_AGREEMENT = _COOPERATION + "/agreements/{agreement_id:str}"
+
 ROUTES: Mapping[str, Route] = {
     "register-party": Route("/v1/parties", "/v1/parties/{id}"),
+    "rename-party": Route(_PARTY + "/rename", "/v1/parties/{stream}"),
+    "amend-party": Route(_PARTY + "/amend", "/v1/parties/{stream}"),
+    "merge-party": Route(_PARTY + "/merge", "/v1/parties/{stream}"),
     "register-person": Route("/v1/people", "/v1/people/{id}"),
-    "appoint-person": Route("/v1/people/{id:str}/appoint", "/v1/people/{stream}"),
+    "appoint-person": Route(_PERSON + "/appoint", "/v1/people/{stream}"),
+    "leave-post": Route(_PERSON + "/leave-post", "/v1/people/{stream}"),
+    "erase-person": Route(_PERSON + "/erase", "/v1/people/{stream}"),
     "announce-occasion": Route("/v1/occasions", "/v1/occasions/{id}"),
-    "send-delegation": Route("/v1/occasions/{id:str}/delegations", "/v1/occasions/{stream}"),
+    "send-delegation": Route(_OCCASION + "/delegations", "/v1/occasions/{stream}"),
+    "amend-occasion": Route(_OCCASION + "/amend", "/v1/occasions/{stream}"),
+    "cancel-occasion": Route(_OCCASION + "/cancel", "/v1/occasions/{stream}"),
     "file-source": Route("/v1/sources", "/v1/sources/{id}"),
+    "withdraw-source": Route("/v1/sources/{id:str}/withdraw", "/v1/sources/{stream}"),
     "open-cooperation": Route("/v1/cooperations", "/v1/cooperations/{id}"),
-    "raise-topic": Route("/v1/cooperations/{id:str}/topics", "/v1/cooperations/{stream}"),
-    "record-meeting": Route("/v1/cooperations/{id:str}/meetings", "/v1/meetings/{id}"),
-    "record-negotiations": Route("/v1/cooperations/{id:str}/negotiations", "/v1/negotiations/{id}"),
-    "agree-roadmap": Route("/v1/cooperations/{id:str}/roadmaps", "/v1/roadmaps/{id}"),
-    "schedule-visit": Route("/v1/cooperations/{id:str}/visits", "/v1/visits/{id}"),
-    "schedule-round": Route("/v1/cooperations/{id:str}/rounds", "/v1/rounds/{id}"),
-    "reach-agreement": Route("/v1/cooperations/{id:str}/agreements", "/v1/agreements/{id}"),
-    "suspend-cooperation": Route("/v1/cooperations/{id:str}/suspend", "/v1/cooperations/{stream}"),
-    "resume-cooperation": Route("/v1/cooperations/{id:str}/resume", "/v1/cooperations/{stream}"),
-    "conclude-cooperation": Route("/v1/cooperations/{id:str}/conclude", "/v1/cooperations/{stream}"),
-    "abandon-cooperation": Route("/v1/cooperations/{id:str}/abandon", "/v1/cooperations/{stream}"),
+    "raise-topic": Route(_COOPERATION + "/topics", "/v1/cooperations/{stream}"),
+    "record-meeting": Route(_COOPERATION + "/meetings", "/v1/meetings/{id}"),
+    "record-negotiations": Route(_COOPERATION + "/negotiations", "/v1/negotiations/{id}"),
+    "agree-roadmap": Route(_COOPERATION + "/roadmaps", "/v1/roadmaps/{id}"),
+    "meet-milestone": Route(_MILESTONE + "/meet", "/v1/roadmaps/{roadmap_id}"),
+    "miss-milestone": Route(_MILESTONE + "/miss", "/v1/roadmaps/{roadmap_id}"),
+    "reschedule-milestone": Route(_MILESTONE + "/reschedule", "/v1/roadmaps/{roadmap_id}"),
+    "schedule-visit": Route(_COOPERATION + "/visits", "/v1/visits/{id}"),
+    "reschedule-visit": Route(_VISIT + "/reschedule", "/v1/visits/{id}"),
+    "cancel-visit": Route(_VISIT + "/cancel", "/v1/visits/{id}"),
+    "record-visit": Route(_VISIT + "/held", "/v1/visits/{id}"),
+    "schedule-round": Route(_COOPERATION + "/rounds", "/v1/rounds/{id}"),
+    "reschedule-round": Route(_ROUND + "/reschedule", "/v1/rounds/{id}"),
+    "cancel-round": Route(_ROUND + "/cancel", "/v1/rounds/{id}"),
+    "record-round": Route(_ROUND + "/held", "/v1/rounds/{id}"),
+    "reach-agreement": Route(_COOPERATION + "/agreements", "/v1/agreements/{id}"),
+    "amend-agreement": Route(_AGREEMENT + "/amend", "/v1/agreements/{id}"),
+    "terminate-agreement": Route(_AGREEMENT + "/terminate", "/v1/agreements/{id}"),
+    "suspend-cooperation": Route(_COOPERATION + "/suspend", "/v1/cooperations/{stream}"),
+    "resume-cooperation": Route(_COOPERATION + "/resume", "/v1/cooperations/{stream}"),
+    "conclude-cooperation": Route(_COOPERATION + "/conclude", "/v1/cooperations/{stream}"),
+    "abandon-cooperation": Route(_COOPERATION + "/abandon", "/v1/cooperations/{stream}"),
+}
+
+AMENDMENTS: Mapping[str, str] = {
+    "correct-entry": "/v1/log/entries/{position:int}/correct",
+    "retract-entry": "/v1/log/entries/{position:int}/retract",
 }
 
 
@@ -103,14 +136,60 @@ def _handler(command: str, route: Route) -> HTTPRouteHandler:
                 raise NotFound(f"There is no {aggregate.kind} with this id.", [_NO_SUCH_ID])
             subject = f"{aggregate.kind}/{key}"
         head = _Head(request)
-        asked = Asked(command, subject, await body_of(request))
-        answer = await _execute(request, [asked], head)
-        (result,) = answer.results
-        location = route.location.format(id=result.id, stream=result.subject.partition("/")[2])
-        recorded = Recorded(result.id, result.subject, result.revision, (_entry(result),), answer.size)
-        return _response(recorded, answer, {"Location": location, "ETag": f'"{result.revision}"'})
+        body = _about(kind, request, await body_of(request), head)
+        return await _record(request, Asked(command, subject, body), head, route.location)
 
     return post(route.path, opt=RECORD, name=command)(record)
+
+
+def _about(kind: CommandType, request: Asking, body: object, head: _Head) -> object:
+    """Put what the path says of the thing that a command is about into its body, where it has no place of its own."""
+    if not kind.targets or not isinstance(body, dict):
+        return body
+    fields = cast("dict[str, Any]", body)
+    head.problems += [
+        FieldProblem("stands in the address, not in the body", f"/{name}") for name in kind.targets if name in fields
+    ]
+    targets = {name: request.path_params[name] for name in kind.targets}
+    for name, value in targets.items():
+        if not is_id(name.removesuffix("_id"), value):
+            raise NotFound(
+                f"There is no {name.removesuffix('_id')} with this id.", [FieldProblem("no such id", parameter=name)]
+            )
+    return {**fields, **targets}
+
+
+async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> Response[Recorded]:
+    answer = await _execute(request, [asked], head)
+    (result,) = answer.results
+    about = {**request.path_params, "id": result.id, "stream": result.subject.partition("/")[2]}
+    where = location.format(**about)
+    recorded = Recorded(result.id, result.subject, result.revision, (_entry(result),), answer.size)
+    return _response(recorded, answer, {"Location": where, "ETag": f'"{result.revision}"'})
+
+
+def _amending(command: str, path: str) -> HTTPRouteHandler:
+    field = "corrects" if command == "correct-entry" else "retracts"
+
+    async def amend(request: Asking) -> Response[Recorded]:
+        parts: Parts = request.app.state.parts
+        position: int = request.path_params["position"]
+        found = await parts.log.read_all(position, 1) if 0 <= position < query.MAX_SIZE else []
+        if not found:
+            raise NotFound(
+                f"The log has no entry at position {position}.", [FieldProblem("no such entry", parameter="position")]
+            )
+        head = _Head(request)
+        body = await body_of(request)
+        if isinstance(body, dict):
+            fields = cast("dict[str, Any]", body)
+            if field in fields:
+                head.problems.append(FieldProblem("stands in the address, not in the body", f"/{field}"))
+            body = {**fields, field: position}
+        location = f"/v1/log/entries/{position}"
+        return await _record(request, Asked(command, found[0].stream, body), head, location)
+
+    return post(path, opt=RECORD, name=command)(amend)
 
 
 @post("/v1/batch", opt=RECORD, name="batch")
@@ -247,4 +326,8 @@ def _entry(result: Result) -> EntryRef:
     return EntryRef(result.position, result.type, result.entry_id)
 
 
-HANDLERS = [*(_handler(command, route) for command, route in ROUTES.items()), batch]
+HANDLERS = [
+    *(_handler(command, route) for command, route in ROUTES.items()),
+    *(_amending(command, path) for command, path in AMENDMENTS.items()),
+    batch,
+]
