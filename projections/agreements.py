@@ -25,9 +25,8 @@ class AgreementItem(CooperationPart, frozen=True, kw_only=True):
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row an agreement."""
-    parties = all_parties(state)
     for key, entry in some(state.agreements, only):
-        event = entry.event
+        event, parties = entry.event, all_parties(state)
         item = AgreementItem(
             id=key,
             cooperation=state.id,

@@ -2,15 +2,17 @@
 
 Effect exactly once, whatever crashes: the changes and the position are one transaction, and the position is moved on
 only from where it is thought to be, so that of two projectors by mistake one fails and nothing is written twice.
-The same code lives through history and rebuilds it, which is why both give the same rows.
+The same code lives through history and rebuilds it, which is why both give the same rows. What it holds in memory is
+bounded by numbers of entries and bytes of rows, not by the log.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -19,19 +21,23 @@ from events.codec import decode_entry
 from events.errors import Corrupt
 from events.sql import load
 from projections import MODELS
-from projections.model import ReadModel
+from projections.model import ReadModel, Rows
 from projections.versions import Changes
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
-STREAMS_KEPT = 10_000  # folded states kept in memory, those used last
+ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
+ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
+PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
+TURN = 50  # entries after which whoever else waits for the event loop has a turn
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Progress: TypeAlias = Callable[[int], None]
 
 
 def version_of(models: Sequence[ReadModel] = MODELS) -> str:
-    """Return the digest that says whether tables were made by this code: all SQL and numbers of the read models."""
+    """Return the digest that says whether tables were made by this code: their SQL and the read models' numbers."""
     digest = hashlib.sha256()
     for model in models:
         digest.update(f"{model.name} {model.number}\n".encode())
@@ -43,10 +49,28 @@ class Moved(Exception):
     """Somebody else moved the generation on: there are two projectors, and this one gives way."""
 
 
+class _Folded(NamedTuple):
+    """A stream's state after its entry of this revision."""
+
+    revision: int
+    state: Any
+
+
+_NOTHING = _Folded(-1, None)
+
+
 class Projection:
     """One generation of the read models and the states that it was folded from, up to its position."""
 
-    def __init__(self, connection: Connection, generation: int, position: int, *, live: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        generation: int,
+        position: int,
+        *,
+        live: bool,
+        models: Sequence[ReadModel] = MODELS,
+    ) -> None:
         """Take a generation at the position that it has in the database; the connection is the projector's own.
 
         Readers are told of each new position of a `live` one.
@@ -54,7 +78,9 @@ class Projection:
         self._connection = connection
         self._generation = generation
         self._schema = f"read_{generation}"
-        self._states: OrderedDict[str, Any] = OrderedDict()
+        self._models = models
+        self._streams: OrderedDict[str, _Folded] = OrderedDict()
+        self._kept = 0  # how many entries `_streams` was folded from
         self._live = live
         self.position = position
 
@@ -64,75 +90,140 @@ class Projection:
         return self._generation
 
     async def go_live(self) -> None:
-        """Make this generation the one that readers see, in one transaction."""
+        """Make this generation the one that readers see, in one transaction.
+
+        Raises `asyncpg.LockNotAvailableError` where readers are in the way: others must not wait behind them.
+        """
         async with self._connection.transaction():
             await self._connection.execute(QUERIES["switch"], self._generation)
             await self._connection.execute(QUERIES["notify"], str(self.position))
         self._live = True
 
-    async def catch_up(self, until: int | None = None, batch: int = BATCH) -> int:
-        """Project what the log has beyond the position (below `until`, if given). Returns how many entries it was."""
+    async def catch_up(
+        self, until: int | None = None, batch: int = BATCH, progress: Progress = lambda _position: None
+    ) -> int:
+        """Project what the log has beyond the position (below `until`, if given). Returns how many entries it was.
+
+        `progress` is told each position that was committed. Raises `Corrupt` when the log or the tables are not what
+        they must be, `Moved`, and what asyncpg raises; what was not committed has then had no effect.
+        """
         begun = self.position
-        while entries := await self._next(until, batch):
-            await self._project(entries)
+        while self.position < (end := await self._end(until)):
+            while self.position < end:
+                for entries in self._portions(await self._read(min(self.position + batch, end))):
+                    await self._project(entries, progress)
         return self.position - begun
 
-    async def _next(self, until: int | None, batch: int) -> list[Entry[Event]]:
-        last = self.position + batch if until is None else min(self.position + batch, until)
-        records = await self._connection.fetch(ENTRIES["page"], self.position, last)
+    async def _end(self, until: int | None) -> int:
+        size: int = await self._connection.fetchval(ENTRIES["size"])
+        if size < self.position:
+            raise Corrupt(f"the read models show {self.position} entries, but the log has only {size}")
+        return size if until is None else min(size, until)
+
+    async def _read(self, end: int) -> list[Entry[Event]]:
+        records = await self._connection.fetch(ENTRIES["page"], self.position, end)
         entries = [decode_entry(record["bytes"]) for record in records]
-        if [entry.position for entry in entries] != list(range(self.position, self.position + len(entries))):
+        if [entry.position for entry in entries] != list(range(self.position, end)):
             raise Corrupt(f"the log has a gap or a wrong entry at or after position {self.position}")
         return entries
 
-    async def _project(self, entries: list[Entry[Event]]) -> None:
-        changes = {model.name: Changes(model) for model in MODELS}
-        states = await self._states_before(entries)
+    def _portions(self, entries: list[Entry[Event]]) -> Iterator[list[Entry[Event]]]:
+        """Part entries where the streams that have to be folded from their beginning would be too much at once."""
+        portion: list[Entry[Event]] = []
+        met: set[str] = set()
+        weight = 0
         for entry in entries:
-            before = states[entry.stream]
-            kind = entry.stream.partition("/")[0]
-            after = AGGREGATES[kind].evolve(before, entry)
-            states[entry.stream] = after
-            for model in MODELS:
-                rows = model.rows.get(kind)
-                if rows is not None:
-                    old = () if before is None else rows(before, after.touched)
-                    changes[model.name].apply(entry.position, old, rows(after, after.touched))
-        await self._write(changes, self.position + len(entries))
-        self._keep(states)
+            if entry.stream not in met and entry.stream not in self._streams:
+                weight += entry.revision
+                if portion and weight > ENTRIES_KEPT:
+                    yield portion
+                    portion, met, weight = [], set[str](), entry.revision
+            met.add(entry.stream)
+            portion.append(entry)
+        yield portion
 
-    async def _write(self, changes: dict[str, Changes], position: int) -> None:
+    async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
+        streams = await self._before(entries)
+        gathered = _Gathered(self._models)
+        for number, entry in enumerate(entries, start=1):
+            before = streams[entry.stream]
+            after = streams[entry.stream] = _after(before, entry)
+            gathered.apply(entry, before.state, after.state)
+            if number == len(entries) or gathered.size > ROWS_HELD:
+                await self._write(gathered, entry.position + 1)
+                self._keep(streams)
+                gathered = _Gathered(self._models)
+                progress(self.position)
+            elif number % TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _before(self, entries: list[Entry[Event]]) -> dict[str, _Folded]:
+        """Return the state of each stream concerned before these entries, folded from the log where not at hand."""
+        streams: dict[str, _Folded] = {}
+        missing: list[str] = []
+        for entry in entries:
+            if entry.stream not in streams:
+                streams[entry.stream] = self._streams.get(entry.stream, _NOTHING)
+                if entry.stream not in self._streams and entry.revision > 0:
+                    missing.append(entry.stream)
+        if missing:
+            async with self._connection.transaction(readonly=True):
+                cursor = self._connection.cursor(ENTRIES["streams"], missing, self.position, prefetch=PAGE)
+                async for record in cursor:
+                    entry = decode_entry(record["bytes"])
+                    streams[entry.stream] = _after(streams.get(entry.stream, _NOTHING), entry)
+        return streams
+
+    async def _write(self, gathered: _Gathered, position: int) -> None:
         async with self._connection.transaction():
             moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position)
             if moved is None:
                 raise Moved(f"generation {self._generation} is not at {self.position} any more")
             await self._connection.execute(QUERIES["search_path"], self._schema)
-            for model in MODELS:
-                await changes[model.name].write(self._connection, self._schema)
+            for changes in gathered.changes:
+                await changes.write(self._connection, self._schema)
             if self._live:
                 await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
 
-    async def _states_before(self, entries: list[Entry[Event]]) -> dict[str, Any]:
-        """Return the state of each stream concerned before these entries, folded from the log where not at hand."""
-        states: dict[str, Any] = {}
-        missing: list[str] = []
-        for entry in entries:
-            if entry.stream in states:
-                continue
-            states[entry.stream] = self._states.get(entry.stream)
-            if states[entry.stream] is None and entry.revision > 0:
-                missing.append(entry.stream)
-        if missing:
-            for record in await self._connection.fetch(ENTRIES["streams"], missing, self.position):
-                entry = decode_entry(record["bytes"])
-                evolve = AGGREGATES[entry.stream.partition("/")[0]].evolve
-                states[entry.stream] = evolve(states[entry.stream], entry)
-        return states
+    def _keep(self, streams: dict[str, _Folded]) -> None:
+        for stream, folded in streams.items():
+            self._kept += folded.revision - self._streams.pop(stream, _NOTHING).revision
+            self._streams[stream] = folded
+        while self._kept > ENTRIES_KEPT and len(self._streams) > 1:
+            _, forgotten = self._streams.popitem(last=False)
+            self._kept -= forgotten.revision + 1
 
-    def _keep(self, states: dict[str, Any]) -> None:
-        for stream, state in states.items():
-            self._states[stream] = state
-            self._states.move_to_end(stream)
-        while len(self._states) > STREAMS_KEPT:
-            self._states.popitem(last=False)
+
+class _Gathered:
+    """What a run of entries changes in all read models."""
+
+    def __init__(self, models: Sequence[ReadModel]) -> None:
+        self.changes = [Changes(model) for model in models]
+        self._of_kind: dict[str, list[tuple[Changes, Rows]]] = {}
+        for model, changes in zip(models, self.changes, strict=True):
+            for kind, rows in model.rows.items():
+                self._of_kind.setdefault(kind, []).append((changes, rows))
+
+    def apply(self, entry: Entry[Event], before: Any, after: Any) -> None:
+        """Note what the entry changes that led from one state to the next."""
+        for changes, rows in self._of_kind.get(entry.stream.partition("/")[0], ()):
+            changes.apply(entry.position, rows, before, after)
+
+    @property
+    def size(self) -> int:
+        """How many bytes of rows are held."""
+        return sum(changes.size for changes in self.changes)
+
+
+def _after(before: _Folded, entry: Entry[Event]) -> _Folded:
+    """Fold one more entry into a stream. Raises `Corrupt` if it is not the next, or the stream's kind has no such."""
+    if entry.revision != before.revision + 1:
+        raise Corrupt(
+            f"position {entry.position} has revision {entry.revision} of {entry.stream}, not {before.revision + 1}"
+        )
+    try:
+        evolve = AGGREGATES[entry.stream.partition("/")[0]].evolve
+        return _Folded(entry.revision, evolve(before.state, entry))
+    except (KeyError, TypeError) as error:
+        raise Corrupt(f"position {entry.position} cannot be folded into {entry.stream}: {error}") from error

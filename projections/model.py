@@ -6,9 +6,10 @@ entry touched), or is None for all of them. Equal states give equal rows, down t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -31,6 +32,9 @@ class Row(msgspec.Struct, frozen=True):
     refs: tuple[str, ...]
     sort: str
     columns: tuple[Any, ...]
+
+
+Rows: TypeAlias = Callable[[Any, Only], Iterable[Row]]
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -56,7 +60,7 @@ class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     number: int
-    rows: Mapping[str, Callable[[Any, Only], Iterable[Row]]]
+    rows: Mapping[str, Rows]
     columns: tuple[str, ...]
     queries: Blocks
     item: type[msgspec.Struct] | None = None
@@ -87,27 +91,21 @@ def provenance(entry: Entry[Any]) -> dict[str, Any]:
 
 
 def row(item: Item, sort: str, *columns: object) -> Row:
-    """Render an item; what it refers to is found in it."""
+    """Render an item; the ids that it names, and that `names` can give a label to, are found in what is served."""
+    body = canonical.encode(item)
     return Row(
-        id=item.id, body=canonical.encode(item), refs=tuple(sorted(set(_refs(item)))), sort=sort, columns=columns
+        id=item.id,
+        body=body,
+        refs=tuple(sorted({one.decode() for one in _REF.findall(body)})),
+        sort=sort,
+        columns=columns,
     )
 
 
-def _refs(value: object) -> Iterator[str]:
-    """Every id that `names` can give a label to. Ids are texts of a form that no other text here has."""
-    if isinstance(value, str):
-        if value.partition("_")[0] in _NAMED and len(value.partition("_")[2]) == _SUFFIX:
-            yield value
-    elif isinstance(value, tuple):
-        for one in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _refs(one)  # pyright: ignore[reportUnknownArgumentType]
-    elif isinstance(value, msgspec.Struct):
-        for field in value.__struct_fields__:
-            yield from _refs(getattr(value, field))
-
-
-_NAMED = {"party", "person", "occ", "src", "coop", "topic", "milestone"}
-_SUFFIX = 26
+# A whole JSON text that is an id. Within a text quotation marks are escaped, so that none follows :, a comma or [.
+_REF = re.compile(
+    rb"""(?<=[:,\[])"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"(?=[,}\]])"""
+)
 
 
 def some(items: Mapping[str, T], only: Only) -> Iterator[tuple[str, T]]:
@@ -139,6 +137,7 @@ __all__ = [
     "Only",
     "ReadModel",
     "Row",
+    "Rows",
     "Value",
     "bounds",
     "by_date",

@@ -23,9 +23,8 @@ class NegotiationsItem(CooperationPart, frozen=True, kw_only=True):
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row each time that negotiations were held."""
-    parties = all_parties(state)
     for key, entry in some(state.negotiations, only):
-        event = entry.event
+        event, parties = entry.event, all_parties(state)
         item = NegotiationsItem(
             id=key,
             cooperation=state.id,

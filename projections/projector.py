@@ -7,12 +7,17 @@ connection dies. A new entry wakes it by NOTIFY, which carries no data: what the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import asyncpg
 import structlog
 
-from projections.engine import QUERIES, Connection, Moved, Projection
+from events.log.failure import TRANSIENT
+from projections import MODELS
+from projections.engine import QUERIES, Connection, Moved, Progress, Projection
+from projections.model import ReadModel
 from projections.rebuild import ensure
 
 LOCK = int.from_bytes(b"registry", "big") >> 1
@@ -20,13 +25,15 @@ STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapsh
 HEARTBEAT_SECONDS = 5.0  # so that a connection that died in silence is noticed
 TIMEOUT_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
-
-LOST = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    TimeoutError,
+# The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
+SESSION = MappingProxyType(
+    {
+        "application_name": "registry-projector",
+        "role": "registry_projector",
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
 )
 
 log = structlog.get_logger("projector")
@@ -35,41 +42,42 @@ log = structlog.get_logger("projector")
 class Projector:
     """Follows the log until it is cancelled, through lost connections and restarts of PostgreSQL."""
 
-    def __init__(self, dsn: str, progress: Callable[[int], None] = lambda _position: None) -> None:
-        """Take the database to follow; `progress` is told every position that has been committed."""
+    def __init__(
+        self, dsn: str, progress: Progress = lambda _position: None, models: Sequence[ReadModel] = MODELS
+    ) -> None:
+        """Take the database to follow; `progress` is told how far the live read models are, after each commit."""
         self._dsn = dsn
         self._progress = progress
+        self._models = models
         self._woken = asyncio.Event()
+        self._failures = 0  # in a row
 
     async def run(self) -> None:
         """Project until cancelled. Raises `Corrupt` if the log is not as it must be: that is not tried again."""
-        failures = 0
         while True:
             try:
-                connection = await self._connect()
-                try:
+                async with self._connected() as connection:
                     await self._stand_by(connection)
-                    failures = 0
-                    await self._follow(await ensure(connection))
-                finally:
-                    await _close(connection)
-            except (*LOST, Moved) as lost:
-                wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
-                failures += 1
+                    await self._follow(await ensure(connection, self._models))
+            except (*TRANSIENT, Moved) as lost:
+                if isinstance(lost, ValueError):  # asyncpg's for what cannot be encoded: a mistake of ours
+                    raise
+                wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+                self._failures += 1
                 log.warning("projector_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
                 await asyncio.sleep(wait)
 
-    async def _connect(self) -> Connection:
-        """Connect as the group role, so that whoever projects owns the same tables."""
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Connection]:
         connection = await asyncpg.connect(
-            self._dsn,
-            timeout=10,
-            command_timeout=TIMEOUT_SECONDS,
-            server_settings={"application_name": "registry-projector", "role": "registry_projector"},
+            self._dsn, timeout=10, command_timeout=TIMEOUT_SECONDS, server_settings=dict(SESSION)
         )
-        connection.add_termination_listener(self._wake)
-        await connection.add_listener("registry_log", self._wake)
-        return connection
+        try:
+            connection.add_termination_listener(self._wake)
+            await connection.add_listener("registry_log", self._wake)
+            yield connection
+        finally:
+            await _close(connection)
 
     def _wake(self, *_what: object) -> None:
         """Whatever it was, the log tells what there is to do."""
@@ -82,10 +90,11 @@ class Projector:
 
     async def _follow(self, projection: Projection) -> None:
         log.info("projector_following", generation=projection.generation, position=projection.position)
+        self._progress(projection.position)
         while True:
             self._woken.clear()
-            await projection.catch_up()
-            self._progress(projection.position)
+            await projection.catch_up(progress=self._progress)
+            self._failures = 0
             try:
                 await asyncio.wait_for(self._woken.wait(), HEARTBEAT_SECONDS)
             except TimeoutError:
@@ -96,5 +105,5 @@ async def _close(connection: Connection) -> None:
     """Close at once; a connection that is gone already has nothing to say goodbye to."""
     try:
         await connection.close(timeout=2)
-    except LOST:
+    except TRANSIENT:
         connection.terminate()

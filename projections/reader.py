@@ -7,7 +7,8 @@ whenever it is asked for. A size that has not been projected yet is not answered
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Any
 
@@ -16,10 +17,10 @@ import msgspec
 import structlog
 
 from events.errors import RegistryError
-from projections.engine import QUERIES
+from projections.engine import QUERIES, Connection
 from projections.model import ReadModel
 from projections.names import NAMES
-from projections.projector import LOST, RETRY_SECONDS
+from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 
 log = structlog.get_logger("reader")
 
@@ -57,7 +58,8 @@ class Lies(msgspec.Struct, frozen=True):
 class ReadModels:
     """The queries of all read models over one pool, and the position of the live generation as last heard of.
 
-    `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost.
+    `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost. `dsn` is to name
+    the server that the pool reads from: a position is heard of when it can be read there.
     """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str) -> None:
@@ -66,6 +68,7 @@ class ReadModels:
         self._position = 0
         self._moved = asyncio.Condition()
         self._listener: asyncio.Task[None] | None = None
+        self._failures = 0  # in a row
 
     async def start(self) -> None:
         """Begin to follow the position."""
@@ -85,8 +88,8 @@ class ReadModels:
         position = await self.live_position()
         if position is None:
             raise ReadModelBehind("The read models have not been built yet. Try again in a moment.")
-        await self._note(position)
-        return self._position
+        await self._note(max(position, self._position))
+        return position
 
     async def live_position(self) -> int | None:
         """Return how many entries the live read models show, or None while there are none."""
@@ -96,8 +99,11 @@ class ReadModels:
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
         try:
-            async with asyncio.timeout(seconds), self._moved:
-                await self._moved.wait_for(lambda: self._position >= size)
+            async with asyncio.timeout(seconds):
+                if self._position < size:  # which may be because nothing was heard: ask once
+                    await self._note(max(await self.live_position() or 0, self._position))
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._position >= size)
         except TimeoutError:
             raise ReadModelBehind(
                 f"The read models show {self._position} entries, not yet {size}. Try again in a moment."
@@ -114,59 +120,80 @@ class ReadModels:
     ) -> list[Found]:
         """Return up to `limit` items as of `size` that match, in the model's order, after a (sort key, id)."""
         sort, key = after or (None, None)
-        records = await self._pool.fetch(model.queries["page"], size, sort, key, limit, *_parameters(model, filters))
+        with _in_this_form(model):
+            records = await self._pool.fetch(
+                model.queries["page"], size, sort, key, limit, *_parameters(model, filters)
+            )
         return [_found(record) for record in records]
 
     async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
         """Return one item as of `size`, or None if there was none."""
-        record = await self._pool.fetchrow(model.queries["one"], key, size)
+        with _in_this_form(model):
+            record = await self._pool.fetchrow(model.queries["one"], key, size)
         return _found(record) if record else None
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
         """Return the labels, as of `size`, of those of the ids that have one."""
         if not ids:
             return {}
-        records = await self._pool.fetch(NAMES.queries["labels"], sorted(ids), size)
+        with _in_this_form(NAMES):
+            records = await self._pool.fetch(NAMES.queries["labels"], sorted(ids), size)
         return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
 
     async def _note(self, position: int) -> None:
-        if position > self._position:
+        if position != self._position:
             async with self._moved:
-                self._position = max(position, self._position)
+                self._position = position
                 self._moved.notify_all()
 
     async def _listen(self) -> None:
-        failures = 0
         while True:
             try:
                 connection = await asyncpg.connect(
-                    self._dsn, timeout=10, server_settings={"application_name": "registry-position"}
+                    self._dsn,
+                    timeout=10,
+                    command_timeout=10,
+                    server_settings={"application_name": "registry-position"},
                 )
                 try:
                     await self._hear(connection)
                 finally:
                     connection.terminate()
-            except LOST as lost:
-                wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
-                failures += 1
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
+                wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+                self._failures += 1
                 log.warning("reader_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
                 await asyncio.sleep(wait)
 
-    async def _hear(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        told: asyncio.Queue[int | None] = asyncio.Queue()
+    async def _hear(self, connection: Connection) -> None:
+        """Note the position whenever it moves, until the connection is lost.
 
-        def lost(*_what: object) -> None:
-            told.put_nowait(None)
+        It is asked for rather than taken from the notification, as anybody may send one.
+        """
+        told = asyncio.Event()
 
-        def moved(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-            told.put_nowait(int(str(payload)))
+        def tell(*_what: object) -> None:
+            told.set()
 
-        connection.add_termination_listener(lost)
-        await connection.add_listener("registry_projected", moved)
-        await self._note(await connection.fetchval(QUERIES["position"]) or 0)
-        while (position := await told.get()) is not None:
-            await self._note(position)
-        raise ConnectionError("the connection that hears of positions was lost")
+        connection.add_termination_listener(tell)
+        await connection.add_listener("registry_projected", tell)
+        while True:
+            told.clear()
+            await self._note(await connection.fetchval(QUERIES["position"]) or 0)
+            self._failures = 0
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), HEARTBEAT_SECONDS)
+
+
+@contextmanager
+def _in_this_form(model: ReadModel) -> Generator[None]:
+    """Say that the tables are not those of this program, rather than fail: they are while it waits to build its own."""
+    try:
+        yield
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as other:
+        raise ReadModelBehind(
+            f"The read model {model.name} is being built for a new version. Try again in a moment."
+        ) from other
 
 
 def _parameters(model: ReadModel, filters: Mapping[str, str | Lies]) -> list[Any]:

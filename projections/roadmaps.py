@@ -33,9 +33,8 @@ class RoadmapItem(CooperationPart, frozen=True, kw_only=True):
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row a roadmap."""
-    parties = all_parties(state)
     for key, entry in some(state.roadmaps, only):
-        event = entry.event
+        event, parties = entry.event, all_parties(state)
         milestones = tuple(
             MilestoneItem(id=one.milestone_id, title=one.title, due=one.due)
             for one in (state.milestones[stated.milestone_id] for stated in event.milestones)

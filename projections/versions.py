@@ -7,11 +7,12 @@ changes; nothing is written until `write`, which belongs in the transaction that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import asyncpg
 
-from projections.model import ReadModel, Row
+from events.errors import Corrupt
+from projections.model import ReadModel, Row, Rows
 
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
@@ -28,31 +29,41 @@ class _Version:
 
 
 class Changes:
-    """What some entries, in order, change in one read model."""
+    """What some entries, in order, change in one read model. `size` is how many bytes of rows it holds."""
 
     def __init__(self, model: ReadModel) -> None:
+        self.size = 0
         self._model = model
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
+        self._known: dict[str, Row | None] = {}  # the current row of each id met so far, None where it has none
 
-    def apply(self, position: int, before: Iterable[Row], after: Iterable[Row]) -> None:
-        """Note how the rows concerned differ after the entry at `position` from those before it."""
-        old = {row.id: row for row in before}
-        for row in after:
-            was = old.pop(row.id, None)
-            if was == row:
-                continue
-            if was is not None:
-                self._end(row.id, position)
-            self._begin(row, position)
-        for key in old:
+    def apply(self, position: int, rows: Rows, before: Any, after: Any) -> None:
+        """Note how the rows under the ids that the entry at `position` touched differ from those before it."""
+        touched, known = after.touched, self._known
+        if strange := [key for key in touched if key not in known]:
+            known.update(dict.fromkeys(strange))
+            for row in () if before is None else rows(before, strange):
+                known[row.id] = row
+                self.size += len(row.body)
+        gone = {key for key in touched if known[key] is not None}
+        for row in rows(after, touched):
+            gone.discard(row.id)
+            was = known[row.id]
+            if was != row:
+                if was is not None:
+                    self._end(row.id, position)
+                self._begin(row, position)
+        for key in gone:
             self._end(key, position)
 
     def _begin(self, row: Row, position: int) -> None:
         version = _Version(row, position)
+        self.size += len(row.body)
         self._begun.append(version)
         self._current[row.id] = version
+        self._known[row.id] = row
 
     def _end(self, key: str, position: int) -> None:
         version = self._current.pop(key, None)
@@ -60,18 +71,30 @@ class Changes:
             self._ended[key] = position
         else:
             version.died = position
+        self._known[key] = None
 
     async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
-        """Write the changes to the generation whose tables are in `schema`, the connection's search path."""
+        """Write the changes to the generation whose tables are in `schema`, the connection's search path.
+
+        Raises `Corrupt` if the tables are not what the rows before these changes were.
+        """
         if self._ended:
-            await connection.execute(self._model.queries["end"], list(self._ended), list(self._ended.values()))
+            done = await connection.execute(self._model.queries["end"], list(self._ended), list(self._ended.values()))
+            if done != f"UPDATE {len(self._ended)}":
+                raise Corrupt(f"{schema}.{self._model.name} lacks rows that the log says it has; build it anew")
         if self._begun:
-            await connection.copy_records_to_table(
-                self._model.name,
-                schema_name=schema,
-                columns=[*COMMON, *self._model.columns],
-                records=[
-                    (one.row.id, one.born, one.died, one.row.sort, one.row.refs, one.row.body, *one.row.columns)
-                    for one in self._begun
-                ],
-            )
+            try:
+                await self._copy(connection, schema)
+            except asyncpg.UniqueViolationError as twice:
+                raise Corrupt(f"{schema}.{self._model.name} has a row twice: {twice.detail}") from twice
+
+    async def _copy(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
+        await connection.copy_records_to_table(
+            self._model.name,
+            schema_name=schema,
+            columns=[*COMMON, *self._model.columns],
+            records=[
+                (one.row.id, one.born, one.died, one.row.sort, one.row.refs, one.row.body, *one.row.columns)
+                for one in self._begun
+            ],
+        )

@@ -238,16 +238,21 @@ class Writer:
                 waiting.refuse(refusal)
 
     def _replay(self, waiting: Waiting, known: RecordedCommand) -> None:
-        if known.command_hash == waiting.command.command_hash:
-            self.counts.replays += 1
-            waiting.answer(known.appended)
-        else:
+        """Answer as it was answered then; for the first time, if it is this sending whose outcome was unknown."""
+        if known.command_hash != waiting.command.command_hash:
             waiting.refuse(
                 CommandIdReused(
                     f"The command id {waiting.command_id} belongs to another request, which was recorded. "
                     "Nothing was recorded; send this one under a new id."
                 )
             )
+            return
+        appended = known.appended
+        if waiting.made(appended.entries[0]):
+            appended = msgspec.structs.replace(appended, replayed=False)
+        else:
+            self.counts.replays += 1
+        waiting.answer(appended)
 
 
 def _give(answers: Iterable[Answer]) -> None:

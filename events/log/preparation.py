@@ -16,7 +16,7 @@ from asyncpg.pgproto.pgproto import UUID as QuickUUID  # noqa: N811 - a `uuid.UU
 
 from events.entry import Envelope, canonical_bytes
 from events.errors import AlreadyClaimed, EntryTooLarge, FieldProblem, RegistryError
-from events.log.command import Append, Appended, Claim
+from events.log.command import Append, Appended, Claim, Recorded
 
 HASH_BYTES: Final = 32
 NO_STREAM: Final = -1
@@ -73,6 +73,10 @@ class Waiting:
         """Tell the caller why nothing was recorded, unless the command is settled already."""
         if not self.future.done():
             self.future.set_exception(error)
+
+    def made(self, first: Recorded) -> bool:
+        """Whether the command's first entry is the one that was made here, not in an earlier sending."""
+        return first.id == self.entries[0][0][2]
 
     @property
     def settled(self) -> bool:

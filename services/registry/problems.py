@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, cast
 
-import asyncpg
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.exceptions import HTTPException, ValidationException
@@ -21,6 +20,7 @@ from msgspec import Meta
 from events import errors
 from events.errors import FieldProblem, InvalidField, NotFound, RegistryError
 from events.log import migrate
+from events.log.failure import TRANSIENT
 from events.vault import MasterKeyUnusable
 from projections.reader import ReadModelBehind
 from services.registry import journal
@@ -146,14 +146,6 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
 RETRY_AFTER_SECONDS: Final = 1
 """A batch is committed in milliseconds and the database is back in seconds: try soon."""
 
-_UNREACHABLE: Final = (
-    ConnectionError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong (RFC 9457)."""
@@ -227,7 +219,7 @@ def _translated(error: Exception) -> RegistryError:
         return _invalid(error)
     if isinstance(error, HTTPException):
         return _refused(error)
-    if isinstance(error, _UNREACHABLE):
+    if isinstance(error, TRANSIENT) and not isinstance(error, ValueError):
         return DatabaseUnavailable("The database does not answer. Nothing is known to be lost; try again.")
     return Internal(str(error))
 

@@ -31,50 +31,52 @@ RETURN CASE
     WHEN certain THEN (first IS NULL AND last IS NULL) OR (
         NOT qualified AND (first IS NULL OR coalesce(earliest >= first, false))
         AND (last IS NULL OR coalesce(latest <= last, false)))
-    ELSE (first IS NULL OR latest IS NULL OR latest >= first)
+    ELSE (first IS NULL OR last IS NULL OR first <= last)
+        AND (first IS NULL OR latest IS NULL OR latest >= first)
         AND (last IS NULL OR earliest IS NULL OR earliest <= last)
 END;
 
--- Make the schema of a generation and let readers use what will be in it.
+-- Make the schema of a generation. Readers have no part in it: they use the views, which look into it for their owner.
 CREATE FUNCTION projection.open_schema(_id integer) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE format('CREATE SCHEMA %I', 'read_' || _id);
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO registry_service, registry_reader', 'read_' || _id);
-    EXECUTE format(
-        'ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT ON TABLES TO registry_service, registry_reader',
-        'read_' || _id
-    );
 END
 $$;
 
 -- Make a built generation the live one: its tables become the views that readers use. In one transaction with the
--- caller's, so that no reader sees half of it.
+-- caller's, so that no reader sees half of it. Who reads for long makes this fail (lock_not_available) rather than
+-- hold up who comes after them; less than deadlock_timeout, so that a reader of two views is never what fails.
 CREATE FUNCTION projection.switch(_id integer) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
 AS $$
 DECLARE
-    found record;
+    relation name;
 BEGIN
-    UPDATE projection.generation SET state = 'retired' WHERE state = 'live' AND id <> _id;
-    UPDATE projection.generation SET state = 'live' WHERE id = _id;
-    FOR found IN SELECT viewname FROM pg_views WHERE schemaname = 'read' LOOP
-        EXECUTE format('DROP VIEW read.%I', found.viewname);
+    UPDATE projection.generation SET state = 'retired' WHERE state = 'live';
+    UPDATE projection.generation SET state = 'live' WHERE id = _id AND state = 'building';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'generation % is not being built', _id USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    FOR relation IN SELECT viewname FROM pg_views WHERE schemaname = 'read' ORDER BY viewname LOOP
+        EXECUTE format('DROP VIEW read.%I', relation);
     END LOOP;
-    FOR found IN SELECT tablename FROM pg_tables WHERE schemaname = 'read_' || _id ORDER BY tablename LOOP
-        EXECUTE format('CREATE VIEW read.%I AS TABLE %I.%I', found.tablename, 'read_' || _id, found.tablename);
-        EXECUTE format('GRANT SELECT ON read.%I TO registry_service, registry_reader', found.tablename);
+    FOR relation IN SELECT tablename FROM pg_tables WHERE schemaname = 'read_' || _id ORDER BY tablename LOOP
+        EXECUTE format('CREATE VIEW read.%I AS TABLE %I.%I', relation, 'read_' || _id, relation);
+        EXECUTE format('GRANT SELECT ON read.%I TO registry_service, registry_reader', relation);
     END LOOP;
 END
 $$;
 
--- Remove a generation that is not live, with its tables.
+-- Remove a generation that is not live, with its tables; not while somebody reads them (lock_not_available).
 CREATE FUNCTION projection.drop_generation(_id integer) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
 AS $$
 BEGIN
     DELETE FROM projection.generation WHERE id = _id AND state <> 'live';

@@ -1,0 +1,341 @@
+"""What holds for every read model: rows are functions of a stream's state, and SQL, filters and items say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given
+from msgspec.structs import replace
+
+from events.catalogue import AGGREGATES, Aggregate, Entry, Event, Facts
+from events.codec import decode_entry
+from events.edtf import EdtfDate
+from events.entry import canonical
+from events.errors import Corrupt, RegistryError
+from events.shape import from_text
+from projections import LISTED, MODELS, ReadModel, Row
+from projections.engine import version_of
+from projections.names import NAMES
+from projections.versions import COMMON, Changes
+from services.registry.api.query import PREFIXES
+from tests.support.histories import asked
+from tests.support.spec import entries_of, fold, made_id, stored
+
+FACTS = Facts(today=date(2019, 6, 19))
+LABELLED = re.compile(r"(party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25}")
+FIXED_PARAMETERS = 4  # size, sort key, id, limit
+
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+each_list = pytest.mark.parametrize("model", LISTED, ids=lambda model: model.name)
+
+
+class Step(NamedTuple):
+    before: Any
+    entry: Entry[Any]
+    after: Any
+
+
+def history(aggregate: Aggregate, wishes: list[Event]) -> Iterator[Step]:
+    """What is recorded of one stream when all this is asked for, entry by entry."""
+    stream = f"{aggregate.kind}/{made_id(aggregate.prefix, 1)}"
+    state: Any = None
+    revision = 0
+    for wish in wishes:
+        try:
+            decided = aggregate.decide(state, wish, FACTS)
+        except RegistryError:
+            continue
+        for entry in entries_of(stream, decided, FACTS.today, revision=revision):
+            after = aggregate.evolve(state, entry)
+            yield Step(state, entry, after)
+            state, revision = after, revision + 1
+
+
+def of_kind(aggregate: Aggregate) -> list[ReadModel]:
+    return [model for model in MODELS if aggregate.kind in model.rows]
+
+
+def rows_of(model: ReadModel, aggregate: Aggregate, state: Any, only: Any = None) -> dict[str, Row]:
+    """The rows of a state by id, no two of which are the same."""
+    rows = [] if state is None else list(model.rows[aggregate.kind](state, only))
+    found = {row.id: row for row in rows}
+    assert len(found) == len(rows), "two rows have one id"
+    return found
+
+
+def changed(before: dict[str, Row], after: dict[str, Row]) -> dict[str, tuple[Row | None, Row | None]]:
+    return {
+        key: (before.get(key), after.get(key))
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key)
+    }
+
+
+def texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from texts_in(one)
+
+
+# Rows
+
+
+@given(asked())
+def test_the_rows_that_an_entry_touches_differ_by_all_that_differs(wish):
+    aggregate, wishes = wish
+    for before, _, after in history(aggregate, wishes):
+        for model in of_kind(aggregate):
+            was, now = rows_of(model, aggregate, before), rows_of(model, aggregate, after)
+            some_were = rows_of(model, aggregate, before, after.touched)
+            some_are = rows_of(model, aggregate, after, after.touched)
+            assert changed(some_were, some_are) == changed(was, now)
+            assert some_were.items() <= was.items()
+            assert some_are.items() <= now.items()
+            assert some_were.keys() | some_are.keys() <= set(after.touched)
+
+
+@given(asked())
+def test_versions_gathered_entry_by_entry_are_those_that_whole_states_differ_by(wish):
+    aggregate, wishes = wish
+    for model in of_kind(aggregate):
+        gathered = Changes(model)
+        versions: list[tuple[str, int, int | None, Row]] = []
+        current: dict[str, int] = {}
+        for before, entry, after in history(aggregate, wishes):
+            gathered.apply(entry.position, model.rows[aggregate.kind], before, after)
+            differences = changed(rows_of(model, aggregate, before), rows_of(model, aggregate, after))
+            for key, (was, now) in differences.items():
+                if was is not None:
+                    _, born, _, row = versions[current[key]]
+                    versions[current[key]] = (key, born, entry.position, row)
+                if now is not None:
+                    current[key] = len(versions)
+                    versions.append((key, entry.position, None, now))
+        found = [(one.row.id, one.born, one.died, one.row) for one in gathered._begun]
+        assert sorted(found, key=lambda one: one[:2]) == sorted(versions, key=lambda one: one[:2])
+        assert not gathered._ended
+
+
+@given(asked())
+def test_a_run_that_begins_in_the_middle_ends_the_versions_that_were_current_then(wish):
+    aggregate, wishes = wish
+    steps = list(history(aggregate, wishes))
+    middle = len(steps) // 2
+    for model in of_kind(aggregate):
+        gathered = Changes(model)
+        for before, entry, after in steps[middle:]:
+            gathered.apply(entry.position, model.rows[aggregate.kind], before, after)
+        then = rows_of(model, aggregate, steps[middle].before) if steps else {}
+        ended: dict[str, int] = {}
+        for before, entry, after in steps[middle:]:
+            was, now = rows_of(model, aggregate, before), rows_of(model, aggregate, after)
+            for key in changed(was, now).keys() & then.keys():
+                ended.setdefault(key, entry.position)
+        assert gathered._ended == ended
+
+
+@given(asked())
+def test_rows_are_the_same_down_to_their_bytes_whether_lived_through_or_read_back(wish):
+    aggregate, wishes = wish
+    entries = [step.entry for step in history(aggregate, wishes)]
+    read_back = [decode_entry(stored(entry)) for entry in entries]
+    lived, read = fold(aggregate, entries), fold(aggregate, read_back)
+    for model in of_kind(aggregate):
+        assert repr(rows_of(model, aggregate, lived)) == repr(rows_of(model, aggregate, read))
+
+
+@given(asked())
+def test_a_row_refers_to_exactly_the_ids_in_its_body_that_names_can_label(wish):
+    aggregate, wishes = wish
+    for _, _, after in history(aggregate, wishes):
+        for model in of_kind(aggregate):
+            for row in rows_of(model, aggregate, after).values():
+                named = {text for text in texts_in(json.loads(row.body or b"{}")) if LABELLED.fullmatch(text)}
+                assert row.refs == tuple(sorted(named))
+
+
+@given(asked())
+def test_everything_with_an_id_of_its_own_that_a_row_refers_to_has_a_name_of_its_own(wish):
+    aggregate, wishes = wish
+    for _, _, after in history(aggregate, wishes):
+        own = {key for model in of_kind(aggregate) for key in rows_of(model, aggregate, after)}
+        labelled = {key for key in own if LABELLED.fullmatch(key)}
+        assert labelled == rows_of(NAMES, aggregate, after).keys()
+
+
+@given(asked())
+def test_a_row_stands_under_an_id_that_no_other_stream_can_have(wish):
+    aggregate, wishes = wish
+    claimed: set[str] = set()
+    for _, entry, after in history(aggregate, wishes):
+        claimed |= {claim.value for claim in aggregate.claims(entry.event) if claim.scope == "id"}
+        for model in of_kind(aggregate):
+            assert rows_of(model, aggregate, after).keys() <= {after.id, *claimed}
+
+
+@given(asked())
+def test_a_body_is_an_item_as_documented_and_nothing_else(wish):
+    aggregate, wishes = wish
+    for _, _, after in history(aggregate, wishes):
+        for model in of_kind(aggregate):
+            for row in rows_of(model, aggregate, after).values():
+                if model.item is not None:
+                    item = msgspec.json.decode(row.body, type=model.item, dec_hook=from_text)
+                    assert canonical.encode(item) == row.body
+                    assert (item.id, len(row.columns)) == (row.id, len(model.columns))  # type: ignore[attr-defined]
+                    fields = {field.encode_name for field in msgspec.structs.fields(model.item)}
+                    assert json.loads(row.body).keys() == fields
+
+
+@each_model
+def test_every_kind_of_stream_that_a_read_model_is_made_of_exists(model):
+    assert model.rows.keys() <= AGGREGATES.keys()
+
+
+# Tables and queries
+
+
+def columns_of(create: str) -> list[tuple[str, bool]]:
+    """The columns of a CREATE TABLE, and whether they may be null."""
+    (body,) = re.findall(r"CREATE TABLE \w+ \((.*?)\n\);", create, re.DOTALL)
+    lines = [line.strip().rstrip(",") for line in body.strip().splitlines()]
+    return [(line.split()[0], "NOT NULL" not in line) for line in lines if not line.startswith("CONSTRAINT")]
+
+
+@each_model
+def test_a_table_has_the_columns_that_rows_fill(model):
+    create = model.queries["create"]
+    assert re.findall(r"CREATE TABLE (\w+)", create) == [model.name]
+    assert [name for name, _ in columns_of(create)] == [*COMMON, *model.columns]
+
+
+@each_model
+def test_a_row_has_one_version_at_a_time_and_no_two_of_one_position(model):
+    create = model.queries["create"]
+    assert f"CONSTRAINT {model.name}_pkey PRIMARY KEY (id, born)" in create
+    assert f"CREATE UNIQUE INDEX {model.name}_current ON {model.name} (id) WHERE died IS NULL" in create
+
+
+@each_model
+def test_queries_touch_no_other_table_than_their_own(model):
+    assert f"UPDATE {model.name} AS version" in model.queries["end"]
+    for name in model.queries.keys() - {"create", "end"}:
+        read = set(re.findall(r"FROM read\.(\w+)", model.queries[name]))
+        assert read - {"parties"} | {model.name} == {model.name}
+        assert f"FROM read.{model.name}" in model.queries[name]
+
+
+@given(asked())
+def test_a_column_that_must_not_be_null_never_is(wish):
+    aggregate, wishes = wish
+    for _, _, after in history(aggregate, wishes):
+        for model in of_kind(aggregate):
+            nullable = dict(columns_of(model.queries["create"]))
+            for row in rows_of(model, aggregate, after).values():
+                for name, value in zip(model.columns, row.columns, strict=True):
+                    assert value is not None or nullable[name]
+
+
+def clauses(page: str) -> list[str]:
+    """The conditions of a page, each with its parameters."""
+    where = page[page.index("WHERE") : page.index("ORDER BY")]
+    return re.split(r"\n  AND ", where)
+
+
+@each_list
+def test_each_filter_has_its_parameters_in_the_order_that_the_reader_gives_them(model):
+    page = model.queries["page"]
+    header = "\n".join(line for line in page.splitlines() if line.startswith("--"))
+    number = FIXED_PARAMETERS
+    for one in model.filters:
+        taken = [number + 1 + nth for nth in range(3 if one.form == "dates" else 1)]
+        number = taken[-1]
+        (clause,) = [clause for clause in clauses(page) if re.search(rf"\${taken[0]}\b", clause)]
+        if one.form == "dates":
+            first, last, certain = taken
+            expected = (
+                f"projection.lies(earliest, latest, qualified, ${first}::date, ${last}::date, ${certain}::boolean)"
+            )
+            assert clause.strip() == expected
+        else:
+            plural = {f"{one.name}s", re.sub("y$", "ies", one.name), one.name}
+            assert set(re.findall(r"\w+", clause)) & plural, f"the clause of ${number} names no column of {one.name}"
+            assert f"${number}::text IS NULL OR" in clause
+        assert re.search(rf"\${taken[0]}\b", header), f"${taken[0]} is not explained"
+    used = {int(found) for found in re.findall(r"\$([0-9]+)", page)}
+    assert used == set(range(1, number + 1))
+
+
+@each_list
+def test_a_page_goes_on_in_its_own_order_as_of_its_size(model):
+    page = model.queries["page"]
+    ways = {"ASC": ">", "DESC": "<"}
+    (way,) = re.findall(r"ORDER BY sort (ASC|DESC), id (?:ASC|DESC)", page)
+    assert f"ORDER BY sort {way}, id {way}\nLIMIT $4" in page
+    assert f'($2::text IS NULL OR (sort, id) {ways[way]} ($2 COLLATE "C", $3::text))' in page
+    assert "WHERE born < $1 AND (died IS NULL OR died >= $1)" in page
+    assert "WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2)" in model.queries["one"]
+
+
+@each_list
+def test_a_filter_says_what_it_takes(model):
+    assert len({one.name for one in model.filters}) == len(model.filters)
+    for one in model.filters:
+        assert one.says
+        assert (one.form == "choice") == bool(one.choices)
+        assert (one.form == "id") == bool(one.kind)
+        assert not one.kind or one.kind in PREFIXES
+
+
+# Items
+
+
+@each_list
+def test_every_field_of_an_item_has_a_form_that_is_documented(model):
+    def hook(kind: type) -> dict[str, Any]:
+        assert kind is EdtfDate
+        return {"type": "string"}
+
+    assert model.item is not None
+    _, components = msgspec.json.schema_components([model.item], schema_hook=hook)
+    for name, schema in components.items():
+        assert schema.get("description"), f"{name} is not described"
+        assert not schema["description"].startswith(f"{name}("), f"{name} is not described"
+        for field, form in schema["properties"].items():
+            assert form.keys() - {"default", "description"}, f"{name}.{field} may be anything"
+
+
+# Versions of the code
+
+
+def test_the_version_is_another_when_a_number_or_a_table_is():
+    model, *others = MODELS
+    assert version_of() == version_of(MODELS)
+    assert version_of([replace(model, number=model.number + 1), *others]) != version_of()
+    assert version_of(others) != version_of()
+    assert version_of([replace(model, filters=())]) == version_of([model])
+
+
+class Tables:
+    """Tables that do not hold what the log says, as a connection shows it."""
+
+    async def execute(self, *_: object) -> str:
+        return "UPDATE 0"
+
+
+async def test_tables_that_lack_a_version_that_is_to_end_are_corrupt():
+    gathered = Changes(NAMES)
+    gathered._ended["party_1"] = 7
+    with pytest.raises(Corrupt, match=r"read_1\.names lacks rows"):
+        await gathered.write(Tables(), "read_1")  # type: ignore[arg-type]
