@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
+from typing import Literal, get_args
 
-from events.catalogue.cooperation_events import AgreementKind, Cooperation
+from events.catalogue.cooperation_events import AgreementKind
+from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
+
+AgreementStatus = Literal["in-force", "terminated"]
 
 
 class AgreementItem(CooperationPart, frozen=True, kw_only=True):
-    """An agreement as it is served; its parties are the cooperation's."""
+    """An agreement as it is served, on its terms of now; its parties are the cooperation's."""
 
     kind: AgreementKind
     subject: str
@@ -21,39 +24,47 @@ class AgreementItem(CooperationPart, frozen=True, kw_only=True):
     parties: tuple[str, ...]
     topics: tuple[str, ...]
     document: str | None
+    status: AgreementStatus
+    terminated: EdtfDate | None
+    changes: tuple[Change, ...]
 
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row an agreement."""
-    for key, entry in some(state.agreements, only):
-        event, parties = entry.event, all_parties(state)
+    for key, agreement in some(state.agreements, only):
+        entry, terms, parties = agreement.reached, agreement.terms, all_parties(state)
+        ended = agreement.terminated
         item = AgreementItem(
             id=key,
             cooperation=state.id,
-            kind=event.kind,
-            subject=event.subject,
-            reached=event.reached,
+            kind=terms.kind,
+            subject=terms.subject,
+            reached=entry.event.reached,
             parties=tuple(parties),
-            topics=event.topics,
-            document=event.document,
+            topics=terms.topics,
+            document=terms.document,
+            status="terminated" if ended else "in-force",
+            terminated=ended.event.terminated if ended else None,
+            changes=changes_of(agreement.changes),
             **provenance(entry),
         )
-        kinds = kinds_of(state, event.topics)
-        sort = by_date(event.reached)
-        yield row(item, sort, state.id, parties, list(event.topics), kinds, event.kind, *bounds(event.reached))
+        kinds = kinds_of(state, terms.topics)
+        columns = (state.id, parties, list(terms.topics), kinds, terms.kind, item.status)
+        yield row(item, by_date(item.reached), *columns, *bounds(item.reached))
 
 
 AGREEMENTS = ReadModel(
     name="agreements",
     number=1,
     rows={"cooperation": rows},
-    columns=("cooperation", "parties", "topics", "topic_kinds", "kind", "earliest", "latest", "qualified"),
+    columns=("cooperation", "parties", "topics", "topic_kinds", "kind", "status", "earliest", "latest", "qualified"),
     queries=load("projections", "agreements.sql"),
     item=AgreementItem,
     filters=(
         *OF_COOPERATION,
         *OF_TOPICS,
         Filter("kind", "choice", "kind of agreement", choices=get_args(AgreementKind)),
+        Filter("status", "choice", "whether it was terminated", choices=get_args(AgreementStatus)),
         Filter("reached", "dates", "when it was reached"),
     ),
 )

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-import msgspec
-
-from events.catalogue.cooperation_events import Cooperation, Stage
+from events.catalogue.cooperation_state import Cooperation, Stage
 from events.edtf import EdtfDate
 from events.sql import load
-from events.values import Citation, TopicKind
-from projections.model import Filter, Item, Only, ReadModel, Row, provenance, row
+from events.values import TopicKind
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statement, changes_of, provenance, row, stated
 
 
-class TopicItem(msgspec.Struct, frozen=True, kw_only=True):
+class TopicItem(Statement, frozen=True, kw_only=True):
     """A topic raised in a cooperation."""
 
     id: str
@@ -23,9 +21,6 @@ class TopicItem(msgspec.Struct, frozen=True, kw_only=True):
     products: tuple[str, ...]
     territory: tuple[str, ...]
     territory_note: str | None
-    position: int
-    citations: tuple[Citation, ...]
-    note: str | None
 
 
 class CooperationItem(Item, frozen=True, kw_only=True):
@@ -37,6 +32,7 @@ class CooperationItem(Item, frozen=True, kw_only=True):
     stage: Stage
     last_activity: EdtfDate | None
     topics: tuple[TopicItem, ...]
+    changes: tuple[Change, ...]
 
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
@@ -52,9 +48,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             products=entry.event.topic.products,
             territory=entry.event.topic.territory,
             territory_note=entry.event.topic.territory_note,
-            position=entry.position,
-            citations=entry.event.citations,
-            note=entry.event.note,
+            **stated(entry),
         )
         for key, entry in state.topics.items()
     )
@@ -66,6 +60,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         stage=state.stage,
         last_activity=state.last_activity,
         topics=topics,
+        changes=changes_of(state.standing),
         **provenance(state.opened),
     )
     kinds = sorted({topic.kind for topic in topics})

@@ -33,7 +33,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 -- name: page
 -- Items as of a log size in ascending order:
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
---   $5 party, or null for any
+--   $5 party (or a party merged with it), or null for any
 --   $6 field, or null for any
 --   $7 stage, or null for any
 --   $8 kind of a topic raised, or null for any
@@ -41,7 +41,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 SELECT id, sort, refs, body FROM read.cooperations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
-  AND ($5::text IS NULL OR parties @> ARRAY[$5])
+  AND ($5::text[] IS NULL OR parties && $5)
   AND ($6::text IS NULL OR fields @> ARRAY[$6])
   AND ($7::text IS NULL OR stage = $7)
   AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 import asyncpg
 
 from events.catalogue import AGGREGATES, Entry, Event
+from events.catalogue.history import AMENDMENTS, fold
 from events.codec import decode_entry
-from events.errors import Corrupt
+from events.errors import Corrupt, NotCorrectable
 from events.sql import load
 from projections import MODELS
 from projections.model import ReadModel, Rows
@@ -147,7 +148,10 @@ class Projection:
         gathered = _Gathered(self._models)
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
-            after = streams[entry.stream] = _after(before, entry)
+            if isinstance(entry.event, AMENDMENTS):
+                after = streams[entry.stream] = await self._whole(entry.stream, entry.position + 1)
+            else:
+                after = streams[entry.stream] = _after(before, entry)
             gathered.apply(entry, before.state, after.state)
             if number == len(entries) or gathered.size > ROWS_HELD:
                 await self._write(gathered, entry.position + 1)
@@ -166,13 +170,30 @@ class Projection:
                 streams[entry.stream] = self._streams.get(entry.stream, _NOTHING)
                 if entry.stream not in self._streams and entry.revision > 0:
                     missing.append(entry.stream)
+        amended: set[str] = set()
         if missing:
             async with self._connection.transaction(readonly=True):
                 cursor = self._connection.cursor(ENTRIES["streams"], missing, self.position, prefetch=PAGE)
                 async for record in cursor:
                     entry = decode_entry(record["bytes"])
-                    streams[entry.stream] = _after(streams.get(entry.stream, _NOTHING), entry)
+                    if isinstance(entry.event, AMENDMENTS):
+                        amended.add(entry.stream)
+                    if entry.stream not in amended:
+                        streams[entry.stream] = _after(streams.get(entry.stream, _NOTHING), entry)
+        for stream in amended:
+            streams[stream] = await self._whole(stream, self.position)
         return streams
+
+    async def _whole(self, stream: str, end: int) -> _Folded:
+        """Fold a stream that has amendments from its beginning to a position."""
+        records = await self._connection.fetch(ENTRIES["streams"], [stream], end)
+        entries = [decode_entry(record["bytes"]) for record in records]
+        if [entry.revision for entry in entries] != list(range(len(entries))):
+            raise Corrupt(f"{stream} has a gap or a wrong entry below position {end}")
+        try:
+            return _Folded(entries[-1].revision, fold(AGGREGATES[stream.partition("/")[0]], entries))
+        except (KeyError, TypeError, NotCorrectable) as error:
+            raise Corrupt(f"{stream} cannot be folded to position {end}: {error}") from error
 
     async def _write(self, gathered: _Gathered, position: int) -> None:
         async with self._connection.transaction():
@@ -208,7 +229,8 @@ class _Gathered:
     def apply(self, entry: Entry[Event], before: Any, after: Any) -> None:
         """Note what the entry changes that led from one state to the next."""
         for changes, rows in self._of_kind.get(entry.stream.partition("/")[0], ()):
-            changes.apply(entry.position, rows, before, after)
+            note = changes.amend if isinstance(entry.event, AMENDMENTS) else changes.apply
+            note(entry.position, rows, before, after)
 
     @property
     def size(self) -> int:

@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from events.catalogue import Entry, Event
+from events.catalogue.aggregate import Amendment
 from events.edtf import EdtfDate
-from events.entry import canonical
+from events.entry import canonical, to_builtins
 from events.sql import Blocks
 from events.values import Citation, Classification, Place, Value
 
@@ -67,27 +68,60 @@ class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[Filter, ...] = ()
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """What every item that is served has: where it came from, and what it rests on."""
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What everything that is served has: the entry that it rests on, what that cites, and its corrections in force."""
 
-    id: str
-    classification: Classification
     position: int
     recorded_at: str
     citations: tuple[Citation, ...] = ()
     note: str | None = None
+    corrections: tuple[Amendment, ...] = ()
 
 
-def provenance(entry: Entry[Any]) -> dict[str, Any]:
-    """Return the fields of `Item` that say which entry an item rests on."""
+class Item(Statement, frozen=True, kw_only=True):
+    """What every item of a list has."""
+
+    id: str
+    classification: Classification
+
+
+class Change(Statement, frozen=True, kw_only=True):
+    """What happened to a thing after it was first recorded: the event's type, and the fields of its own."""
+
+    type: str
+    details: dict[str, Any]
+
+
+def stated(entry: Entry[Any]) -> dict[str, Any]:
+    """Return the fields of `Statement`."""
     event: Event = entry.event
     return {
-        "classification": entry.classification,
         "position": entry.position,
         "recorded_at": entry.recorded_at,
         "citations": event.citations,
         "note": event.note,
+        "corrections": entry.corrections,
     }
+
+
+def provenance(entry: Entry[Any]) -> dict[str, Any]:
+    """Return the fields of `Item` that say which entry an item rests on."""
+    return {"classification": entry.classification, **stated(entry)}
+
+
+def changes_of(entries: Iterable[Entry[Event]]) -> tuple[Change, ...]:
+    """Tell what happened to a thing, in order."""
+    return tuple(
+        Change(
+            type=entry.event.event_type,
+            details={key: value for key, value in to_builtins(entry.event).items() if key not in _COMMON},
+            **stated(entry),
+        )
+        for entry in entries
+    )
+
+
+_COMMON = {"citations", "note"}
 
 
 def row(item: Item, sort: str, *columns: object) -> Row:
@@ -132,17 +166,21 @@ def country_of(place: Place | None) -> str | None:
 
 
 __all__ = [
+    "Change",
     "Filter",
     "Item",
     "Only",
     "ReadModel",
     "Row",
     "Rows",
+    "Statement",
     "Value",
     "bounds",
     "by_date",
+    "changes_of",
     "country_of",
     "provenance",
     "row",
     "some",
+    "stated",
 ]

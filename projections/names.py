@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.occasion import Occasion
 from events.catalogue.party import Party
 from events.catalogue.person import Person
@@ -22,7 +22,7 @@ def _label(key: str, text: str | None, sealed: str | None = None) -> Row:
 
 def of_party(state: Party, _only: Only) -> Iterator[Row]:
     """Label a party by its name."""
-    yield _label(state.id, state.registered.event.name)
+    yield _label(state.id, state.name)
 
 
 def of_person(state: Person, _only: Only) -> Iterator[Row]:
@@ -32,7 +32,7 @@ def of_person(state: Person, _only: Only) -> Iterator[Row]:
 
 def of_occasion(state: Occasion, _only: Only) -> Iterator[Row]:
     """Label an occasion by its name."""
-    yield _label(state.id, state.announced.event.name)
+    yield _label(state.id, state.current.name)
 
 
 def of_source(state: Source, _only: Only) -> Iterator[Row]:

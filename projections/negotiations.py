@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
 from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some

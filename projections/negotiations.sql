@@ -38,7 +38,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 -- Items as of a log size in descending order:
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 cooperation, or null for any
---   $6 party, or null for any
+--   $6 party (or a party merged with it), or null for any
 --   $7 topic, or null for any
 --   $8 kind of a topic, or null for any
 --   $9 meeting, or null for any
@@ -47,7 +47,7 @@ SELECT id, sort, refs, body FROM read.negotiations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)
-  AND ($6::text IS NULL OR parties @> ARRAY[$6])
+  AND ($6::text[] IS NULL OR parties && $6)
   AND ($7::text IS NULL OR topics @> ARRAY[$7])
   AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
   AND ($9::text IS NULL OR meeting = $9)

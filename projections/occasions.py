@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
-
-import msgspec
+from typing import Literal, get_args
 
 from events.catalogue.occasion import Occasion, OccasionKind
 from events.edtf import EdtfDate
 from events.sql import load
-from events.values import Citation, Participant, Place
-from projections.model import Filter, Item, Only, ReadModel, Row, bounds, by_date, provenance, row
+from events.values import Participant, Place
+from projections.model import (
+    Change,
+    Filter,
+    Item,
+    Only,
+    ReadModel,
+    Row,
+    Statement,
+    bounds,
+    by_date,
+    changes_of,
+    provenance,
+    row,
+    stated,
+)
 
 
-class DelegationItem(msgspec.Struct, frozen=True, kw_only=True):
+class DelegationItem(Statement, frozen=True, kw_only=True):
     """Who represented a party at an occasion."""
 
     id: str
     party: str
     participants: tuple[Participant, ...]
-    position: int
-    citations: tuple[Citation, ...]
-    note: str | None
+
+
+OccasionStatus = Literal["announced", "cancelled"]
 
 
 class OccasionItem(Item, frozen=True, kw_only=True):
@@ -33,20 +45,20 @@ class OccasionItem(Item, frozen=True, kw_only=True):
     place: Place
     dates: EdtfDate
     organiser: str | None
+    status: OccasionStatus
     delegations: tuple[DelegationItem, ...]
+    changes: tuple[Change, ...]
 
 
 def rows(state: Occasion, _only: Only) -> Iterator[Row]:
     """One row an occasion."""
-    event = state.announced.event
+    event = state.current
     delegations = tuple(
         DelegationItem(
             id=key,
             party=entry.event.party,
             participants=entry.event.participants,
-            position=entry.position,
-            citations=entry.event.citations,
-            note=entry.event.note,
+            **stated(entry),
         )
         for key, entry in state.delegations.items()
     )
@@ -57,25 +69,29 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
         place=event.place,
         dates=event.dates,
         organiser=event.organiser,
+        status="cancelled" if state.cancelled else "announced",
         delegations=delegations,
+        changes=changes_of(state.changes),
         **provenance(state.announced),
     )
     parties = sorted({one.party for one in delegations})
     sort = by_date(event.dates)
-    yield row(item, sort, event.kind, event.place.country, event.organiser, parties, *bounds(event.dates))
+    columns = (event.kind, event.place.country, event.organiser, item.status, parties)
+    yield row(item, sort, *columns, *bounds(event.dates))
 
 
 OCCASIONS = ReadModel(
     name="occasions",
     number=1,
     rows={"occasion": rows},
-    columns=("kind", "country", "organiser", "parties", "earliest", "latest", "qualified"),
+    columns=("kind", "country", "organiser", "status", "parties", "earliest", "latest", "qualified"),
     queries=load("projections", "occasions.sql"),
     item=OccasionItem,
     filters=(
         Filter("kind", "choice", "kind of occasion", choices=get_args(OccasionKind)),
         Filter("country", "country", "country where it takes place"),
         Filter("organiser", "id", "the party that organises it", kind="party"),
+        Filter("status", "choice", "whether it was cancelled", choices=get_args(OccasionStatus)),
         Filter("party", "id", "a party that sent a delegation", kind="party"),
         Filter("dates", "dates", "when it takes place"),
     ),

@@ -12,6 +12,7 @@ CREATE TABLE occasions (
     kind text NOT NULL,
     country text NOT NULL,
     organiser text,
+    status text NOT NULL,
     parties text[] NOT NULL,
     earliest date,
     latest date,
@@ -37,16 +38,18 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 kind, or null for any
 --   $6 country, or null for any
---   $7 organiser, or null for any
---   $8 party that sent a delegation, or null for any
---   $9, $10 first and last day of the occasion (null: no bound); $11 whether it must lie there, not only may
+--   $7 organiser (or a party merged with it), or null for any
+--   $8 status, or null for any
+--   $9 party that sent a delegation (or a party merged with it), or null for any
+--   $10, $11 first and last day of the occasion (null: no bound); $12 whether it must lie there, not only may
 SELECT id, sort, refs, body FROM read.occasions
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR kind = $5)
   AND ($6::text IS NULL OR country = $6)
-  AND ($7::text IS NULL OR organiser = $7)
-  AND ($8::text IS NULL OR parties @> ARRAY[$8])
-  AND projection.lies(earliest, latest, qualified, $9::date, $10::date, $11::boolean)
+  AND ($7::text[] IS NULL OR organiser = ANY ($7))
+  AND ($8::text IS NULL OR status = $8)
+  AND ($9::text[] IS NULL OR parties && $9)
+  AND projection.lies(earliest, latest, qualified, $10::date, $11::date, $12::boolean)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

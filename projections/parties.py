@@ -8,7 +8,7 @@ from typing import get_args
 from events.catalogue.party import Party, PartyKind
 from events.sql import load
 from events.values import Country, Identifier
-from projections.model import Filter, Item, Only, ReadModel, Row, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
 
 
 class PartyItem(Item, frozen=True, kw_only=True):
@@ -21,31 +21,37 @@ class PartyItem(Item, frozen=True, kw_only=True):
     identifiers: tuple[Identifier, ...]
     alternative_names: tuple[str, ...]
     sectors: tuple[str, ...]
+    merged_into: str | None
+    changes: tuple[Change, ...]
 
 
 def rows(state: Party, _only: Only) -> Iterator[Row]:
     """One row a party."""
-    event = state.registered.event
+    event = state.details
+    merged_into = state.merged.event.into if state.merged else None
     item = PartyItem(
         id=state.id,
-        name=event.name,
+        name=state.name,
         kind=event.kind,
         country=event.country,
         part_of=event.part_of,
         identifiers=event.identifiers,
         alternative_names=event.alternative_names,
         sectors=event.sectors,
+        merged_into=merged_into,
+        changes=changes_of(state.changes),
         **provenance(state.registered),
     )
     identifiers = [f"{one.scheme}:{one.value}" for one in event.identifiers]
-    yield row(item, event.name.casefold(), event.kind, event.country, event.part_of, list(event.sectors), identifiers)
+    columns = (event.kind, event.country, event.part_of, list(event.sectors), identifiers, merged_into)
+    yield row(item, state.name.casefold(), *columns)
 
 
 PARTIES = ReadModel(
     name="parties",
     number=1,
     rows={"party": rows},
-    columns=("kind", "country", "part_of", "sectors", "identifiers"),
+    columns=("kind", "country", "part_of", "sectors", "identifiers", "merged_into"),
     queries=load("projections", "parties.sql"),
     item=PartyItem,
     filters=(

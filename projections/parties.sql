@@ -14,11 +14,13 @@ CREATE TABLE parties (
     part_of text,
     sectors text[] NOT NULL,
     identifiers text[] NOT NULL,
+    merged_into text,
     CONSTRAINT parties_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX parties_current ON parties (id) WHERE died IS NULL;
 CREATE INDEX parties_order ON parties (sort, id);
 CREATE INDEX parties_identifiers ON parties USING gin (identifiers);
+CREATE INDEX parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.
@@ -36,7 +38,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 kind, or null for any
 --   $6 country, or null for any
---   $7 party that it is part of, or null for any
+--   $7 party that it is part of (or a party merged with it), or null for any
 --   $8 sector, or null for any
 --   $9 identifier, as scheme:value, or null for any
 SELECT id, sort, refs, body FROM read.parties
@@ -44,8 +46,23 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR kind = $5)
   AND ($6::text IS NULL OR country = $6)
-  AND ($7::text IS NULL OR part_of = $7)
+  AND ($7::text[] IS NULL OR part_of = ANY ($7))
   AND ($8::text IS NULL OR sectors @> ARRAY[$8])
   AND ($9::text IS NULL OR identifiers @> ARRAY[$9])
 ORDER BY sort ASC, id ASC
 LIMIT $4;
+
+-- name: merged
+-- A party and all that it was merged with, either way, as of a log size: $1 id, $2 size.
+WITH RECURSIVE into_ (id) AS (
+    SELECT $1::text
+    UNION
+    SELECT party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.id
+    WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
+), merged (id) AS (
+    SELECT id FROM into_
+    UNION
+    SELECT party.id FROM merged JOIN read.parties AS party ON party.merged_into = merged.id
+    WHERE party.born < $2 AND (party.died IS NULL OR party.died >= $2)
+)
+SELECT id FROM merged;

@@ -9,19 +9,18 @@ import msgspec
 from events.catalogue.person import Person
 from events.edtf import EdtfDate
 from events.sql import load
-from events.values import Citation
-from projections.model import Filter, Item, Only, ReadModel, Row, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statement, changes_of, provenance, row, stated
 
 
-class PostItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A post that a person holds."""
+class PostItem(Statement, frozen=True, kw_only=True):
+    """A post that a person holds, or held until they left it."""
 
     party: str
     post: str
     from_: EdtfDate | None = msgspec.field(name="from")
-    position: int
-    citations: tuple[Citation, ...]
-    note: str | None
+    until: EdtfDate | None
+    left: bool
+    changes: tuple[Change, ...]
 
 
 class PersonItem(Item, frozen=True, kw_only=True):
@@ -29,31 +28,39 @@ class PersonItem(Item, frozen=True, kw_only=True):
 
     sealed: str
     posts: tuple[PostItem, ...]
+    changes: tuple[Change, ...]
 
 
 def rows(state: Person, _only: Only) -> Iterator[Row]:
     """One row a person."""
     posts = tuple(
         PostItem(
-            party=entry.event.party,
-            post=entry.event.post,
-            from_=entry.event.from_,
-            position=entry.position,
-            citations=entry.event.citations,
-            note=entry.event.note,
+            party=post.appointed.event.party,
+            post=post.appointed.event.post,
+            from_=post.appointed.event.from_,
+            until=post.left.event.until if post.left else None,
+            left=post.left is not None,
+            changes=changes_of([post.left] if post.left else []),
+            **stated(post.appointed),
         )
-        for entry in state.posts.values()
+        for post in state.posts.values()
     )
-    item = PersonItem(id=state.id, sealed=state.registered.event.sealed, posts=posts, **provenance(state.registered))
-    yield row(item, "", sorted({post.party for post in posts}))
+    erased = changes_of([state.erased] if state.erased else [])
+    item = PersonItem(
+        id=state.id, sealed=state.registered.event.sealed, posts=posts, changes=erased, **provenance(state.registered)
+    )
+    yield row(item, "", sorted({post.party for post in posts if not post.left}), sorted({post.party for post in posts}))
 
 
 PEOPLE = ReadModel(
     name="people",
     number=1,
     rows={"person": rows},
-    columns=("parties",),
+    columns=("parties", "ever"),
     queries=load("projections", "people.sql"),
     item=PersonItem,
-    filters=(Filter("party", "id", "a party at which they hold a post", kind="party"),),
+    filters=(
+        Filter("party", "id", "a party at which they hold a post", kind="party"),
+        Filter("ever", "id", "a party at which they hold or held a post", kind="party"),
+    ),
 )

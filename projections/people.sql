@@ -10,11 +10,13 @@ CREATE TABLE people (
     refs text[] NOT NULL,
     body bytea NOT NULL,
     parties text[] NOT NULL,
+    ever text[] NOT NULL,
     CONSTRAINT people_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX people_current ON people (id) WHERE died IS NULL;
 CREATE INDEX people_order ON people (sort, id);
 CREATE INDEX people_parties ON people USING gin (parties);
+CREATE INDEX people_ever ON people USING gin (ever);
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.
@@ -30,10 +32,12 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 -- name: page
 -- Items as of a log size in ascending order:
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
---   $5 party at which they hold a post, or null for any
+--   $5 party at which they hold a post (or a party merged with it), or null for any
+--   $6 party at which they hold or held a post (or a party merged with it), or null for any
 SELECT id, sort, refs, body FROM read.people
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
-  AND ($5::text IS NULL OR parties @> ARRAY[$5])
+  AND ($5::text[] IS NULL OR parties && $5)
+  AND ($6::text[] IS NULL OR ever && $6)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

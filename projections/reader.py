@@ -20,6 +20,7 @@ from events.errors import RegistryError
 from projections.engine import QUERIES, Connection
 from projections.model import ReadModel
 from projections.names import NAMES
+from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 
 log = structlog.get_logger("reader")
@@ -121,9 +122,8 @@ class ReadModels:
         """Return up to `limit` items as of `size` that match, in the model's order, after a (sort key, id)."""
         sort, key = after or (None, None)
         with _in_this_form(model):
-            records = await self._pool.fetch(
-                model.queries["page"], size, sort, key, limit, *_parameters(model, filters)
-            )
+            parameters = await self._parameters(model, filters, size)
+            records = await self._pool.fetch(model.queries["page"], size, sort, key, limit, *parameters)
         return [_found(record) for record in records]
 
     async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
@@ -139,6 +139,24 @@ class ReadModels:
         with _in_this_form(NAMES):
             records = await self._pool.fetch(NAMES.queries["labels"], sorted(ids), size)
         return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
+
+    async def merged(self, party: str, size: int) -> list[str]:
+        """Return a party and all that it was merged with, either way, as of `size`: found under one, found under all."""
+        return [record["id"] for record in await self._pool.fetch(PARTIES.queries["merged"], party, size)]
+
+    async def _parameters(self, model: ReadModel, filters: Mapping[str, str | Lies], size: int) -> list[Any]:
+        """Lay the filters out as the SQL of the model numbers them."""
+        parameters: list[Any] = []
+        for one in model.filters:
+            given = filters.get(one.name)
+            if one.form == "dates":
+                lies = given if isinstance(given, Lies) else Lies()
+                parameters += [lies.first, lies.last, lies.certain]
+            elif one.kind == "party" and isinstance(given, str):
+                parameters.append(await self.merged(given, size))
+            else:
+                parameters.append(given)
+        return parameters
 
     async def _note(self, position: int) -> None:
         if position != self._position:
@@ -194,19 +212,6 @@ def _in_this_form(model: ReadModel) -> Generator[None]:
         raise ReadModelBehind(
             f"The read model {model.name} is being built for a new version. Try again in a moment."
         ) from other
-
-
-def _parameters(model: ReadModel, filters: Mapping[str, str | Lies]) -> list[Any]:
-    """Lay the filters out as the SQL of the model numbers them."""
-    parameters: list[Any] = []
-    for one in model.filters:
-        given = filters.get(one.name)
-        if one.form == "dates":
-            lies = given if isinstance(given, Lies) else Lies()
-            parameters += [lies.first, lies.last, lies.certain]
-        else:
-            parameters.append(given)
-    return parameters
 
 
 def _found(record: asyncpg.Record) -> Found:

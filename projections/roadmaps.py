@@ -1,4 +1,4 @@
-"""roadmaps: the ways ahead that were agreed, with their milestones."""
+"""roadmaps: the ways ahead that were agreed, with their milestones and what became of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Iterator
 
 import msgspec
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_state import Cooperation, MilestoneState, MilestoneStatus
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
 
 class MilestoneItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A milestone of a roadmap."""
+    """A milestone of a roadmap; `due` is as it was stated last."""
 
     id: str
     title: str
     due: EdtfDate | None
+    status: MilestoneStatus
+    changes: tuple[Change, ...]
 
 
 class RoadmapItem(CooperationPart, frozen=True, kw_only=True):
@@ -31,14 +33,16 @@ class RoadmapItem(CooperationPart, frozen=True, kw_only=True):
     milestones: tuple[MilestoneItem, ...]
 
 
+def _milestone(one: MilestoneState) -> MilestoneItem:
+    return MilestoneItem(
+        id=one.milestone_id, title=one.title, due=one.due, status=one.status, changes=changes_of(one.changes)
+    )
+
+
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row a roadmap."""
     for key, entry in some(state.roadmaps, only):
         event, parties = entry.event, all_parties(state)
-        milestones = tuple(
-            MilestoneItem(id=one.milestone_id, title=one.title, due=one.due)
-            for one in (state.milestones[stated.milestone_id] for stated in event.milestones)
-        )
         item = RoadmapItem(
             id=key,
             cooperation=state.id,
@@ -46,7 +50,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             parties=tuple(parties),
             meeting=event.meeting,
             topics=event.topics,
-            milestones=milestones,
+            milestones=tuple(_milestone(state.milestones[one.milestone_id]) for one in event.milestones),
             **provenance(entry),
         )
         kinds = kinds_of(state, event.topics)

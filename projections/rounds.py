@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_events import RoundHeld
+from events.catalogue.cooperation_state import Cooperation, Status
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.within import OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
 
 
 class RoundItem(CooperationPart, frozen=True, kw_only=True):
     """A round of discussions as it is served; `window` is null while none was stated."""
 
-    status: Literal["scheduled"]
+    status: Status
     place: Place
     participants: tuple[Participant, ...]
     subject: str
     window: EdtfDate | None
+    held: EdtfDate | None
+    attended: tuple[Participant, ...]
+    outcome: str | None
+    changes: tuple[Change, ...]
 
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row a round."""
-    for key, entry in some(state.rounds, only):
-        event = entry.event
+    for key, one in some(state.rounds, only):
+        entry, event = one.scheduled, one.scheduled.event
+        last = one.changes[-1].event if one.changes else None
+        held = last if isinstance(last, RoundHeld) else None
         item = RoundItem(
             id=key,
             cooperation=state.id,
-            status="scheduled",
+            status=one.status,
             place=event.place,
             participants=event.participants,
             subject=event.subject,
-            window=event.window,
+            window=one.window,
+            held=held.held if held else None,
+            attended=held.participants if held else (),
+            outcome=held.outcome if held else None,
+            changes=changes_of(one.changes),
             **provenance(entry),
         )
         yield row(
             item,
-            by_date(event.window),
+            by_date(one.window),
             state.id,
             parties_of(event.participants),
-            persons_of(event.participants),
+            persons_of((*event.participants, *item.attended)),
             event.place.country,
             item.status,
-            *bounds(event.window),
+            *bounds(one.window),
         )
 
 
@@ -60,7 +70,7 @@ ROUNDS = ReadModel(
         *OF_COOPERATION,
         OF_PERSON,
         Filter("country", "country", "country where it takes place"),
-        Filter("status", "choice", "what became of it", choices=STATUS),
+        STATUS,
         Filter("window", "dates", "when it is due; a round without a window may be due at any time"),
     ),
 )

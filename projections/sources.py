@@ -8,7 +8,7 @@ from events.catalogue.source import Source
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Place
-from projections.model import Filter, Item, Only, ReadModel, Row, bounds, by_date, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row
 
 
 class SourceItem(Item, frozen=True, kw_only=True):
@@ -23,6 +23,8 @@ class SourceItem(Item, frozen=True, kw_only=True):
     size: int
     place: Place | None
     url: str | None
+    withdrawn: bool
+    changes: tuple[Change, ...]
 
 
 def rows(state: Source, _only: Only) -> Iterator[Row]:
@@ -39,6 +41,8 @@ def rows(state: Source, _only: Only) -> Iterator[Row]:
         size=event.size,
         place=event.place,
         url=event.url,
+        withdrawn=state.withdrawn is not None,
+        changes=changes_of([state.withdrawn] if state.withdrawn else []),
         **provenance(state.filed),
     )
     sort = by_date(event.published)

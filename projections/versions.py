@@ -7,12 +7,13 @@ changes; nothing is written until `write`, which belongs in the transaction that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import asyncpg
 
 from events.errors import Corrupt
-from projections.model import ReadModel, Row, Rows
+from projections.model import Only, ReadModel, Row, Rows
 
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
@@ -28,6 +29,10 @@ class _Version:
         self.died: int | None = None
 
 
+def _rows(rows: Rows, state: Any, only: Only) -> list[Row]:
+    return [] if state is None else list(rows(state, only))
+
+
 class Changes:
     """What some entries, in order, change in one read model. `size` is how many bytes of rows it holds."""
 
@@ -41,14 +46,25 @@ class Changes:
 
     def apply(self, position: int, rows: Rows, before: Any, after: Any) -> None:
         """Note how the rows under the ids that the entry at `position` touched differ from those before it."""
-        touched, known = after.touched, self._known
+        self._apply(position, after.touched, lambda only: _rows(rows, before, only), rows(after, after.touched))
+
+    def amend(self, position: int, rows: Rows, before: Any, after: Any) -> None:
+        """Note how all rows of a stream differ after the entry at `position` changed how its history is read."""
+        new = _rows(rows, after, None)
+        touched = {row.id: None for row in (*_rows(rows, before, None), *new)}
+        self._apply(position, tuple(touched), lambda only: _rows(rows, before, only), new)
+
+    def _apply(
+        self, position: int, touched: Collection[str], before: Callable[[Only], list[Row]], after: Iterable[Row]
+    ) -> None:
+        known = self._known
         if strange := [key for key in touched if key not in known]:
             known.update(dict.fromkeys(strange))
-            for row in () if before is None else rows(before, strange):
+            for row in before(strange):
                 known[row.id] = row
                 self.size += len(row.body)
         gone = {key for key in touched if known[key] is not None}
-        for row in rows(after, touched):
+        for row in after:
             gone.discard(row.id)
             was = known[row.id]
             if was != row:

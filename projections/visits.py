@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_events import VisitHeld
+from events.catalogue.cooperation_state import Cooperation, Status
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.within import (
     OF_COOPERATION,
     OF_PERSON,
@@ -25,7 +25,7 @@ from projections.within import (
 class VisitItem(CooperationPart, frozen=True, kw_only=True):
     """A visit as it is served."""
 
-    status: Literal["scheduled"]
+    status: Status
     visitors: tuple[Participant, ...]
     host: str
     place: Place
@@ -33,39 +33,49 @@ class VisitItem(CooperationPart, frozen=True, kw_only=True):
     purpose: str
     topics: tuple[str, ...]
     meeting: str | None
+    held: EdtfDate | None
+    participants: tuple[Participant, ...]
+    outcome: str | None
+    changes: tuple[Change, ...]
 
 
 def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row a visit."""
-    for key, entry in some(state.visits, only):
-        event = entry.event
+    for key, visit in some(state.visits, only):
+        entry, event = visit.scheduled, visit.scheduled.event
+        last = visit.changes[-1].event if visit.changes else None
+        held = last if isinstance(last, VisitHeld) else None
         item = VisitItem(
             id=key,
             cooperation=state.id,
-            status="scheduled",
+            status=visit.status,
             visitors=event.visitors,
             host=event.host,
             place=event.place,
-            window=event.window,
+            window=visit.window,
             purpose=event.purpose,
             topics=event.topics,
             meeting=event.meeting,
+            held=held.held if held else None,
+            participants=held.participants if held else (),
+            outcome=held.outcome if held else None,
+            changes=changes_of(visit.changes),
             **provenance(entry),
         )
         visitors = parties_of(event.visitors)
         yield row(
             item,
-            by_date(event.window),
+            by_date(visit.window),
             state.id,
             sorted({*visitors, event.host}),
             list(event.topics),
             kinds_of(state, event.topics),
-            persons_of(event.visitors),
+            persons_of((*event.visitors, *item.participants)),
             visitors,
             event.host,
             event.place.country,
             item.status,
-            *bounds(event.window),
+            *bounds(visit.window),
         )
 
 
@@ -96,7 +106,7 @@ VISITS = ReadModel(
         Filter("visitor", "id", "a party that visits", kind="party"),
         Filter("host", "id", "the party that is visited", kind="party"),
         Filter("country", "country", "country where it takes place"),
-        Filter("status", "choice", "what became of it", choices=STATUS),
+        STATUS,
         Filter("window", "dates", "when it is due"),
     ),
 )

@@ -42,12 +42,12 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 -- Items as of a log size in ascending order:
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 cooperation, or null for any
---   $6 party, or null for any
+--   $6 party (or a party merged with it), or null for any
 --   $7 topic, or null for any
 --   $8 kind of a topic, or null for any
 --   $9 person, or null for any
---   $10 party that visits, or null for any
---   $11 party that is visited, or null for any
+--   $10 party that visits (or a party merged with it), or null for any
+--   $11 party that is visited (or a party merged with it), or null for any
 --   $12 country, or null for any
 --   $13 status, or null for any
 --   $14, $15 first and last day of the window (null: no bound); $16 whether it must lie there, not only may
@@ -55,12 +55,12 @@ SELECT id, sort, refs, body FROM read.visits
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)
-  AND ($6::text IS NULL OR parties @> ARRAY[$6])
+  AND ($6::text[] IS NULL OR parties && $6)
   AND ($7::text IS NULL OR topics @> ARRAY[$7])
   AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
   AND ($9::text IS NULL OR persons @> ARRAY[$9])
-  AND ($10::text IS NULL OR visitor @> ARRAY[$10])
-  AND ($11::text IS NULL OR host = $11)
+  AND ($10::text[] IS NULL OR visitor && $10)
+  AND ($11::text[] IS NULL OR host = ANY ($11))
   AND ($12::text IS NULL OR country = $12)
   AND ($13::text IS NULL OR status = $13)
   AND projection.lies(earliest, latest, qualified, $14::date, $15::date, $16::boolean)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
-from events.catalogue.cooperation_events import Cooperation
+from events.catalogue.cooperation_state import Cooperation, Status
 from events.values import Participant, TopicKind
 from projections.model import Filter, Item
 
@@ -18,7 +18,7 @@ OF_TOPICS = (
     Filter("topic_kind", "choice", "the kind of one of its topics", choices=get_args(TopicKind)),
 )
 OF_PERSON = Filter("person", "id", "a person who takes part", kind="person")
-STATUS = ("scheduled",)
+STATUS = Filter("status", "choice", "what became of it", choices=get_args(Status))
 
 
 class CooperationPart(Item, frozen=True, kw_only=True):

@@ -160,7 +160,7 @@ def _open(schemas: Schema) -> None:
         },
         "required": [*schemas["Citation"]["required"], "quotation"],
     }
-    for name in [name for name in schemas if name.endswith("Item")]:
+    for name in [name for name in schemas if name.endswith("Item") or name == "Change"]:
         text = msgspec.json.encode(schemas[name]).replace((REF + 'Citation"').encode(), (REF + 'Quotation"').encode())
         schemas[name] = msgspec.json.decode(text)
     person: Schema = schemas["PersonItem"]
