@@ -42,7 +42,7 @@ def _lines(error: Exception) -> Iterator[str]:
         case EmbeddedPostgresError() | Unusable():
             yield str(error)
         case OSError() if not error.filename:
-            yield f"the database cannot be reached: {error}"
+            yield f"the database cannot be reached: {error.strerror or error}"
         case OSError():
             yield f"{error.filename}: {error.strerror}"
         case _ if type(error).__module__.startswith("asyncpg."):

@@ -39,8 +39,8 @@ class Tally(msgspec.Struct):
 
     def said(self) -> str:
         """Say it."""
-        before = f" ({self.replayed:,} were already)" if self.replayed else ""
-        return f"{self.lines:,} lines are recorded{before}, with {self.entries:,} new entries."
+        before = f", {self.replayed:,} of them before" if self.replayed else ""
+        return f"Lines recorded: {self.lines:,}{before}. New entries: {self.entries:,}."
 
 
 def import_file(file: str, actor: str) -> int:

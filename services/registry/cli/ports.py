@@ -35,4 +35,4 @@ def url(host: str, port: int) -> str:
 
 def _reason(refused: OSError) -> str:
     words = (refused.strerror or str(refused)).lower()
-    return f"{words}; stop what listens there, or choose another with --port" if "in use" in words else words
+    return f"{words}; stop what listens there, or choose another port" if "in use" in words else words
