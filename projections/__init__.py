@@ -5,6 +5,7 @@ them, `versions` keeps every version of every row, `rebuild` makes generations, 
 """
 
 from projections.agreements import AGREEMENTS
+from projections.commitments import COMMITMENTS
 from projections.cooperations import COOPERATIONS
 from projections.meetings import MEETINGS
 from projections.model import Filter, ReadModel, Row
@@ -30,6 +31,7 @@ LISTED: tuple[ReadModel, ...] = (
     VISITS,
     ROUNDS,
     AGREEMENTS,
+    COMMITMENTS,
 )
 """The read models that clients list and get items of."""
 

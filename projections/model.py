@@ -42,11 +42,12 @@ class Filter(msgspec.Struct, frozen=True):
     """A query parameter of a list, and the form its value has. Its place in `ReadModel.filters` is its SQL parameter.
 
     A `dates` filter named `held` stands for `held_from` and `held_to`, a fact that *may* lie in that range being
-    found, and for the common `certain=true`, which asks that it *must*; it takes three SQL parameters.
+    found, and for the common `certain=true`, which asks that it *must*; it takes three SQL parameters. An `overdue`
+    filter is true or false, as of the day in the parameter `on` (today, if it is not given); it takes two.
     """
 
     name: str
-    form: Literal["id", "text", "country", "choice", "dates"]
+    form: Literal["id", "text", "country", "choice", "dates", "overdue"]
     says: str
     kind: str = ""
     choices: tuple[str, ...] = ()

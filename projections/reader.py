@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -48,12 +48,22 @@ class Label(msgspec.Struct, frozen=True):
     sealed: str | None
 
 
+FilterValue: TypeAlias = "str | Lies | Overdue"
+
+
 class Lies(msgspec.Struct, frozen=True):
     """What a `dates` filter asks: days from and to (None: no bound), and whether the fact must lie there."""
 
     first: date | None = None
     last: date | None = None
     certain: bool = False
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """What an `overdue` filter asks: whether a thing has to be overdue (None: either), on which day."""
+
+    wanted: bool | None
+    on: date
 
 
 class ReadModels:
@@ -114,7 +124,7 @@ class ReadModels:
         self,
         model: ReadModel,
         size: int,
-        filters: Mapping[str, str | Lies],
+        filters: Mapping[str, FilterValue],
         *,
         after: tuple[str, str] | None = None,
         limit: int,
@@ -141,10 +151,10 @@ class ReadModels:
         return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
 
     async def merged(self, party: str, size: int) -> list[str]:
-        """Return a party and all that it was merged with, either way, as of `size`: found under one, found under all."""
+        """Return a party and all that it was merged with, either way, as of `size`."""
         return [record["id"] for record in await self._pool.fetch(PARTIES.queries["merged"], party, size)]
 
-    async def _parameters(self, model: ReadModel, filters: Mapping[str, str | Lies], size: int) -> list[Any]:
+    async def _parameters(self, model: ReadModel, filters: Mapping[str, FilterValue], size: int) -> list[Any]:
         """Lay the filters out as the SQL of the model numbers them."""
         parameters: list[Any] = []
         for one in model.filters:
@@ -152,6 +162,8 @@ class ReadModels:
             if one.form == "dates":
                 lies = given if isinstance(given, Lies) else Lies()
                 parameters += [lies.first, lies.last, lies.certain]
+            elif one.form == "overdue":
+                parameters += [given.wanted, given.on] if isinstance(given, Overdue) else [None, None]
             elif one.kind == "party" and isinstance(given, str):
                 parameters.append(await self.merged(given, size))
             else:

@@ -237,15 +237,16 @@ def _agreement(state: Cooperation, entry: Entry[Any]) -> Cooperation:
 
 def _standing(state: Cooperation, entry: Entry[Any]) -> Cooperation:
     standing = (*state.standing, entry)
+    ended = (state.id, *state.visits, *state.rounds, *state.milestones)  # what was promised is promised no more
     match entry.event:
         case CooperationSuspended():
             return replace(state, suspended=True, standing=standing, touched=(state.id,))
         case CooperationResumed():
             return replace(state, suspended=False, standing=standing, touched=(state.id,))
         case CooperationConcluded():
-            return replace(state, closed="concluded", standing=standing, touched=(state.id,))
+            return replace(state, closed="concluded", standing=standing, touched=ended)
         case _:
-            return replace(state, closed="abandoned", standing=standing, touched=(state.id,))
+            return replace(state, closed="abandoned", standing=standing, touched=ended)
 
 
 def _active(state: Cooperation, when: EdtfDate) -> Cooperation:

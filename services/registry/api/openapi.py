@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, get
 
-from events.catalogue import COMMANDS
+from events.catalogue import AMENDING, COMMANDS
 from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.access.roles import OPEN
 from services.registry.api import query, schemas
-from services.registry.api.commands import ROUTES
+from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
@@ -140,6 +140,9 @@ def _paths() -> Described:
     for name, route in ROUTES.items():
         path, parameters = _path(route.path)
         paths.setdefault(path, {})["post"] = _command(name, parameters)
+    for name, address in AMENDMENTS.items():
+        path, _ = _path(address)
+        paths[path] = {"post": _command(name, [_in_path("position", {"type": "integer", "minimum": 0})])}
     paths["/v1/batch"] = {"post": _batch()}
     for model in LISTED:
         paths.setdefault(f"/v1/{model.name}", {})["get"] = _list(model)
@@ -163,7 +166,7 @@ def _in_path(name: str, schema: Described) -> Described:
 
 
 def _command(name: str, parameters: list[Described]) -> Described:
-    _, command = COMMANDS[name]
+    command = AMENDING[name] if name in AMENDING else COMMANDS[name][1]
     headers: Described = {
         "Registry-Size": SIZE_HEADER,
         "ETag": _header("The stream's revision, to be sent back as If-Match."),
@@ -237,6 +240,12 @@ def _filter(one: Filter) -> list[Described]:
             return [
                 parameter(f"{one.name}_from", day, f"First day of the range: {one.says}."),
                 parameter(f"{one.name}_to", day, f"Last day of the range: {one.says}."),
+            ]
+        case "overdue":
+            flag = {"enum": ["true", "false"]}
+            return [
+                parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."),
+                parameter("on", {"type": "string", "format": "date"}, "The day as of which; today if not given."),
             ]
         case "id":
             schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}

@@ -19,7 +19,7 @@ from litestar import Request
 
 from events.errors import FieldProblem, InvalidField
 from projections.model import Filter, ReadModel
-from projections.reader import Lies
+from projections.reader import FilterValue, Lies, Overdue
 from services.registry.ids import is_id
 from services.registry.parts import Parts
 
@@ -64,9 +64,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Query(Moment, frozen=True, kw_only=True):
-    """A checked query; `context` is what a cursor is bound to."""
+    """A checked query; `context` is what a cursor is bound to, `on` the day as of which things are overdue."""
 
-    filters: Mapping[str, str | Lies]
+    filters: Mapping[str, FilterValue]
+    on: date | None = None
     limit: int
     cursor: Cursor | None
     context: str
@@ -113,8 +114,11 @@ class _Given:
             raise InvalidField("The query is not valid; see errors.", problems)
 
 
-def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
-    """Read the query of a list. Raises `InvalidField` naming every offending parameter."""
+def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
+    """Read the query of a list; what is overdue is so `today` unless it says otherwise.
+
+    Raises `InvalidField` naming every offending parameter.
+    """
     given = _Given(request)
     kept = sorted(
         (name, value) for name, value in request.query_params.multi_items() if name not in ("cursor", "limit")
@@ -124,14 +128,21 @@ def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
     least = _least(given)
     limit = _limit(given)
     certain = _certain(given) if any(one.form == "dates" for one in model.filters) else False
-    filters: dict[str, str | Lies] = {}
+    filters: dict[str, FilterValue] = {}
+    on: date | None = None
     for one in model.filters:
-        value = _dates(given, one, certain=certain) if one.form == "dates" else _value(given, one)
+        if one.form == "dates":
+            value = _dates(given, one, certain=certain)
+        elif one.form == "overdue":
+            value = _overdue(given, one, today)
+            on = value.on
+        else:
+            value = _value(given, one)
         if value is not None:
             filters[one.name] = value
     cursor = _cursor(given, context, key)
     given.finish()
-    return Query(as_of=as_of, least=least, filters=filters, limit=limit, cursor=cursor, context=context)
+    return Query(as_of=as_of, least=least, filters=filters, on=on, limit=limit, cursor=cursor, context=context)
 
 
 def of_one(request: Asking) -> Moment:
@@ -282,6 +293,13 @@ def _dates(given: _Given, one: Filter, *, certain: bool) -> Lies | None:
     if first and last and first > last:
         given.wrong(f"{one.name}_to", f"lies before {one.name}_from")
     return Lies(first, last, certain) if first or last else None
+
+
+def _overdue(given: _Given, one: Filter, today: date) -> Overdue:
+    text = given.take(one.name)
+    if text not in (None, "true", "false"):
+        given.wrong(one.name, "expected true or false")
+    return Overdue(None if text is None else text == "true", _day(given, "on") or today)
 
 
 def _day(given: _Given, name: str) -> date | None:

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
+from projections.commitments import COMMITMENTS
 from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import query, render
@@ -35,7 +36,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
     async def list_items(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
         key = parts.master.derive(CURSOR_PURPOSE)
-        asked = query.of_list(request, model, key)
+        asked = query.of_list(request, model, key, parts.clock().date())
         size = await query.resolve(parts, asked, asked.cursor)
         after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
@@ -44,7 +45,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         if more:
             following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
         body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
-            b",".join(await render.items(parts, found, size)),
+            b",".join(await render.items(parts, found, size, asked.on)),
             msgspec.json.encode(following),
             msgspec.json.encode(await render.names(parts, found, size)),
             msgspec.json.encode(await render.as_of(parts, size)),
@@ -64,7 +65,8 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
         if found is None:
             there_is_none = f"There is no such item in {model.name} as of log size {size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
-        item, *_ = await render.items(parts, [found], size)
+        on = parts.clock().date() if model is COMMITMENTS else None
+        item, *_ = await render.items(parts, [found], size, on)
         body = b'%b,"names":%b,"as_of":%b}' % (
             item[:-1],
             msgspec.json.encode(await render.names(parts, [found], size)),

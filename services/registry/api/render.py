@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, cast
 
 import msgspec
@@ -27,18 +28,20 @@ ERASED = {"erased": True}
 SOURCES = next(model for model in LISTED if model.name == "sources")
 
 
-async def items(parts: Parts, found: Sequence[Found], size: int) -> list[bytes]:
-    """Return the items as they are served, in order, each a JSON object."""
+async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None = None) -> list[bytes]:
+    """Return the items as they are served, in order; `on` is the day as of which commitments are overdue or not."""
     texts = await _texts(parts, found, size)
     keys = await parts.vault.keys([person_owner(one.id) for one in found if one.id.startswith("person_")])
     served: list[bytes] = []
     for one in found:
         body = one.body
-        if texts or one.id.startswith("person_"):
+        if texts or on is not None or one.id.startswith("person_"):
             item = cast("dict[str, Any]", msgspec.json.decode(body))
             _quote(item, texts)
             if "sealed" in item:
                 item |= details(one.id, item.pop("sealed"), keys)
+            if on is not None:
+                item["overdue"] = item["due_to"] is not None and item["due_to"] < on.isoformat()
             body = canonical.encode(item)
         served.append(body)
     return served

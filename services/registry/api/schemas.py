@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import msgspec
 
-from events.catalogue import AGGREGATES, CommandType
+from events.catalogue import AGGREGATES, AMENDING, CommandType
+from events.catalogue.history import EntryCorrected, EntryRetracted
 from events.edtf import MAX_CHARACTERS, EdtfDate
 from events.entry import Envelope
 from events.vault import Document
@@ -73,13 +74,16 @@ def hook(kind: type) -> Schema:
 
 def components() -> Schema:
     """Return all schemas by name."""
-    commands = [command for aggregate in AGGREGATES.values() for command in aggregate.commands]
+    commands = [*(command for one in AGGREGATES.values() for command in one.commands), *AMENDING.values()]
     models = [(model.name, model.item) for model in LISTED if model.item is not None]
     answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope]
     types = [*(command.body for command in commands), *(item for _, item in models), *answers]
     _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
     schemas = _plain(schemas)
     bodies = {body_name(command): _body(command, schemas) for command in commands}
+    bodies |= {
+        in_batch_name(command): _body(command, schemas, in_batch=True) for command in commands if in_path(command)
+    }
     for command in commands:
         schemas.pop(command.body.__name__, None)
     _open(schemas)
@@ -101,6 +105,17 @@ def body_name(command: CommandType) -> str:
     return "".join(word.capitalize() for word in command.name.split("-"))
 
 
+def in_batch_name(command: CommandType) -> str:
+    """Return the name of a command's body in a batch, where what the address says otherwise stands in it."""
+    return body_name(command) + ("InBatch" if in_path(command) else "")
+
+
+def in_path(command: CommandType) -> tuple[str, ...]:
+    """Return the fields that stand in a command's address, and in a batch in its body."""
+    amended = {EntryCorrected: ("corrects",), EntryRetracted: ("retracts",)}
+    return command.targets or amended.get(command.event, ())
+
+
 def list_name(model: str) -> str:
     """Return the name of a list's schema."""
     return model.capitalize() + "List"
@@ -116,10 +131,13 @@ def _plain(schemas: Any) -> Schema:
     return cast("Schema", msgspec.json.decode(msgspec.json.encode(schemas)))
 
 
-def _body(command: CommandType, schemas: Schema) -> Schema:
+def _body(command: CommandType, schemas: Schema, *, in_batch: bool = False) -> Schema:
     body = copy.deepcopy(schemas[command.body.__name__])
     properties: Schema = body["properties"]
-    prefix = command.prefix or next(one.prefix for one in AGGREGATES.values() if command in one.commands)
+    prefix = command.prefix or next((one.prefix for one in AGGREGATES.values() if command in one.commands), "")
+    for name in () if in_batch else in_path(command):
+        properties.pop(name)
+        body["required"].remove(name)
     if len(command.identifies) == 1:
         properties.pop(command.identifies[0])
         body["required"].remove(command.identifies[0])
@@ -138,7 +156,8 @@ def _body(command: CommandType, schemas: Schema) -> Schema:
             "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
             "description": "An id of your own; leave it out to be given one.",
         }
-    return {**body, "title": body_name(command), "properties": {**extra, **properties}}
+    title = in_batch_name(command) if in_batch else body_name(command)
+    return {**body, "title": title, "properties": {**extra, **properties}}
 
 
 def _without_required(schemas: Schema, schema: Schema, key: str) -> Schema:
@@ -207,7 +226,7 @@ def _batch(commands: list[CommandType]) -> Schema:
                                     "description": "The stream, such as `cooperation/coop_…`; "
                                     "may be left out of a command that opens one.",
                                 },
-                                "data": {"$ref": REF + body_name(command)},
+                                "data": {"$ref": REF + in_batch_name(command)},
                             },
                             "required": ["command", "data"] if command.opens else ["command", "subject", "data"],
                             "additionalProperties": False,

@@ -1,0 +1,101 @@
+"""commitments: what was promised and has not happened yet: scheduled visits and rounds, open milestones.
+
+A commitment is due by the latest day that its stated time allows; whether it is overdue depends on the day of asking
+and so stands in no row: it is worked out for each answer. One that was kept, missed or cancelled is one no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Literal, NamedTuple, get_args
+
+from events.catalogue import Entry, Event
+from events.catalogue.cooperation_state import Cooperation
+from events.edtf import EdtfDate
+from events.sql import load
+from projections.model import Filter, Only, ReadModel, Row, bounds, provenance, row, some
+from projections.within import OF_COOPERATION, CooperationPart, all_parties, parties_of
+
+CommitmentKind = Literal["visit", "round", "milestone"]
+
+
+class CommitmentItem(CooperationPart, frozen=True, kw_only=True):
+    """A commitment: what it is about, and when it is due as it was stated and as days (null: open)."""
+
+    kind: CommitmentKind
+    subject: str
+    parties: tuple[str, ...]
+    roadmap: str | None
+    due: EdtfDate | None
+    due_from: date | None
+    due_to: date | None
+
+
+class _Open(NamedTuple):
+    """What was promised: its id, kind, subject, whose it is, when it is due, and the entry that says so."""
+
+    id: str
+    kind: CommitmentKind
+    subject: str
+    parties: list[str]
+    due: EdtfDate | None
+    entry: Entry[Event]
+    roadmap: str | None = None
+
+
+def rows(state: Cooperation, only: Only) -> Iterator[Row]:
+    """One row a commitment that is open; none once the cooperation has ended."""
+    if not state.closed:
+        for one in _open(state, only):
+            yield _row(state, one)
+
+
+def _open(state: Cooperation, only: Only) -> Iterator[_Open]:
+    for key, visit in some(state.visits, only):
+        if visit.status == "scheduled":
+            event = visit.scheduled.event
+            parties = sorted({*parties_of(event.visitors), event.host})
+            yield _Open(key, "visit", event.purpose, parties, visit.window, visit.scheduled)
+    for key, one in some(state.rounds, only):
+        if one.status == "scheduled":
+            said = one.scheduled.event
+            yield _Open(key, "round", said.subject, parties_of(said.participants), one.window, one.scheduled)
+    for key, milestone in some(state.milestones, only):
+        if milestone.status == "open":
+            entry = state.roadmaps[milestone.roadmap]
+            yield _Open(key, "milestone", milestone.title, all_parties(state), milestone.due, entry, milestone.roadmap)
+
+
+def _row(state: Cooperation, one: _Open) -> Row:
+    earliest, latest, qualified = bounds(one.due)
+    item = CommitmentItem(
+        id=one.id,
+        cooperation=state.id,
+        kind=one.kind,
+        subject=one.subject,
+        parties=tuple(one.parties),
+        roadmap=one.roadmap,
+        due=one.due,
+        due_from=earliest,
+        due_to=latest,
+        **provenance(one.entry),
+    )
+    sort = latest.isoformat() if latest else "9999-12-31"
+    return row(item, sort, state.id, one.parties, one.kind, earliest, latest, qualified)
+
+
+COMMITMENTS = ReadModel(
+    name="commitments",
+    number=1,
+    rows={"cooperation": rows},
+    columns=("cooperation", "parties", "kind", "earliest", "latest", "qualified"),
+    queries=load("projections", "commitments.sql"),
+    item=CommitmentItem,
+    filters=(
+        *OF_COOPERATION,
+        Filter("kind", "choice", "kind of commitment", choices=get_args(CommitmentKind)),
+        Filter("due", "dates", "when it is due; one without a date may be due at any time"),
+        Filter("overdue", "overdue", "whether the last day on which it may be due is past on the day `on`"),
+    ),
+)
