@@ -10,18 +10,22 @@ import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 import msgspec
 import structlog
 
 from events.errors import RegistryError
+from events.sql import load
 from projections.engine import QUERIES, Connection
 from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
+
+TIMELINE = load("projections", "timeline.sql")
+STATISTICS = load("projections", "statistics.sql")
 
 log = structlog.get_logger("reader")
 
@@ -141,6 +145,19 @@ class ReadModels:
         with _in_this_form(model):
             record = await self._pool.fetchrow(model.queries["one"], key, size)
         return _found(record) if record else None
+
+    async def timeline(
+        self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
+    ) -> list[tuple[str, Found]]:
+        """Return up to `limit` things of a cooperation or party as of `size`, by date, each with its kind."""
+        sort, last = after or (None, None)
+        subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
+        records = await self._pool.fetch(TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
+        return [(record["kind"], _found(record)) for record in records]
+
+    async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
+        """Return counts as of `size`, a row a country, field, stage or month (`by`)."""
+        return [dict(record) for record in await self._pool.fetch(STATISTICS[f"by_{by}"], size)]
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
         """Return the labels, as of `size`, of those of the ids that have one."""

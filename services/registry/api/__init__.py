@@ -9,12 +9,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import commands, documents, health, log, openapi, reads
+from services.registry.api import commands, documents, health, log, openapi, overviews, reads
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
     *documents.HANDLERS,
     *reads.HANDLERS,
+    *overviews.HANDLERS,
     *log.HANDLERS,
     *health.HANDLERS,
     *openapi.HANDLERS,

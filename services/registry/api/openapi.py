@@ -20,7 +20,7 @@ from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.access.roles import OPEN
-from services.registry.api import query, schemas
+from services.registry.api import overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
@@ -147,6 +147,9 @@ def _paths() -> Described:
     for model in LISTED:
         paths.setdefault(f"/v1/{model.name}", {})["get"] = _list(model)
         paths[f"/v1/{model.name}/{{id}}"] = {"get": _one(model)}
+    for collection in ("cooperations", "parties"):
+        paths[f"/v1/{collection}/{{id}}/timeline"] = {"get": _timeline(collection)}
+    paths["/v1/statistics"] = {"get": _statistics()}
     paths["/v1/documents/{sha256}"] = {"put": _document()}
     paths["/v1/log/entries"] = {"get": _entries()}
     paths["/v1/log/entries/{position}"] = {"get": _entry()}
@@ -227,6 +230,34 @@ def _one(model: ReadModel) -> Described:
         "tags": ["reads"],
         "parameters": [_in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
         "responses": {**_read(schemas.one_name(model.name)), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+    }
+
+
+def _timeline(collection: str) -> Described:
+    errors = _errors((*OF_READS, HTTPStatus.NOT_FOUND))
+    return {
+        "operationId": f"timeline-{collection}",
+        "summary": f"Everything of one of {collection}, by date, as of any log size.",
+        "tags": ["reads"],
+        "parameters": [_in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**_read("Timeline", Link=_header("The next page, as rel=next.", required=False)), **errors},
+    }
+
+
+def _statistics() -> Described:
+    by = {
+        "name": "by",
+        "in": "query",
+        "required": True,
+        "description": "What to count by.",
+        "schema": {"enum": list(overviews.BY)},
+    }
+    return {
+        "operationId": "statistics",
+        "summary": "Count what there is, by country, field, stage or month, as of any log size.",
+        "tags": ["reads"],
+        "parameters": [by, AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**_read("Statistics"), **_errors(OF_READS)},
     }
 
 

@@ -90,6 +90,10 @@ class _Given:
     def take(self, name: str) -> str | None:
         return self._values.pop(name, None)
 
+    def asked(self) -> list[tuple[str, str]]:
+        """Return what is asked for, wherever in the list: everything but the place and the number."""
+        return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
+
     def header(self, name: str) -> str | None:
         return self._headers.get(name.lower())
 
@@ -120,10 +124,7 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
     Raises `InvalidField` naming every offending parameter.
     """
     given = _Given(request)
-    kept = sorted(
-        (name, value) for name, value in request.query_params.multi_items() if name not in ("cursor", "limit")
-    )
-    context = msgspec.json.encode([model.name, kept]).decode()
+    context = msgspec.json.encode([model.name, given.asked()]).decode()
     as_of = _as_of(given)
     least = _least(given)
     limit = _limit(given)
@@ -143,6 +144,40 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
     cursor = _cursor(given, context, key)
     given.finish()
     return Query(as_of=as_of, least=least, filters=filters, on=on, limit=limit, cursor=cursor, context=context)
+
+
+class Page(Moment, frozen=True, kw_only=True):
+    """A checked query of a list without filters; `context` is what a cursor is bound to."""
+
+    limit: int
+    cursor: Cursor | None
+    context: str
+
+
+def of_page(request: Asking, what: str, key: bytes) -> Page:
+    """Read the query of a list without filters; a cursor is bound to `what`. Raises `InvalidField`."""
+    given = _Given(request)
+    context = msgspec.json.encode([what, given.asked()]).decode()
+    asked = Page(
+        as_of=_as_of(given),
+        least=_least(given),
+        limit=_limit(given),
+        cursor=_cursor(given, context, key),
+        context=context,
+    )
+    given.finish()
+    return asked
+
+
+def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, str]:
+    """Read the query of statistics: by what, as of when. Raises `InvalidField`."""
+    given = _Given(request)
+    by = given.take("by")
+    if by not in choices:
+        given.wrong("by", "expected one of " + ", ".join(choices))
+    asked = Moment(as_of=_as_of(given), least=_least(given))
+    given.finish()
+    return asked, str(by)
 
 
 def of_one(request: Asking) -> Moment:

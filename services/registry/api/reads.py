@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -44,15 +45,24 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         following = None
         if more:
             following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
-        body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
-            b",".join(await render.items(parts, found, size, asked.on)),
-            msgspec.json.encode(following),
-            msgspec.json.encode(await render.names(parts, found, size)),
-            msgspec.json.encode(await render.as_of(parts, size)),
-        )
-        return render.answer(request, body, size, links=_next_link(request, following) if following else "")
+        items = await render.items(parts, found, size, asked.on)
+        return await list_answer(request, items, found, size, following)
 
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
+
+
+async def list_answer(
+    request: Asking, items: list[bytes], found: Sequence[Found], size: int, following: str | None
+) -> Response[bytes]:
+    """Answer with a page of a list: the items, the next page's cursor, the names of all that they name."""
+    parts: Parts = request.app.state.parts
+    body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
+        b",".join(items),
+        msgspec.json.encode(following),
+        msgspec.json.encode(await render.names(parts, found, size)),
+        msgspec.json.encode(await render.as_of(parts, size)),
+    )
+    return render.answer(request, body, size, links=_next_link(request, following) if following else "")
 
 
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:

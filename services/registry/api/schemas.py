@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from events.catalogue import AGGREGATES, AMENDING, CommandType
+from events.catalogue import AGGREGATES, AMENDING, CommandType, Event
 from events.catalogue.history import EntryCorrected, EntryRetracted
 from events.edtf import MAX_CHARACTERS, EdtfDate
 from events.entry import Envelope
@@ -20,6 +20,7 @@ from events.vault import Document
 from projections import LISTED
 from services.registry.api.commands import BatchRecorded, Recorded
 from services.registry.api.health import Health
+from services.registry.api.overviews import BY, Counts
 from services.registry.bodies import CLASSIFICATIONS, DEFAULT_CLASSIFICATION
 from services.registry.problems import Problem
 
@@ -62,6 +63,16 @@ AS_OF = {
     "required": ["size", "recorded_at"],
 }
 
+TIMELINE = {
+    "meeting": "MeetingItem",
+    "negotiations": "NegotiationsItem",
+    "roadmap": "RoadmapItem",
+    "visit": "VisitItem",
+    "round": "RoundItem",
+    "agreement": "AgreementItem",
+    "occasion": "OccasionItem",
+}
+
 Schema = dict[str, Any]
 
 
@@ -76,7 +87,7 @@ def components() -> Schema:
     """Return all schemas by name."""
     commands = [*(command for one in AGGREGATES.values() for command in one.commands), *AMENDING.values()]
     models = [(model.name, model.item) for model in LISTED if model.item is not None]
-    answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope]
+    answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope, Counts]
     types = [*(command.body for command in commands), *(item for _, item in models), *answers]
     _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
     schemas = _plain(schemas)
@@ -96,6 +107,26 @@ def components() -> Schema:
             "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
         }
     schemas["Batch"] = _batch(commands)
+    schemas["Timeline"] = _list_of("")
+    schemas["Timeline"]["properties"]["items"]["items"] = {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {"kind": {"const": kind}, "item": {"$ref": REF + item}},
+                "required": ["kind", "item"],
+            }
+            for kind, item in TIMELINE.items()
+        ]
+    }
+    schemas["Statistics"] = {
+        "type": "object",
+        "properties": {
+            "by": {"enum": list(BY)},
+            "items": {"type": "array", "items": {"$ref": REF + "Counts"}},
+            "as_of": AS_OF,
+        },
+        "required": ["by", "items", "as_of"],
+    }
     schemas["Entries"] = _entries()
     return schemas
 
@@ -112,7 +143,7 @@ def in_batch_name(command: CommandType) -> str:
 
 def in_path(command: CommandType) -> tuple[str, ...]:
     """Return the fields that stand in a command's address, and in a batch in its body."""
-    amended = {EntryCorrected: ("corrects",), EntryRetracted: ("retracts",)}
+    amended: dict[type[Event], tuple[str, ...]] = {EntryCorrected: ("corrects",), EntryRetracted: ("retracts",)}
     return command.targets or amended.get(command.event, ())
 
 

@@ -1,0 +1,153 @@
+-- statistics: how much of what there is, as of a log size. Queries over other read models' rows: $1 size.
+
+-- name: by_country
+-- By the countries of the parties of cooperations; one with parties of two countries counts for both.
+WITH members AS (
+    SELECT DISTINCT cooperation.id, party.country
+    FROM read.cooperations AS cooperation
+    JOIN read.parties AS party ON party.id = ANY (cooperation.parties)
+    WHERE cooperation.born < $1 AND (cooperation.died IS NULL OR cooperation.died >= $1)
+        AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+)
+SELECT members.country AS key, count(DISTINCT members.id) AS cooperations,
+    coalesce(sum(meetings.number), 0)::bigint AS meetings,
+    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
+    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
+    coalesce(sum(visits.number), 0)::bigint AS visits,
+    coalesce(sum(rounds.number), 0)::bigint AS rounds,
+    coalesce(sum(agreements.number), 0)::bigint AS agreements
+FROM members 
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.meetings
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS meetings ON meetings.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.negotiations
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS negotiations ON negotiations.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.roadmaps
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS roadmaps ON roadmaps.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS visits ON visits.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS rounds ON rounds.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.agreements
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS agreements ON agreements.cooperation = members.id
+GROUP BY members.country ORDER BY members.country;
+
+-- name: by_field
+-- By the fields of cooperations; one with two fields counts for both.
+WITH members AS (
+    SELECT id, unnest(fields) AS field FROM read.cooperations
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+)
+SELECT members.field AS key, count(DISTINCT members.id) AS cooperations,
+    coalesce(sum(meetings.number), 0)::bigint AS meetings,
+    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
+    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
+    coalesce(sum(visits.number), 0)::bigint AS visits,
+    coalesce(sum(rounds.number), 0)::bigint AS rounds,
+    coalesce(sum(agreements.number), 0)::bigint AS agreements
+FROM members 
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.meetings
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS meetings ON meetings.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.negotiations
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS negotiations ON negotiations.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.roadmaps
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS roadmaps ON roadmaps.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS visits ON visits.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS rounds ON rounds.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.agreements
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS agreements ON agreements.cooperation = members.id
+GROUP BY members.field ORDER BY members.field;
+
+-- name: by_stage
+-- By the stage of cooperations.
+WITH members AS (
+    SELECT id, stage FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
+)
+SELECT members.stage AS key, count(DISTINCT members.id) AS cooperations,
+    coalesce(sum(meetings.number), 0)::bigint AS meetings,
+    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
+    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
+    coalesce(sum(visits.number), 0)::bigint AS visits,
+    coalesce(sum(rounds.number), 0)::bigint AS rounds,
+    coalesce(sum(agreements.number), 0)::bigint AS agreements
+FROM members 
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.meetings
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS meetings ON meetings.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.negotiations
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS negotiations ON negotiations.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.roadmaps
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS roadmaps ON roadmaps.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS visits ON visits.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS rounds ON rounds.cooperation = members.id
+LEFT JOIN (
+    SELECT cooperation, count(*) AS number FROM read.agreements
+    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
+) AS agreements ON agreements.cooperation = members.id
+GROUP BY members.stage ORDER BY members.stage;
+
+-- name: by_month
+-- By the month in which things happened, as far as it is known: those within one month by what was stated.
+SELECT month AS key, 0 AS cooperations, count(*) FILTER (WHERE kind = 'meetings') AS meetings, count(*) FILTER (WHERE kind = 'negotiations') AS negotiations, count(*) FILTER (WHERE kind = 'roadmaps') AS roadmaps, count(*) FILTER (WHERE kind = 'visits') AS visits, count(*) FILTER (WHERE kind = 'rounds') AS rounds, count(*) FILTER (WHERE kind = 'agreements') AS agreements
+FROM (
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'meetings' AS kind FROM read.meetings
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    UNION ALL
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'negotiations' AS kind FROM read.negotiations
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    UNION ALL
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'roadmaps' AS kind FROM read.roadmaps
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    UNION ALL
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'visits' AS kind FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    UNION ALL
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'rounds' AS kind FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    UNION ALL
+    SELECT to_char(earliest, 'YYYY-MM') AS month, 'agreements' AS kind FROM read.agreements
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+        AND date_trunc('month', earliest) = date_trunc('month', latest)
+) AS things
+GROUP BY month ORDER BY month;

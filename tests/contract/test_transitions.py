@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tests.contract.test_story_by_hand import a_cooperation
+from tests.support.service import Service
+
+
+async def a_visit(service: Service) -> tuple[str, str, str, str]:
+    cooperation, one, other = await a_cooperation(service)
+    visit = await service.post(
+        f"/v1/cooperations/{cooperation}/visits",
+        {
+            "visitors": [{"party": other}],
+            "host": one,
+            "place": {"country": "AZ"},
+            "window": "2019-07",
+            "purpose": "to go on",
+        },
+    )
+    return cooperation, visit["id"], one, other
+
+
+async def test_a_visit_is_rescheduled_held_and_then_promised_no_more(service: Service) -> None:
+    cooperation, visit, one, other = await a_visit(service)
+    open_now = await service.get("/v1/commitments", overdue="true", on="2019-08-01")
+    assert [item["id"] for item in open_now["items"]] == [visit]
+    assert open_now["items"][0]["overdue"] is True
+    assert (await service.get("/v1/commitments", overdue="true", on="2019-07-31"))["items"] == []
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}"
+    moved = await service.post(f"{address}/reschedule", {"window": "2019-09", "reason": "summer"})
+    assert moved["id"] == visit
+    assert (await service.get(f"/v1/visits/{visit}"))["window"] == "2019-09"
+    held = {"held": "2019-09-10", "participants": [{"party": one}, {"party": other}], "outcome": "went well"}
+    await service.post(f"{address}/held", held)
+    read = await service.get(f"/v1/visits/{visit}")
+    assert read["status"] == "held"
+    assert read["outcome"] == "went well"
+    assert [change["type"] for change in read["changes"]] == [
+        "registry.visit-rescheduled.v1",
+        "registry.visit-held.v1",
+    ]
+    assert (await service.get("/v1/commitments"))["items"] == []
+    refused = await service.post(f"{address}/cancel", {"reason": "too late"}, status=409)
+    assert refused["code"] == "not-scheduled"
+
+
+async def test_a_correction_stands_in_the_originals_place_from_then_on(service: Service) -> None:
+    cooperation, visit, _, other = await a_visit(service)
+    position = (await service.get(f"/v1/visits/{visit}"))["position"]
+    original: dict[str, Any] = (await service.get(f"/v1/log/entries/{position}"))["data"]
+    size = (await service.get(f"/v1/visits/{visit}"))["as_of"]["size"]
+    replacement = {**original, "window": "2019-08"}
+    del replacement["visit_id"]
+    corrected = await service.post(
+        f"/v1/log/entries/{position}/correct", {"replacement": replacement, "reason": "misread"}
+    )
+    read = await service.get(f"/v1/visits/{visit}")
+    assert read["window"] == "2019-08"
+    assert read["corrections"][0]["position"] == corrected["entries"][0]["position"]
+    assert read["corrections"][0]["reason"] == "misread"
+    assert (await service.get(f"/v1/visits/{visit}", as_of=str(size)))["window"] == "2019-07"
+    await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"})
+    assert (await service.get("/v1/visits", party=other))["items"] == []
+    await service.get(f"/v1/visits/{visit}", status=404)
+    assert (await service.get(f"/v1/cooperations/{cooperation}"))["stage"] == "contact"
+
+
+async def test_a_correction_that_would_break_history_names_the_rule(service: Service) -> None:
+    cooperation, visit, *_ = await a_visit(service)
+    position = (await service.get(f"/v1/visits/{visit}"))["position"]
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}"
+    await service.post(f"{address}/cancel", {"reason": "no"})
+    refused = await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"}, status=404)
+    assert "would break a rule" in refused["detail"]
+    wrong = await service.post(
+        f"/v1/log/entries/{position}/correct", {"replacement": {"window": "July"}, "reason": "misread"}, status=422
+    )
+    pointers = {problem["pointer"] for problem in wrong["errors"]}
+    assert {"/replacement/window", "/replacement/host", "/replacement/visitors"} <= pointers
+
+
+async def test_merged_parties_are_found_as_one(service: Service) -> None:
+    cooperation, _, one, other = await a_visit(service)
+    survivor = await service.post("/v1/parties", {"name": "Testers Group", "kind": "company", "country": "FR"})
+    await service.post(f"/v1/parties/{other}/merge", {"into": survivor["id"], "reason": "bought"})
+    assert (await service.get(f"/v1/parties/{other}"))["merged_into"] == survivor["id"]
+    for party in (other, survivor["id"]):
+        assert len((await service.get("/v1/visits", party=party))["items"]) == 1
+    meeting = {"held": "2019-06-18", "participants": [{"party": one}, {"party": survivor["id"]}]}
+    await service.post(f"/v1/cooperations/{cooperation}/meetings", meeting)
+    await service.post(f"/v1/parties/{survivor['id']}/merge", {"into": other, "reason": "circle"}, status=409)
+
+
+async def test_an_erased_person_is_nowhere_at_any_size(service: Service) -> None:
+    person = await service.post("/v1/people", {"name": "Ada Example", "contact": "ada@example.org"})
+    size = person["size"]
+    assert (await service.get(f"/v1/people/{person['id']}"))["name"] == "Ada Example"
+    await service.post(
+        f"/v1/people/{person['id']}/erase", {"authority": "the court", "reason": "asked to be forgotten"}
+    )
+    for as_of in (str(size), str(size + 1)):
+        read = await service.get(f"/v1/people/{person['id']}", as_of=as_of)
+        assert read["name"] == {"erased": True}
+        assert read["contact"] == {"erased": True}
+    again = {"party": (await a_cooperation(service))[1], "post": "adviser"}
+    refused = await service.post(f"/v1/people/{person['id']}/appoint", again, status=409)
+    assert refused["code"] == "person-erased"
+
+
+async def test_a_timeline_tells_of_everything_in_order(service: Service) -> None:
+    cooperation, visit, one, other = await a_visit(service)
+    meeting = {"held": "2019-06-18", "participants": [{"party": one}, {"party": other}]}
+    met = (await service.post(f"/v1/cooperations/{cooperation}/meetings", meeting))["id"]
+    told = [("meeting", met), ("visit", visit)]
+    for address in (f"/v1/cooperations/{cooperation}/timeline", f"/v1/parties/{one}/timeline"):
+        page = await service.get(address)
+        assert [(item["kind"], item["item"]["id"]) for item in page["items"]] == told
+        first = await service.get(address, limit=1)
+        second = await service.get(address, limit=1, cursor=first["next"])
+        assert [(item["kind"], item["item"]["id"]) for item in (*first["items"], *second["items"])] == told
+    by_country = await service.get("/v1/statistics", by="country")
+    assert [(item["key"], item["meetings"], item["visits"]) for item in by_country["items"]] == [
+        ("AZ", 1, 1),
+        ("FR", 1, 1),
+    ]
+    by_month = await service.get("/v1/statistics", by="month")
+    assert [(item["key"], item["meetings"], item["visits"]) for item in by_month["items"]] == [
+        ("2019-06", 1, 0),
+        ("2019-07", 0, 1),
+    ]
+    assert [item["key"] for item in (await service.get("/v1/statistics", by="stage"))["items"]] == ["contact"]
+    assert (await service.get("/v1/statistics", by="field"))["items"] == []
