@@ -46,6 +46,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 AGREEMENTS = ReadModel(
     name="agreements",
     number=1,
+    prefixes=("agreement",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "topics", "topic_kinds", "kind", "earliest", "latest", "qualified"),
     queries=load("projections", "agreements.sql"),

@@ -44,6 +44,7 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
 PARTIES = ReadModel(
     name="parties",
     number=1,
+    prefixes=("party",),
     rows={"party": rows},
     columns=("kind", "country", "part_of", "sectors", "identifiers"),
     queries=load("projections", "parties.sql"),

@@ -7,6 +7,7 @@ changes; nothing is written until `write`, which belongs in the transaction that
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
@@ -29,24 +30,26 @@ class _Version:
 
 
 class Changes:
-    """What some entries, in order, change in one read model. `size` is how many bytes of rows it holds."""
+    """What some entries, in order, change in one read model."""
 
     def __init__(self, model: ReadModel) -> None:
-        self.size = 0
         self._model = model
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
         self._known: dict[str, Row | None] = {}  # the current row of each id met so far, None where it has none
 
-    def apply(self, position: int, rows: Rows, before: Any, after: Any) -> None:
-        """Note how the rows under the ids that the entry at `position` touched differ from those before it."""
-        touched, known = after.touched, self._known
+    def apply(self, position: int, rows: Rows, before: Any, after: Any, touched: Collection[str]) -> int:
+        """Note how the rows under the ids that the entry at `position` touched differ from those before it.
+
+        Returns how many bytes of rows are held for it.
+        """
+        known, held = self._known, 0
         if strange := [key for key in touched if key not in known]:
             known.update(dict.fromkeys(strange))
             for row in () if before is None else rows(before, strange):
                 known[row.id] = row
-                self.size += len(row.body)
+                held += len(row.body)
         gone = {key for key in touched if known[key] is not None}
         for row in rows(after, touched):
             gone.discard(row.id)
@@ -55,12 +58,13 @@ class Changes:
                 if was is not None:
                     self._end(row.id, position)
                 self._begin(row, position)
+                held += len(row.body)
         for key in gone:
             self._end(key, position)
+        return held
 
     def _begin(self, row: Row, position: int) -> None:
         version = _Version(row, position)
-        self.size += len(row.body)
         self._begun.append(version)
         self._current[row.id] = version
         self._known[row.id] = row

@@ -72,6 +72,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 VISITS = ReadModel(
     name="visits",
     number=1,
+    prefixes=("visit",),
     rows={"cooperation": rows},
     columns=(
         "cooperation",
