@@ -31,7 +31,7 @@ class Event(Value, frozen=True, kw_only=True):
     note: Text | None = None
 
 
-class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
+class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     """An event with its place in history: what a fold is given, and what states and read models keep of it."""
 
     position: int
