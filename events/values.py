@@ -182,7 +182,7 @@ DISTINCT: Final[dict[str, Any]] = {"uniqueItems": True}
 Classification = Literal["public", "internal", "restricted", "confidential"]
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What every value object is: immutable, compared by its fields, refusing what it does not know."""
 
 

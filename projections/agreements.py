@@ -56,6 +56,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 AGREEMENTS = ReadModel(
     name="agreements",
     number=1,
+    prefixes=("agreement",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "topics", "topic_kinds", "kind", "status", "earliest", "latest", "qualified"),
     queries=load("projections", "agreements.sql"),

@@ -88,6 +88,7 @@ def _row(state: Cooperation, one: _Open) -> Row:
 COMMITMENTS = ReadModel(
     name="commitments",
     number=1,
+    prefixes=("visit", "round", "milestone"),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "kind", "earliest", "latest", "qualified"),
     queries=load("projections", "commitments.sql"),

@@ -70,6 +70,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 COOPERATIONS = ReadModel(
     name="cooperations",
     number=1,
+    prefixes=("coop",),
     rows={"cooperation": rows},
     columns=("parties", "fields", "stage", "topic_kinds"),
     queries=load("projections", "cooperations.sql"),

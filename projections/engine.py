@@ -221,21 +221,24 @@ class _Gathered:
 
     def __init__(self, models: Sequence[ReadModel]) -> None:
         self.changes = [Changes(model) for model in models]
-        self._of_kind: dict[str, list[tuple[Changes, Rows]]] = {}
+        self.size = 0  # bytes of rows
+        self._of_kind: dict[str, list[tuple[Changes, Rows, frozenset[str]]]] = {}
         for model, changes in zip(models, self.changes, strict=True):
             for kind, rows in model.rows.items():
-                self._of_kind.setdefault(kind, []).append((changes, rows))
+                self._of_kind.setdefault(kind, []).append((changes, rows, frozenset(model.prefixes)))
 
     def apply(self, entry: Entry[Event], before: Any, after: Any) -> None:
         """Note what the entry changes that led from one state to the next."""
-        for changes, rows in self._of_kind.get(entry.stream.partition("/")[0], ()):
-            note = changes.amend if isinstance(entry.event, AMENDMENTS) else changes.apply
-            note(entry.position, rows, before, after)
-
-    @property
-    def size(self) -> int:
-        """How many bytes of rows are held."""
-        return sum(changes.size for changes in self.changes)
+        of_kind = self._of_kind.get(entry.stream.partition("/")[0], ())
+        if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
+            for changes, rows, _ in of_kind:
+                met = (row.id for state in (before, after) if state is not None for row in rows(state, None))
+                self.size += changes.apply(entry.position, rows, before, after, list(dict.fromkeys(met)))
+            return
+        touched = [(key, key.partition("_")[0]) for key in after.touched]
+        for changes, rows, prefixes in of_kind:
+            if keys := [key for key, prefix in touched if prefix in prefixes]:
+                self.size += changes.apply(entry.position, rows, before, after, keys)
 
 
 def _after(before: _Folded, entry: Entry[Event]) -> _Folded:

@@ -63,6 +63,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 MEETINGS = ReadModel(
     name="meetings",
     number=1,
+    prefixes=("meeting",),
     rows={"cooperation": rows},
     columns=(
         "cooperation",

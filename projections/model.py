@@ -25,7 +25,7 @@ T = TypeVar("T")
 Only = Collection[str] | None
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row: its id, the JSON object that is served, the ids named in it, its place in the list, its columns."""
 
     id: str
@@ -57,11 +57,13 @@ class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
     """A read model. `number` is raised when the code changes what rows say; the SQL is part of the version itself.
 
     `queries` has the blocks `create`, `end`, `page` and `one` (see `projections.versions` and `projections.reader`);
-    `rows` has one function for each kind of stream that the rows come from; `item` is the form of a row's body.
+    `rows` has one function for each kind of stream that the rows come from, and `prefixes` those of the rows' ids: an
+    entry that touches none of them changes nothing here. `item` is the form of a row's body.
     """
 
     name: str
     number: int
+    prefixes: tuple[str, ...]
     rows: Mapping[str, Rows]
     columns: tuple[str, ...]
     queries: Blocks
@@ -128,19 +130,13 @@ _COMMON = {"citations", "note"}
 def row(item: Item, sort: str, *columns: object) -> Row:
     """Render an item; the ids that it names, and that `names` can give a label to, are found in what is served."""
     body = canonical.encode(item)
-    return Row(
-        id=item.id,
-        body=body,
-        refs=tuple(sorted({one.decode() for one in _REF.findall(body)})),
-        sort=sort,
-        columns=columns,
-    )
+    refs = {found[1].decode() for found in _REF.finditer(body) if body[found.start() - 1] != _BACKSLASH}
+    return Row(id=item.id, body=body, refs=tuple(sorted(refs)), sort=sort, columns=columns)
 
 
-# A whole JSON text that is an id. Within a text quotation marks are escaped, so that none follows :, a comma or [.
-_REF = re.compile(
-    rb"""(?<=[:,\[])"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"(?=[,}\]])"""
-)
+# A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
+_REF = re.compile(rb'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"')
+_BACKSLASH = ord("\\")
 
 
 def some(items: Mapping[str, T], only: Only) -> Iterator[tuple[str, T]]:

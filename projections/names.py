@@ -53,6 +53,7 @@ def of_cooperation(state: Cooperation, only: Only) -> Iterator[Row]:
 NAMES = ReadModel(
     name="names",
     number=1,
+    prefixes=("party", "person", "occ", "src", "coop", "topic", "milestone"),
     rows={
         "party": of_party,
         "person": of_person,

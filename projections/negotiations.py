@@ -43,6 +43,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 NEGOTIATIONS = ReadModel(
     name="negotiations",
     number=1,
+    prefixes=("negotiations",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest", "qualified"),
     queries=load("projections", "negotiations.sql"),

@@ -83,6 +83,7 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
 OCCASIONS = ReadModel(
     name="occasions",
     number=1,
+    prefixes=("occ",),
     rows={"occasion": rows},
     columns=("kind", "country", "organiser", "status", "parties", "earliest", "latest", "qualified"),
     queries=load("projections", "occasions.sql"),

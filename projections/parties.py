@@ -50,6 +50,7 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
 PARTIES = ReadModel(
     name="parties",
     number=1,
+    prefixes=("party",),
     rows={"party": rows},
     columns=("kind", "country", "part_of", "sectors", "identifiers", "merged_into"),
     queries=load("projections", "parties.sql"),

@@ -55,6 +55,7 @@ def rows(state: Person, _only: Only) -> Iterator[Row]:
 PEOPLE = ReadModel(
     name="people",
     number=1,
+    prefixes=("person",),
     rows={"person": rows},
     columns=("parties", "ever"),
     queries=load("projections", "people.sql"),

@@ -61,6 +61,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 ROADMAPS = ReadModel(
     name="roadmaps",
     number=1,
+    prefixes=("roadmap",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest", "qualified"),
     queries=load("projections", "roadmaps.sql"),

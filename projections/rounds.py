@@ -62,6 +62,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 ROUNDS = ReadModel(
     name="rounds",
     number=1,
+    prefixes=("round",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "persons", "country", "status", "earliest", "latest", "qualified"),
     queries=load("projections", "rounds.sql"),

@@ -52,6 +52,7 @@ def rows(state: Source, _only: Only) -> Iterator[Row]:
 SOURCES = ReadModel(
     name="sources",
     number=1,
+    prefixes=("src",),
     rows={"source": rows},
     columns=("publisher", "language", "sha256", "earliest", "latest", "qualified"),
     queries=load("projections", "sources.sql"),

@@ -7,7 +7,7 @@ changes; nothing is written until `write`, which belongs in the transaction that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
@@ -34,49 +34,41 @@ def _rows(rows: Rows, state: Any, only: Only) -> list[Row]:
 
 
 class Changes:
-    """What some entries, in order, change in one read model. `size` is how many bytes of rows it holds."""
+    """What some entries, in order, change in one read model."""
 
     def __init__(self, model: ReadModel) -> None:
-        self.size = 0
         self._model = model
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
         self._known: dict[str, Row | None] = {}  # the current row of each id met so far, None where it has none
 
-    def apply(self, position: int, rows: Rows, before: Any, after: Any) -> None:
-        """Note how the rows under the ids that the entry at `position` touched differ from those before it."""
-        self._apply(position, after.touched, lambda only: _rows(rows, before, only), rows(after, after.touched))
+    def apply(self, position: int, rows: Rows, before: Any, after: Any, touched: Collection[str]) -> int:
+        """Note how the rows under the ids that the entry at `position` touched differ from those before it.
 
-    def amend(self, position: int, rows: Rows, before: Any, after: Any) -> None:
-        """Note how all rows of a stream differ after the entry at `position` changed how its history is read."""
-        new = _rows(rows, after, None)
-        touched = {row.id: None for row in (*_rows(rows, before, None), *new)}
-        self._apply(position, tuple(touched), lambda only: _rows(rows, before, only), new)
-
-    def _apply(
-        self, position: int, touched: Collection[str], before: Callable[[Only], list[Row]], after: Iterable[Row]
-    ) -> None:
-        known = self._known
+        Returns how many bytes of rows are held for it.
+        """
+        known, held = self._known, 0
         if strange := [key for key in touched if key not in known]:
             known.update(dict.fromkeys(strange))
-            for row in before(strange):
+            for row in _rows(rows, before, strange):
                 known[row.id] = row
-                self.size += len(row.body)
+                held += len(row.body)
         gone = {key for key in touched if known[key] is not None}
-        for row in after:
+        for row in _rows(rows, after, touched):
             gone.discard(row.id)
             was = known[row.id]
             if was != row:
                 if was is not None:
                     self._end(row.id, position)
                 self._begin(row, position)
+                held += len(row.body)
         for key in gone:
             self._end(key, position)
+        return held
 
     def _begin(self, row: Row, position: int) -> None:
         version = _Version(row, position)
-        self.size += len(row.body)
         self._begun.append(version)
         self._current[row.id] = version
         self._known[row.id] = row

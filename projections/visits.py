@@ -82,6 +82,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 VISITS = ReadModel(
     name="visits",
     number=1,
+    prefixes=("visit",),
     rows={"cooperation": rows},
     columns=(
         "cooperation",

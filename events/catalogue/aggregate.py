@@ -40,7 +40,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
+class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     """An event with its place in history: what a fold is given, and what states and read models keep of it.
 
     Where corrections are in force, `event` is what the last of them put in the original's place (see `history`).

@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
 import msgspec
 
 from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueFull, RegistryError, WrongExpectedVersion
-from events.log.batch import Batch, moved
+from events.log.batch import Batch
 from events.log.command import Append, Appended, Head
 from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.preparation import EntryEncoder, Waiting, claims_taken
@@ -190,7 +190,7 @@ class Writer:
                 if found is None:
                     return self._finish(batch)
                 races += 1
-                await self._sort_out(commands, found)
+                await self._sort_out(commands, batch, found)
             except Unreachable as error:
                 _log.warning("the log cannot be written to: %s", error)
                 self.counts.resent += 1
@@ -225,16 +225,23 @@ class Writer:
             self._queued_bytes += waiting.size
         return list(batch.answers())
 
-    async def _sort_out(self, commands: Sequence[Waiting], found: Found) -> None:
+    async def _sort_out(self, commands: Sequence[Waiting], batch: Batch, found: Found) -> None:
         """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason."""
         self._head = found.head
         self.counts.rebuilt += 1
         recorded = await self._connection.recorded(found.known) if found.known else {}
+        included = set(batch.included)
+        ahead: set[str] = set()  # streams of commands that are sent again: what follows in them cannot be told yet
         for waiting in commands:
             waiting.in_doubt = False
             if known := recorded.get(waiting.command_id):
                 self._replay(waiting, known)
-            elif refusal := _refusal(waiting, found):
+            elif waiting in included:
+                if refusal := _refusal(waiting, found, ahead):
+                    waiting.refuse(refusal)
+                else:
+                    ahead.update(waiting.first)
+            elif ahead.isdisjoint(waiting.first) and (refusal := _refusal(waiting, found, ahead)):
                 waiting.refuse(refusal)
 
     def _replay(self, waiting: Waiting, known: RecordedCommand) -> None:
@@ -260,10 +267,19 @@ def _give(answers: Iterable[Answer]) -> None:
         waiting.answer(appended)
 
 
-def _refusal(waiting: Waiting, found: Found) -> RegistryError | None:
-    """Say why a command cannot be recorded, given what was found; None when nothing speaks against it."""
-    if differing := moved(waiting, found.moved):
-        return WrongExpectedVersion(differing)
+def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> RegistryError | None:
+    """Say why a command cannot be recorded after what was found; None when nothing speaks against it.
+
+    It follows on, as it expects to, in the streams of the commands `ahead` of it.
+    """
+    revisions = found.revisions
+    moved = {
+        stream: (first, revisions[stream])
+        for stream, first in waiting.first.items()
+        if stream not in ahead and revisions[stream] != first
+    }
+    if moved:
+        return WrongExpectedVersion(moved)
     command = waiting.command
     if taken := [claim for claim in command.claims if (claim.scope, claim.value) in found.taken]:
         return claims_taken(taken)

@@ -6,7 +6,7 @@ taken for certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -24,7 +24,8 @@ class Batch:
     """Commands that fit together, as the entries that they would become.
 
     A command that does not fit (it expects another revision than the ones ahead leave, claims what one of them
-    claims, has the id of one of them) is in `held`: it is left out, to be looked at anew after this batch.
+    claims, has the id of one of them) is in `held`: it is left out, to be looked at anew after this batch. What it
+    needs is asked for all the same, so that a batch that fails settles it too.
     """
 
     def __init__(self, head: Head, now: datetime) -> None:
@@ -34,14 +35,14 @@ class Batch:
         self.before = head
         self.included: list[Waiting] = []
         self.held: list[Waiting] = []
-        self.first: dict[str, int] = {}
+        self._first: dict[str, int | None] = {}
         self._revisions: dict[str, int] = {}
         self._commands: set[UUID] = set()
         self._taken: set[tuple[str, str]] = set()
         self._vault_held: set[str] = set()  # owners whose key comes or goes in this batch
         self._entries: list[NewEntry] = []
-        self._claims: list[tuple[str, str, int]] = []
-        self._keys: list[tuple[str, bytes, str]] = []
+        self._claims: list[tuple[str, str, int | None]] = []
+        self._keys: list[tuple[str, bytes | None, str | None]] = []
         self._salts: list[tuple[UUID, str, bytes]] = []
         self._destroy: list[str] = []
         self._frontier = list(head.frontier.roots)
@@ -57,7 +58,7 @@ class Batch:
             if batch._fits(waiting):
                 batch._include(waiting)
             else:
-                batch.held.append(waiting)
+                batch._hold(waiting)
         return batch
 
     def _fits(self, waiting: Waiting) -> bool:
@@ -72,12 +73,19 @@ class Batch:
                 return False
         return (not command.keys and not command.salts) or not self._vault_held.intersection(_owners(command))
 
+    def _hold(self, waiting: Waiting) -> None:
+        for stream in waiting.first:
+            self._first.setdefault(stream, None)
+        self._claims += [(claim.scope, claim.value, None) for claim in waiting.command.claims]
+        self._keys += [(key.owner, None, None) for key in waiting.command.keys]
+        self.held.append(waiting)
+
     def _include(self, waiting: Waiting) -> None:
         command = waiting.command
         position = self.before.size + len(self._entries)
         for stream, first in waiting.first.items():
-            if stream not in self.first:
-                self.first[stream] = first
+            if stream not in self._revisions:
+                self._first[stream] = first
         self._revisions.update(waiting.after)
         self._commands.add(waiting.command_id)
         for claim in command.claims:
@@ -108,8 +116,8 @@ class Batch:
             self.before.size,
             self._frontier,
             self.recorded_at,
-            list(self.first),
-            list(self.first.values()),
+            list(self._first),
+            list(self._first.values()),
             [waiting.command_id for waiting in (*self.included, *self.held)],
             self._entries,
             *_transposed(self._claims, 3),
@@ -150,12 +158,3 @@ def _owners(command: Append) -> set[str]:
 
 def _transposed(rows: Sequence[tuple[object, ...]], width: int) -> Sequence[Sequence[object] | None]:
     return tuple(zip(*rows, strict=True)) if rows else (None,) * width
-
-
-def moved(waiting: Waiting, found: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Return, by stream, the revision that a command expects and the one found, where they differ."""
-    return {
-        stream: (first, found[stream])
-        for stream, first in waiting.first.items()
-        if stream in found and found[stream] != first
-    }

@@ -36,7 +36,7 @@ class Found(msgspec.Struct, frozen=True):
     """What is, when a batch assumed something else: nothing of it was written."""
 
     head: Head
-    moved: dict[str, int]  # the streams whose revision is not the one assumed, and their revision
+    revisions: dict[str, int]  # of the streams that were asked for
     known: list[UUID]  # the command ids that are recorded
     taken: frozenset[tuple[str, str]]  # the claims that are taken
     keys: frozenset[str]  # the owners that have a key
@@ -141,7 +141,7 @@ def _found(answer: asyncpg.Record | None) -> Found | None:
         return None
     return Found(
         head=head_of(answer),
-        moved=dict(zip(_list(answer, "moved_streams"), _list(answer, "moved_revisions"), strict=True)),
+        revisions=dict(zip(_list(answer, "found_streams"), _list(answer, "found_revisions"), strict=True)),
         known=_list(answer, "known_commands"),
         taken=frozenset(zip(_list(answer, "taken_scopes"), _list(answer, "taken_values"), strict=True)),
         keys=frozenset(_list(answer, "taken_keys")),

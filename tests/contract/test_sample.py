@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.registry.bodies import Asked
 from services.registry.sample import report, story
 from tests.support.service import Service
 
@@ -21,6 +22,39 @@ async def test_the_story_is_recorded_once_however_often_it_is_told(told: Service
     again = await story.record(told.parts.commands, told.parts.vault)
     assert all(answer.replayed for answer in again)
     assert (await told.parts.log.head()).size == size
+
+
+async def test_the_story_begins_an_empty_log_and_is_not_mixed_into_another(service: Service):
+    await service.post("/v1/parties", {"name": "Ours", "kind": "company", "country": "FR"})
+    assert "not recorded" in await story.begin(service.parts)
+    assert (await service.parts.log.head()).size == 1
+
+
+async def test_a_story_that_was_interrupted_is_told_to_its_end(service: Service):
+    parts = service.parts
+    text = report.load()
+    await parts.vault.file(text.content, report.MEDIA_TYPE, len(text.text))
+    first, second, *_ = story.requests(text)
+    for request in (first, second):
+        await parts.commands.execute(request.asked(), story.ACTOR, key=request.key)
+    assert await story.begin(parts) == "the meetings at the Paris Air Show 2019"
+    assert (await parts.log.head()).size == 50
+    assert "recorded before" in await story.begin(parts)
+
+
+async def test_the_story_of_another_version_is_left_as_it_is(service: Service):
+    parts = service.parts
+    text = report.load()
+    await parts.vault.file(text.content, report.MEDIA_TYPE, len(text.text))
+    first, *_ = story.requests(text)
+    (asked,) = first.asked()
+    await parts.commands.execute(
+        [Asked(asked.command, asked.subject, {**first.commands[0]["data"], "title": "As it was"})],
+        story.ACTOR,
+        key=first.key,
+    )
+    assert "another version" in await story.begin(parts)
+    assert (await parts.log.head()).size == 1
 
 
 async def test_every_entry_quotes_whole_sentences_of_the_report(told: Service):

@@ -14,6 +14,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, Aggregate, Entry, Event, Facts
+from events.catalogue.party import PARTY, PartyRegistered
 from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
@@ -22,6 +23,7 @@ from events.shape import from_text
 from projections import LISTED, MODELS, ReadModel, Row
 from projections.engine import version_of
 from projections.names import NAMES
+from projections.parties import PARTIES
 from projections.versions import COMMON, Changes
 from services.registry.api.query import PREFIXES
 from tests.support.histories import asked
@@ -102,7 +104,8 @@ def test_the_rows_that_an_entry_touches_differ_by_all_that_differs(wish):
             assert changed(some_were, some_are) == changed(was, now)
             assert some_were.items() <= was.items()
             assert some_are.items() <= now.items()
-            assert some_were.keys() | some_are.keys() <= set(after.touched)
+            touched = {key for key in after.touched if key.partition("_")[0] in model.prefixes}
+            assert some_were.keys() | some_are.keys() <= touched
 
 
 @given(asked())
@@ -113,7 +116,7 @@ def test_versions_gathered_entry_by_entry_are_those_that_whole_states_differ_by(
         versions: list[tuple[str, int, int | None, Row]] = []
         current: dict[str, int] = {}
         for before, entry, after in history(aggregate, wishes):
-            gathered.apply(entry.position, model.rows[aggregate.kind], before, after)
+            gathered.apply(entry.position, model.rows[aggregate.kind], before, after, after.touched)
             differences = changed(rows_of(model, aggregate, before), rows_of(model, aggregate, after))
             for key, (was, now) in differences.items():
                 if was is not None:
@@ -135,7 +138,7 @@ def test_a_run_that_begins_in_the_middle_ends_the_versions_that_were_current_the
     for model in of_kind(aggregate):
         gathered = Changes(model)
         for before, entry, after in steps[middle:]:
-            gathered.apply(entry.position, model.rows[aggregate.kind], before, after)
+            gathered.apply(entry.position, model.rows[aggregate.kind], before, after, after.touched)
         then = rows_of(model, aggregate, steps[middle].before) if steps else {}
         ended: dict[str, int] = {}
         for before, entry, after in steps[middle:]:
@@ -163,6 +166,27 @@ def test_a_row_refers_to_exactly_the_ids_in_its_body_that_names_can_label(wish):
             for row in rows_of(model, aggregate, after).values():
                 named = {text for text in texts_in(json.loads(row.body or b"{}")) if LABELLED.fullmatch(text)}
                 assert row.refs == tuple(sorted(named))
+
+
+@pytest.mark.parametrize(
+    ("note", "refs"),
+    [
+        (made_id("party", 7), [made_id("party", 7)]),
+        (f'"{made_id("party", 7)}"', []),
+        (f'see "{made_id("party", 7)}', []),
+        (f'{made_id("party", 7)}" is meant', []),
+        (f"of {made_id('party', 7)}", []),
+        (f"\\{made_id('party', 7)}", []),
+        (f"{made_id('party', 7)}\\", []),
+        (f',"{made_id("party", 7)}",', []),
+        (made_id("meeting", 7), []),
+    ],
+)
+def test_an_id_is_referred_to_where_it_is_all_of_a_text_and_not_where_it_is_quoted_in_one(note, refs):
+    registered = PartyRegistered(name="Works", kind="company", country="NO", note=note)
+    party = fold(PARTY, entries_of(f"party/{made_id('party', 1)}", [registered], FACTS.today))
+    (row,) = PARTIES.rows["party"](party, None)
+    assert row.refs == (made_id("party", 1), *refs)
 
 
 @given(asked())

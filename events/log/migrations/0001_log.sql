@@ -128,8 +128,9 @@ CREATE TYPE log.new_entry AS (
 -- again because its outcome was unknown waits for the first attempt to end, and then finds its commands recorded or not.
 --
 -- The n-th of `_entries` gets position _size + n - 1. `_revisions` are those that the streams in `_streams` must have
--- before. `_commands` are asked for, whether they bring entries or not. Claims, keys and salts are arrays in parallel,
--- null if there are none. Keys are made before any is destroyed.
+-- before. Claims, keys and salts are arrays in parallel, null if there are none. Keys are made before any is destroyed.
+-- What is asked for on behalf of commands that are not in the batch has no revision, position or wrapped key, and
+-- does not count, but for command ids.
 -- It must not answer before its commit is durable, hence the check of synchronous_commit.
 -- The planner is held to one look into an index for each thing asked (LATERAL … LIMIT 1, no sequential scan), in a plan
 -- made once: its statistics may be those of an empty log.
@@ -155,8 +156,8 @@ CREATE FUNCTION log.append(
     OUT size bigint,
     OUT frontier bytea[],
     OUT last_recorded_at timestamptz,
-    OUT moved_streams text[],
-    OUT moved_revisions integer[],
+    OUT found_streams text[],
+    OUT found_revisions integer[],
     OUT known_commands uuid[],
     OUT taken_scopes text[],
     OUT taken_values text[],
@@ -167,6 +168,10 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    unmoved boolean;
+    unclaimed boolean := true;
+    unowned boolean := true;
 BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         RAISE EXCEPTION 'synchronous_commit is %: nothing is appended unless commits are durable',
@@ -176,13 +181,13 @@ BEGIN
     SELECT h.size, h.frontier, h.last_recorded_at INTO STRICT size, frontier, last_recorded_at
     FROM log.head AS h WHERE h.one FOR UPDATE;
 
-    SELECT array_agg(assumed.stream), array_agg(coalesce(latest.revision, -1))
-    INTO moved_streams, moved_revisions
-    FROM unnest(_streams, _revisions) AS assumed (stream, revision)
+    SELECT array_agg(asked.stream), array_agg(coalesce(latest.revision, -1)),
+        coalesce(bool_and(coalesce(latest.revision, -1) = asked.revision), true)
+    INTO found_streams, found_revisions, unmoved
+    FROM unnest(_streams, _revisions) AS asked (stream, revision)
     LEFT JOIN LATERAL (
-        SELECT e.revision FROM log.entry AS e WHERE e.stream = assumed.stream ORDER BY e.revision DESC LIMIT 1
-    ) AS latest ON true
-    WHERE coalesce(latest.revision, -1) <> assumed.revision;
+        SELECT e.revision FROM log.entry AS e WHERE e.stream = asked.stream ORDER BY e.revision DESC LIMIT 1
+    ) AS latest ON true;
 
     SELECT array_agg(e.command_id) INTO known_commands
     FROM unnest(_commands) AS asked (command_id)
@@ -191,20 +196,21 @@ BEGIN
     ) AS e;
 
     IF cardinality(_claim_scope) > 0 THEN
-        SELECT array_agg(c.scope), array_agg(c.value) INTO taken_scopes, taken_values
-        FROM unnest(_claim_scope, _claim_value) AS asked (scope, value)
+        SELECT array_agg(c.scope), array_agg(c.value), coalesce(bool_and(asked.position IS NULL), true)
+        INTO taken_scopes, taken_values, unclaimed
+        FROM unnest(_claim_scope, _claim_value, _claim_position) AS asked (scope, value, position)
         CROSS JOIN LATERAL (
             SELECT c.scope, c.value FROM log.claim AS c WHERE c.scope = asked.scope AND c.value = asked.value LIMIT 1
         ) AS c;
     END IF;
     IF cardinality(_key_owner) > 0 THEN
-        SELECT array_agg(k.owner) INTO taken_keys
-        FROM unnest(_key_owner) AS asked (owner)
+        SELECT array_agg(k.owner), coalesce(bool_and(asked.wrapped IS NULL), true)
+        INTO taken_keys, unowned
+        FROM unnest(_key_owner, _key_wrapped) AS asked (owner, wrapped)
         CROSS JOIN LATERAL (SELECT k.owner FROM vault.key AS k WHERE k.owner = asked.owner LIMIT 1) AS k;
     END IF;
 
-    appended := size = _size AND moved_streams IS NULL AND known_commands IS NULL
-        AND taken_scopes IS NULL AND taken_keys IS NULL;
+    appended := size = _size AND unmoved AND known_commands IS NULL AND unclaimed AND unowned;
     IF NOT appended THEN
         RETURN;
     END IF;
@@ -219,12 +225,14 @@ BEGIN
     IF cardinality(_claim_scope) > 0 THEN
         INSERT INTO log.claim (scope, value, position)
         SELECT c.scope, c.value, c.position
-        FROM unnest(_claim_scope, _claim_value, _claim_position) AS c (scope, value, position);
+        FROM unnest(_claim_scope, _claim_value, _claim_position) AS c (scope, value, position)
+        WHERE c.position IS NOT NULL;
     END IF;
     IF cardinality(_key_owner) > 0 THEN
         INSERT INTO vault.key (owner, wrapped, master_key_id)
         SELECT k.owner, k.wrapped, k.master_key_id
-        FROM unnest(_key_owner, _key_wrapped, _key_master) AS k (owner, wrapped, master_key_id);
+        FROM unnest(_key_owner, _key_wrapped, _key_master) AS k (owner, wrapped, master_key_id)
+        WHERE k.wrapped IS NOT NULL;
     END IF;
     IF cardinality(_salt_owner) > 0 THEN
         INSERT INTO vault.command_salt (command_id, owner, salt)
@@ -239,7 +247,10 @@ BEGIN
     UPDATE log.head AS h
     SET size = _size + cardinality(_entries), frontier = _frontier, last_recorded_at = _recorded_at
     WHERE h.one;
-    frontier := NULL;  -- which the writer knows
+    -- All of this the writer knows.
+    frontier := NULL;
+    found_streams := NULL;
+    found_revisions := NULL;
     PERFORM pg_notify('registry_log', '');
 END
 $$;

@@ -127,16 +127,17 @@ class _Up:
     async def _serve(self, *, sample: bool) -> None:
         """Have all that was promised in place before anything is listened on; then serve until stopped."""
         from services.registry.main import create_service, open_registry
+        from services.registry.sample import story
 
         async with open_registry(self._settings) as parts:
             await _hold_token(self._home, parts)
-            story = await _tell_story(parts) if sample else None
+            sample_is = await story.begin(parts) if sample else None
             size = (await parts.log.head()).size
             await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
         if self._stopped.is_set():
             return
         async with _listening(create_service(self._settings), self._address, self._settings.port) as server:
-            sys.stdout.write(self._ready(size, story))
+            sys.stdout.write(self._ready(size, sample_is))
             sys.stdout.flush()
             stopped = asyncio.create_task(self._stopped.wait())
             await asyncio.wait([stopped, server], return_when=asyncio.FIRST_COMPLETED)
@@ -144,13 +145,13 @@ class _Up:
             if server.done():
                 raise Unusable("The HTTP server ended by itself. Nothing recorded is lost; start it again.")
 
-    def _ready(self, size: int, story: str | None) -> str:
+    def _ready(self, size: int, sample: str | None) -> str:
         url = ports.url(self._settings.host, self._settings.port)
-        what = "visits?window_from=2019-07-10" if story else "parties"
+        what = "visits?window_from=2019-07-10" if sample else "parties"
         token, env = (shlex.quote(str(path)) for path in (self._home.token, self._home.env))
         return (
             f"The registry is ready after {time.monotonic() - self._begun:.1f} s, with {size:,} entries: {url}\n"
-            + (f"  sample:         {story}\n" if story else "")
+            + (f"  sample:         {sample}\n" if sample else "")
             + f"  documentation:  {url}/docs\n"
             f"  data:           {self._home.folder}\n"
             f"  token:          {self._home.token}\n"
@@ -203,22 +204,6 @@ async def _hold_token(home: Home, parts: Parts) -> None:
             return
     token, _ = await tokens.create(parts.pool, name="registry up", roles=list(Role), now=parts.clock())
     home.keep_token(token)
-
-
-async def _tell_story(parts: Parts) -> str:
-    """Record the sample into an empty log, or the rest of it into one that begins with it; say what became of it."""
-    from events.errors import CommandIdReused
-    from services.registry.sample import story
-
-    first = await parts.log.read_all(0, limit=1)
-    if first and msgspec.json.decode(first[0].bytes)["actor"] != story.ACTOR.name:
-        return "not recorded, since the log holds other entries already"
-    try:
-        answers = await story.record(parts.commands, parts.vault)
-    except CommandIdReused:
-        return "as an earlier version recorded it, or as it was before somebody was erased"
-    before = ", recorded before" if all(answer.replayed for answer in answers) else ""
-    return f"the meetings at the Paris Air Show 2019{before}"
 
 
 @contextlib.asynccontextmanager

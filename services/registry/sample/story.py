@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from events.errors import CommandIdReused
 from events.vault import Vault
 from services.registry.bodies import Asked
 from services.registry.commands import Actor, Answer, Commands
+from services.registry.parts import Parts
 from services.registry.sample import report
 from services.registry.sample.telling import (
     ADVISER,
@@ -96,6 +98,19 @@ async def record(commands: Commands, vault: Vault) -> list[Answer]:
     text = report.load()
     await vault.file(text.content, report.MEDIA_TYPE, len(text.text))
     return [await commands.execute(request.asked(), ACTOR, key=request.key) for request in requests(text)]
+
+
+async def begin(parts: Parts) -> str:
+    """Record the story into an empty log, or its rest into one that begins with it, and say what became of it."""
+    first = await parts.log.read_all(0, limit=1)
+    if first and msgspec.json.decode(first[0].bytes)["actor"] != ACTOR.name:
+        return "not recorded, since the log holds other entries already"
+    try:
+        answers = await record(parts.commands, parts.vault)
+    except CommandIdReused:
+        return "as another version recorded it, or as it was before somebody in it was erased"
+    before = ", recorded before" if all(answer.replayed for answer in answers) else ""
+    return f"the meetings at the Paris Air Show 2019{before}"
 
 
 def _report(tell: Telling) -> list[Said]:
