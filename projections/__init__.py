@@ -16,6 +16,7 @@ from projections.parties import PARTIES
 from projections.people import PEOPLE
 from projections.roadmaps import ROADMAPS
 from projections.rounds import ROUNDS
+from projections.search import SEARCH
 from projections.sources import SOURCES
 from projections.visits import VISITS
 
@@ -35,7 +36,7 @@ LISTED: tuple[ReadModel, ...] = (
 )
 """The read models that clients list and get items of."""
 
-MODELS: tuple[ReadModel, ...] = (*LISTED, NAMES)
+MODELS: tuple[ReadModel, ...] = (*LISTED, NAMES, SEARCH)
 """All read models."""
 
 __all__ = ["LISTED", "MODELS", "Filter", "ReadModel", "Row"]

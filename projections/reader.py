@@ -23,6 +23,8 @@ from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
+from projections.search import SEARCH
+from projections.words import prefixes
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
@@ -158,6 +160,16 @@ class ReadModels:
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
         """Return counts as of `size`, a row a country, field, stage or month (`by`)."""
         return [dict(record) for record in await self._pool.fetch(STATISTICS[f"by_{by}"], size)]
+
+    async def search(self, text: str, size: int, *, limit: int, passed: int) -> list[Found]:
+        """Return up to `limit` things that have all the words of a text (as beginnings of words), after `passed` ones.
+
+        The best match comes first. A text without letters and digits finds nothing.
+        """
+        asked = prefixes(text)
+        if not asked:
+            return []
+        return [_found(one) for one in await self._pool.fetch(SEARCH.queries["find"], size, asked, limit, passed)]
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
         """Return the labels, as of `size`, of those of the ids that have one."""

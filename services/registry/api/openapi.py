@@ -149,6 +149,7 @@ def _paths() -> Described:
         paths[f"/v1/{model.name}/{{id}}"] = {"get": _one(model)}
     for collection in ("cooperations", "parties"):
         paths[f"/v1/{collection}/{{id}}/timeline"] = {"get": _timeline(collection)}
+    paths["/v1/search"] = {"get": _search()}
     paths["/v1/statistics"] = {"get": _statistics()}
     paths["/v1/documents/{sha256}"] = {"put": _document()}
     paths["/v1/log/entries"] = {"get": _entries()}
@@ -241,6 +242,21 @@ def _timeline(collection: str) -> Described:
         "tags": ["reads"],
         "parameters": [_in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
         "responses": {**_read("Timeline", Link=_header("The next page, as rel=next.", required=False)), **errors},
+    }
+
+
+def _search() -> Described:
+    text = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
+    words = {"name": "q", "in": "query", "required": True, "description": "Words, or how they begin.", "schema": text}
+    return {
+        "operationId": "search",
+        "summary": "Find things by words, whatever their case and diacritics, as of any log size.",
+        "tags": ["reads"],
+        "parameters": [words, AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {
+            **_read("SearchList", Link=_header("The next page, as rel=next.", required=False)),
+            **_errors(OF_READS),
+        },
     }
 
 

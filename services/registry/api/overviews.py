@@ -77,4 +77,21 @@ async def statistics(request: Asking) -> Response[bytes]:
     return render.answer(request, body, size)
 
 
-HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics]
+@get("/v1/search", opt=READ, name="search")
+async def search(request: Asking) -> Response[bytes]:
+    """Find things by words: case and diacritics do not matter, and the beginning of a word is enough."""
+    parts: Parts = request.app.state.parts
+    secret = parts.master.derive(reads.CURSOR_PURPOSE)
+    asked, text = query.of_search(request, secret)
+    size = await query.resolve(parts, asked, asked.cursor)
+    passed = int(asked.cursor.sort) if asked.cursor else 0
+    found = await parts.read_models.search(text, size, limit=asked.limit + 1, passed=passed)
+    following = None
+    if len(found) > asked.limit:
+        cursor = query.Cursor(size, str(passed + asked.limit), "")
+        following = query.seal_cursor(cursor, asked.context, secret)
+    found = found[: asked.limit]
+    return await reads.list_answer(request, [one.body for one in found], found, size, following)
+
+
+HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics, search]

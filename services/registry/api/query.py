@@ -169,6 +169,24 @@ def of_page(request: Asking, what: str, key: bytes) -> Page:
     return asked
 
 
+def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
+    """Read the query of a search: what for, as of when, which page. Raises `InvalidField`."""
+    given = _Given(request)
+    context = msgspec.json.encode(["search", given.asked()]).decode()
+    text = given.take("q") or ""
+    if not 0 < len(text) <= MAX_TEXT:
+        given.wrong("q", f"expected 1 to {MAX_TEXT} characters")
+    asked = Page(
+        as_of=_as_of(given),
+        least=_least(given),
+        limit=_limit(given),
+        cursor=_cursor(given, context, key),
+        context=context,
+    )
+    given.finish()
+    return asked, text
+
+
 def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, str]:
     """Read the query of statistics: by what, as of when. Raises `InvalidField`."""
     given = _Given(request)

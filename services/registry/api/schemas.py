@@ -18,6 +18,7 @@ from events.edtf import MAX_CHARACTERS, EdtfDate
 from events.entry import Envelope
 from events.vault import Document
 from projections import LISTED
+from projections.search import Hit
 from services.registry.api.commands import BatchRecorded, Recorded
 from services.registry.api.health import Health
 from services.registry.api.overviews import BY, Counts
@@ -87,7 +88,7 @@ def components() -> Schema:
     """Return all schemas by name."""
     commands = [*(command for one in AGGREGATES.values() for command in one.commands), *AMENDING.values()]
     models = [(model.name, model.item) for model in LISTED if model.item is not None]
-    answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope, Counts]
+    answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope, Counts, Hit]
     types = [*(command.body for command in commands), *(item for _, item in models), *answers]
     _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
     schemas = _plain(schemas)
@@ -107,6 +108,7 @@ def components() -> Schema:
             "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
         }
     schemas["Batch"] = _batch(commands)
+    schemas[list_name("search")] = _list_of(REF + "Hit")
     schemas["Timeline"] = _list_of("")
     schemas["Timeline"]["properties"]["items"]["items"] = {
         "oneOf": [
