@@ -10,9 +10,9 @@ default:
 up *arguments:
     uv run registry up --sample {{ arguments }}
 
-# As `up`, with lines for a person and data of its own, in ./data
+# As `up`, with every line there is, for a person, and tracebacks
 dev *arguments:
-    REGISTRY_LOG_FORMAT=console REGISTRY_LOG_LEVEL=debug uv run registry up --sample --data data {{ arguments }}
+    REGISTRY_LOG_FORMAT=console REGISTRY_LOG_LEVEL=debug uv run registry up --sample {{ arguments }}
 
 # Run the tests
 test *arguments:

@@ -184,13 +184,14 @@ class Writer:
     async def _settle(self, commands: Sequence[Waiting]) -> list[Answer]:
         """Send commands until nobody waits for one of them: each time fewer, or against a newer head."""
         pause, races = BACKOFF[0], 0
+        aside: set[Waiting] = set()
         while commands := [waiting for waiting in commands if not waiting.settled]:
             try:
-                batch, found = await self._attempt(commands, locked=races >= LOST_RACES)
+                batch, found = await self._attempt(commands, aside, locked=races >= LOST_RACES)
                 if found is None:
                     return self._finish(batch)
                 races += 1
-                await self._sort_out(commands, batch, found)
+                aside |= await self._sort_out(commands, batch, found)
             except Unreachable as error:
                 _log.warning("the log cannot be written to: %s", error)
                 self.counts.resent += 1
@@ -198,16 +199,17 @@ class Writer:
                 pause = min(2 * pause, BACKOFF[1])
         return []
 
-    async def _attempt(self, commands: Sequence[Waiting], *, locked: bool) -> tuple[Batch, Found | None]:
-        """Send what fits together; None beside it when it is durable."""
+    async def _attempt(
+        self, commands: Sequence[Waiting], aside: Container[Waiting], *, locked: bool
+    ) -> tuple[Batch, Found | None]:
+        """Send what fits together, but for what is set aside; None beside it when it is durable."""
         if not locked:
-            return await self._send(commands, self._head)
+            return await self._send(Batch.of(commands, aside, self._head, self._clock()))
         async with self._connection.locked_head() as head:
-            return await self._send(commands, head)
+            return await self._send(Batch.of(commands, aside, head, self._clock()))
 
-    async def _send(self, commands: Sequence[Waiting], head: Head) -> tuple[Batch, Found | None]:
-        batch = Batch.of(commands, head, self._clock())
-        if not batch.included:  # all of them were given up while the lock was waited for
+    async def _send(self, batch: Batch) -> tuple[Batch, Found | None]:
+        if not batch.included:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
@@ -225,24 +227,30 @@ class Writer:
             self._queued_bytes += waiting.size
         return list(batch.answers())
 
-    async def _sort_out(self, commands: Sequence[Waiting], batch: Batch, found: Found) -> None:
-        """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason."""
+    async def _sort_out(self, commands: Sequence[Waiting], batch: Batch, found: Found) -> set[Waiting]:
+        """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason.
+
+        Returns those that are in the way but rest on others, which may yet be recorded: they have to wait for that.
+        """
         self._head = found.head
         self.counts.rebuilt += 1
         recorded = await self._connection.recorded(found.known) if found.known else {}
-        included = set(batch.included)
-        ahead: set[str] = set()  # streams of commands that are sent again: what follows in them cannot be told yet
+        included, aside = set(batch.included), set[Waiting]()
+        ahead: set[str] = set()  # streams of commands that are sent again
         for waiting in commands:
             waiting.in_doubt = False
             if known := recorded.get(waiting.command_id):
                 self._replay(waiting, known)
-            elif waiting in included:
-                if refusal := _refusal(waiting, found, ahead):
+                continue
+            refusal = _refusal(waiting, found, ahead)
+            if ahead.isdisjoint(waiting.first):
+                if refusal is not None:
                     waiting.refuse(refusal)
-                else:
+                elif waiting in included:
                     ahead.update(waiting.first)
-            elif ahead.isdisjoint(waiting.first) and (refusal := _refusal(waiting, found, ahead)):
-                waiting.refuse(refusal)
+            elif refusal is not None:
+                aside.add(waiting)
+        return aside
 
     def _replay(self, waiting: Waiting, known: RecordedCommand) -> None:
         """Answer as it was answered then; for the first time, if it is this sending whose outcome was unknown."""
@@ -268,10 +276,7 @@ def _give(answers: Iterable[Answer]) -> None:
 
 
 def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> RegistryError | None:
-    """Say why a command cannot be recorded after what was found; None when nothing speaks against it.
-
-    It follows on, as it expects to, in the streams of the commands `ahead` of it.
-    """
+    """Say why a command cannot be recorded after what was found, as far as no commands `ahead` have a say in it."""
     revisions = found.revisions
     moved = {
         stream: (first, revisions[stream])

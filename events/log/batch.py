@@ -6,7 +6,7 @@ taken for certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -49,13 +49,13 @@ class Batch:
         self._time = time_text(self.recorded_at).encode()
 
     @classmethod
-    def of(cls, commands: Iterable[Waiting], head: Head, now: datetime) -> Batch:
-        """Put commands together, in order; those that nobody waits for any more are left out."""
+    def of(cls, commands: Iterable[Waiting], aside: Container[Waiting], head: Head, now: datetime) -> Batch:
+        """Put commands together, in order; what is set `aside` is held, what nobody waits for any more left out."""
         batch = cls(head, now)
         for waiting in commands:
             if waiting.settled:
                 continue
-            if batch._fits(waiting):
+            if waiting not in aside and batch._fits(waiting):
                 batch._include(waiting)
             else:
                 batch._hold(waiting)

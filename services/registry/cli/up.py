@@ -38,6 +38,7 @@ CATCH_UP_SECONDS: Final = 60.0
 FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
 LASTING_SECONDS: Final = 60.0  # after which a PostgreSQL that ends did start well
 ENDS: Final = 5  # of PostgreSQL in a row, after which it is not started again
+SAME_SECONDS: Final = 1.0  # between signals that are one
 POLL_SECONDS: Final = 0.005
 INTERRUPTED: Final = 130
 
@@ -68,6 +69,7 @@ class _Up:
         self._address = address
         self._begun = begun
         self._stopped = asyncio.Event()
+        self._signalled_at = 0.0
 
     async def run(self, *, sample: bool) -> None:
         """Start everything, wait for the end, stop everything."""
@@ -91,9 +93,13 @@ class _Up:
                     task.cancel()
 
     def _signalled(self) -> None:
-        if self._stopped.is_set():
+        """Begin to stop. What `uv run` or a shell passes on twice, in the same second, was meant once."""
+        now = time.monotonic()
+        if not self._stopped.is_set():
+            self._signalled_at = now
+            self._stopped.set()
+        elif now - self._signalled_at > SAME_SECONDS:
             os._exit(INTERRUPTED)  # PostgreSQL ends with us, and recovers
-        self._stopped.set()
 
     @contextlib.asynccontextmanager
     async def _postgres(self) -> AsyncGenerator[EmbeddedPostgres]:

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from events.vault import MasterKey, Vault
+from services.registry.sample import report, story
+from tests.support.check_log import check_log
+from tests.support.cluster import Cluster, Database
+from tests.support.console import PATIENCE, command, environment, free_port, registry
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> dict[str, str]:
+    """The settings of all commands, for a fresh and migrated database."""
+    MasterKey.create_file(tmp_path / "master.key")
+    return {
+        "REGISTRY_DATABASE_URL": database.service_dsn,
+        "REGISTRY_OWNER_DATABASE_URL": database.owner_dsn,
+        "REGISTRY_PROJECTOR_DATABASE_URL": database.projector_dsn,
+        "REGISTRY_MASTER_KEY_FILE": str(tmp_path / "master.key"),
+    }
+
+
+@pytest.fixture
+def unmigrated(cluster: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The same for a database in which no migration has run."""
+    MasterKey.create_file(tmp_path / "master.key")
+    with cluster.unmigrated_database() as database:
+        yield {
+            "REGISTRY_DATABASE_URL": database.service_dsn,
+            "REGISTRY_OWNER_DATABASE_URL": database.owner_dsn,
+            "REGISTRY_PROJECTOR_DATABASE_URL": database.projector_dsn,
+            "REGISTRY_MASTER_KEY_FILE": str(tmp_path / "master.key"),
+        }
+
+
+def party(name: str, **fields: Any) -> dict[str, Any]:
+    return {"command": "register-party", "data": {"name": name, "kind": "company", "country": "FR", **fields}}
+
+
+def ndjson(*lines: Mapping[str, Any]) -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+async def names(database: Database) -> list[str]:
+    """Return the names of the parties that were registered, in order."""
+    connection = await asyncpg.connect(database.admin_dsn)
+    try:
+        entries = await connection.fetch("SELECT bytes FROM log.entry ORDER BY position")
+        return [json.loads(entry["bytes"])["data"]["name"] for entry in entries]
+    finally:
+        await connection.close()
+
+
+def test_migrate_says_what_it_did_and_does_it_once(unmigrated: dict[str, str]):
+    missing = registry("migrate", "--check", settings=unmigrated)
+    assert missing.returncode == 1
+    assert "Run `registry migrate`" in missing.stderr
+    done = registry("migrate", settings=unmigrated)
+    assert done.returncode == 0
+    assert "applied 0001_" in done.stdout
+    assert registry("migrate", "--check", settings=unmigrated).returncode == 0
+    assert registry("migrate", settings=unmigrated).stdout == "The database was up to date.\n"
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("project",), ("import", "-"), ("token", "list")], ids=" ".join)
+def test_nothing_runs_on_a_database_that_is_not_migrated(arguments: tuple[str, ...], unmigrated: dict[str, str]):
+    refused = registry(*arguments, settings=unmigrated, given=b"")
+    assert refused.returncode == 1
+    assert re.fullmatch(r"registry: \d+ of \d+ migrations are missing .* Run `registry migrate`\.\n", refused.stderr)
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("project",), ("migrate",), ("token", "list")], ids=" ".join)
+def test_a_database_that_is_not_there_is_told_in_one_line(arguments: tuple[str, ...], settings: dict[str, str]):
+    nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    refused = registry(*arguments, settings={**settings, **dict.fromkeys(list(settings)[:3], nowhere)})
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("registry: the database cannot be reached")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_master_key_that_is_none_is_told(settings: dict[str, str]):
+    Path(settings["REGISTRY_MASTER_KEY_FILE"]).write_text("secret, but not a key", encoding="utf-8")
+    refused = registry("serve", settings=settings)
+    assert refused.returncode == 1
+    assert "64 hexadecimal digits" in refused.stderr
+    assert "secret" not in refused.stderr
+
+
+def test_a_token_is_printed_alone_once_listed_without_itself_and_revoked(settings: dict[str, str]):
+    made = registry("token", "create", "ministry", "--role", "reader", "--role", "recorder", settings=settings)
+    assert made.returncode == 0
+    assert re.fullmatch(r"reg_[A-Za-z0-9_-]{43}\n", made.stdout)
+    (token_id,) = re.findall("token_[a-z0-9]{26}", made.stderr)
+    listed = registry("token", "list", settings=settings)
+    assert all(said in listed.stdout for said in (token_id, "ministry", "reader, recorder", "holds"))
+    assert made.stdout.strip() not in listed.stdout
+    revoked = registry("token", "revoke", token_id, settings=settings)
+    assert revoked.returncode == 0
+    assert "revoked" in registry("token", "list", settings=settings).stdout
+
+
+def test_a_token_that_is_not_allowed_is_told_with_everything_that_is_wrong(settings: dict[str, str]):
+    arguments = ("--role", "reader", "--party", "acme", "--expires", "2001-01-01")
+    refused = registry("token", "create", "", *arguments, settings=settings)
+    assert refused.returncode == 1
+    assert [said for said in ("/name", "/party", "/expires_at") if said not in refused.stderr] == []
+    unknown = registry("token", "revoke", "token_00000000000000000000000000", settings=settings)
+    assert unknown.returncode == 1
+    assert "no token with this id" in unknown.stderr
+
+
+async def test_an_import_records_each_line_once_however_often_it_is_started(
+    database: Database, settings: dict[str, str], tmp_path: Path
+):
+    lines = [party("A"), party("A"), {"commands": [party("B"), party("C")]}, party("D") | {"key": "mine"}]
+    file = tmp_path / "parties.ndjson"
+    file.write_bytes(ndjson(*lines[:2]) + b"\n" + ndjson(*lines[2:]).rstrip())
+    first = registry("import", str(file), settings=settings)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == "Lines recorded: 4. New entries: 5.\n"
+    again = registry("import", "-", settings=settings, given=file.read_bytes())
+    assert again.stdout == "Lines recorded: 4, 4 of them before. New entries: 0.\n"
+    assert await names(database) == ["A", "A", "B", "C", "D"]
+    await check_log(database.admin_dsn)
+
+
+async def test_a_refused_line_stops_an_import_with_its_number_and_all_that_is_wrong(
+    database: Database, settings: dict[str, str]
+):
+    good, bad = party("A"), party("", kind="shop", country="ZZ")
+    refused = registry("import", "-", settings=settings, given=ndjson(good, {"commands": [good, bad]}, party("C")))
+    assert refused.returncode == 1
+    told, *problems, stopped = refused.stderr.splitlines()
+    assert told.startswith("registry: line 2: ")
+    assert [problem.split(":")[0].strip() for problem in problems] == [
+        f"/commands/1/data/{field}" for field in ("name", "kind", "country")
+    ]
+    assert stopped.startswith("Stopped. Lines recorded: 1. New entries: 1.")
+    assert await names(database) == ["A"]
+    mended = registry(
+        "import", "-", settings=settings, given=ndjson(good, {"commands": [good, party("B")]}, party("C"))
+    )
+    assert mended.stdout == "Lines recorded: 3, 1 of them before. New entries: 3.\n"
+    assert await names(database) == ["A", "A", "B", "C"]
+
+
+async def test_an_import_that_was_killed_is_resumed_by_importing_again(database: Database, settings: dict[str, str]):
+    lines = ndjson(*(party(f"Party {number}") for number in range(200)))
+    half = b"".join(lines.splitlines(keepends=True)[:100])
+    noticed = asyncio.Event()
+    listener = await asyncpg.connect(database.admin_dsn)
+    await listener.add_listener("registry_log", lambda *_: noticed.set())
+    with subprocess.Popen(
+        command("import", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment(settings)
+    ) as importing:
+        assert importing.stdin is not None
+        importing.stdin.write(half)
+        importing.stdin.flush()
+        async with asyncio.timeout(PATIENCE):
+            await noticed.wait()
+        importing.kill()
+    await listener.close()
+    resumed = registry("import", "-", settings=settings, given=lines)
+    assert resumed.returncode == 0, resumed.stderr
+    assert sorted(await names(database)) == sorted(f"Party {number}" for number in range(200))
+    await check_log(database.admin_dsn)
+
+
+async def test_an_import_that_waits_for_a_line_is_interrupted_by_ctrl_c(database: Database, settings: dict[str, str]):
+    noticed = asyncio.Event()
+    listener = await asyncpg.connect(database.admin_dsn)
+    await listener.add_listener("registry_log", lambda *_: noticed.set())
+    with subprocess.Popen(
+        command("import", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings)
+    ) as importing:
+        assert importing.stdin is not None
+        importing.stdin.write(ndjson(party("A")))
+        importing.stdin.flush()
+        async with asyncio.timeout(PATIENCE):
+            await noticed.wait()
+        importing.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(importing.wait, PATIENCE) == 130
+        assert importing.stderr is not None
+        assert b"Interrupted." in importing.stderr.read()
+    await listener.close()
+
+
+async def test_the_story_is_imported_once_its_report_is_on_file(database: Database, settings: dict[str, str]):
+    text = report.load()
+    given = b"".join(story.lines(text))
+    refused = registry("import", "-", "--as", "sample", settings=settings, given=given)
+    assert refused.returncode == 1
+    assert "line 1: File the text first" in refused.stderr
+    pool = await asyncpg.create_pool(database.service_dsn, min_size=1)
+    async with pool:
+        key = MasterKey.from_file(Path(settings["REGISTRY_MASTER_KEY_FILE"]))
+        await Vault(pool, key).file(text.content, report.MEDIA_TYPE, len(text.text))
+    done = registry("import", "-", "--as", "sample", settings=settings, given=given)
+    assert done.stdout == "Lines recorded: 10. New entries: 50.\n"
+    await check_log(database.admin_dsn)
+
+
+def test_serving_and_projecting_are_processes_of_their_own_and_end_in_order(settings: dict[str, str], tmp_path: Path):
+    port = free_port()
+    environ = environment({**settings, "REGISTRY_PORT": str(port)})
+    token = registry(
+        "token", "create", "all", "--role", "reader", "--role", "recorder", settings=settings
+    ).stdout.strip()
+    with (
+        (tmp_path / "journal").open("wb") as journal,
+        subprocess.Popen(command("serve"), stderr=journal, env=environ) as serving,
+        subprocess.Popen(command("project"), stderr=journal, env=environ) as projecting,
+    ):
+        headers = {"Authorization": f"Bearer {token}"}
+        transport = httpx.HTTPTransport(retries=10)  # with a pause that grows: it is not listening yet
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, transport=transport) as client:
+            recorded = client.post("/v1/parties", json={"name": "A", "kind": "company", "country": "FR"}, timeout=30)
+            assert recorded.status_code == 201
+            size = {"Registry-Min-Size": recorded.headers["Registry-Size"]}
+            read = client.get("/v1/parties", headers=size, timeout=30)
+            assert [item["name"] for item in read.json()["items"]] == ["A"]
+        for process in (serving, projecting):
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+    for line in (tmp_path / "journal").read_text(encoding="utf-8").splitlines():
+        assert json.loads(line)["level"] == "info"
