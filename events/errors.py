@@ -82,6 +82,12 @@ class AlreadyExists(RuleBroken):
     code = "already-exists"
 
 
+class NothingChanges(RuleBroken):
+    """It is so already, and nothing would change."""
+
+    code = "nothing-changes"
+
+
 class CooperationClosed(RuleBroken):
     """The cooperation has been concluded or abandoned."""
 
@@ -238,3 +244,9 @@ class Corrupt(RegistryError):
     """Something stored is not what it must be: a hash, a seal or a form does not hold."""
 
     code = "corrupt"
+
+
+class EntryTooNew(Corrupt):
+    """A newer version of the program recorded this, and this one cannot read it."""
+
+    code = "entry-too-new"

@@ -21,7 +21,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from events.errors import Corrupt, RegistryError
+from events.errors import Corrupt, RegistryError, SourceWithdrawn
 from events.log import NewKey
 from events.sql import load
 
@@ -147,7 +147,10 @@ class Vault:
         }
 
     async def file(self, content: bytes, media_type: str, characters: int | None) -> tuple[Document, bool]:
-        """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then."""
+        """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then.
+
+        Raises `SourceWithdrawn` for one whose key was destroyed.
+        """
         digest = hashlib.sha256(content)
         owner = document_owner(digest.hexdigest())
         key, row = self.new_key(owner)
@@ -159,6 +162,8 @@ class Vault:
             )
             if new:
                 await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)
+            elif not await connection.fetch(QUERIES["keys"], [owner]):
+                raise SourceWithdrawn("The document was withdrawn; what was destroyed is not filed again.")
         return document, bool(new)
 
     async def contents(self, hashes: Collection[str]) -> dict[str, bytes]:

@@ -8,14 +8,14 @@ No module of this package does I/O, reads a clock or draws random numbers: all t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from events.edtf import EdtfDate
-from events.errors import DateNotReached, FieldProblem, NotFound
+from events.errors import DateNotReached, FieldProblem, NotFound, NothingChanges
 from events.values import Citation, Classification, Text, Value
 
 E_co = TypeVar("E_co", bound="Event", covariant=True)
@@ -59,17 +59,32 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What `decide` needs to know beyond its own stream.
 
     `today` is the UTC date at which the command is decided. References to other streams have been looked up already.
-    `survivors` has, of the parties concerned, those that were merged, each with the party that it lives on in;
-    `whole` has, of the parties concerned and of those in turn, what each is part of.
+    `merged` has, of the parties concerned and of those that these lead to, what each was merged into; `whole` has, of
+    the same, what each is part of.
     """
 
     today: date
-    survivors: Mapping[str, str] = {}
+    merged: Mapping[str, str] = {}
     whole: Mapping[str, str] = {}
 
     def survivor(self, party: str) -> str:
         """Return the party that a party lives on in: itself unless it was merged."""
-        return self.survivors.get(party, party)
+        *_, last = _along(party, self.merged.get)
+        return last
+
+    def within(self, party: str) -> Iterator[str]:
+        """Yield a party, what it was merged into or else is part of, what that one was or is, and so on."""
+        return _along(party, lambda one: self.merged.get(one) or self.whole.get(one))
+
+
+def _along(party: str, step: Callable[[str], str | None]) -> Iterator[str]:
+    """Yield what steps lead to, each once: a circle that came about (of mergers decided at once) is gone round once."""
+    seen: set[str] = set()
+    at: str | None = party
+    while at is not None and at not in seen:
+        seen.add(at)
+        yield at
+        at = step(at)
 
 
 class Claim(NamedTuple):
@@ -104,6 +119,13 @@ class CommandType(msgspec.Struct, frozen=True, kw_only=True):
         """The type that the body is checked against, once its ids are in place."""
         return self.wire or self.event
 
+    def names(self, event: Event) -> str | None:
+        """Return the id of the thing that the command's event brings into its stream, if it brings one."""
+        value: Any = event
+        for step in self.identifies:
+            value = getattr(value, step)
+        return str(value) if self.identifies else None
+
 
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of stream: `<kind>/<prefix>_…`, its events, commands, and its two pure functions.
@@ -112,7 +134,10 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     before as it was. A state has an `id`, mappings by key, and `touched`: what the last entry changed, as `id` itself
     and the keys under which a mapping holds something else than before.
     `decide(state, event, facts)` gives the events to record or raises a `RegistryError`.
-    `claims(state, event)` gives what the event newly claims for its stream.
+    `claims(state, event)` gives what the event newly claims for its stream: not what is in the state, nor in the
+    state's `forgone`, which is what entries claimed that do not stand any more (see `history`).
+    `stands(state, facts)` raises a `RegistryError` for a state that no events may lead to, where `decide` could not see
+    it: an event that begins a stream is decided without a state, and amendments take events out of their order.
     """
 
     kind: str
@@ -122,6 +147,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     evolve: Callable[[Any, Entry[Any]], Any]
     decide: Callable[[Any, Any, Facts], tuple[Event, ...]]
     claims: Callable[[Any, Any], Iterable[Claim]] = lambda _state, _event: ()
+    stands: Callable[[Any, Facts], None] = lambda _state, _facts: None
 
 
 def happened(facts: Facts, **dates: EdtfDate) -> None:
@@ -143,6 +169,13 @@ def must_exist(what: str, state: S | None) -> S:
     if state is None:
         raise NotFound(f"There is no such {what}. Register it first.")
     return state
+
+
+def must_say_more(event: Event, changes: Sequence[Entry[Any]]) -> None:
+    """Refuse what the last change of its kind said already, word for word. Raises `NothingChanges`."""
+    last = next((one.event for one in reversed(changes) if type(one.event) is type(event)), None)
+    if event == last:
+        raise NothingChanges("It was recorded like this before, and has not changed since.")
 
 
 def with_item(items: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:

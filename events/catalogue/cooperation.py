@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from events.catalogue import cooperation_events as said
-from events.catalogue.aggregate import Aggregate, Claim, CommandType, Event, Facts, happened, must_exist
+from events.catalogue.aggregate import Aggregate, Claim, CommandType, Event, Facts, happened, must_exist, must_say_more
 from events.catalogue.cooperation_state import Cooperation, evolve
 from events.errors import (
     AgreementOver,
@@ -173,6 +173,7 @@ def _is_scheduled(state: Cooperation, event: Any) -> None:
     thing = _known(things, key, what, state)
     if thing.status != "scheduled":
         raise NotScheduled(f"The {what} {key} is {thing.status}, not scheduled.")
+    must_say_more(event, thing.changes)
 
 
 def _is_open(state: Cooperation, event: Any) -> None:
@@ -182,6 +183,7 @@ def _is_open(state: Cooperation, event: Any) -> None:
         raise NotFound(f"There is no milestone {event.milestone_id} in {event.roadmap_id}.")
     if milestone.status != "open":
         raise MilestoneClosed(f"The milestone {event.milestone_id} was {milestone.status} already.")
+    must_say_more(event, milestone.changes)
 
 
 def _is_in_force(state: Cooperation, event: Any) -> None:
@@ -189,6 +191,7 @@ def _is_in_force(state: Cooperation, event: Any) -> None:
     agreement = _known(state.agreements, event.agreement_id, "agreement", state)
     if agreement.terminated is not None:
         raise AgreementOver(f"The agreement {event.agreement_id} was terminated.")
+    must_say_more(event, agreement.changes)
 
 
 _OF_THINGS: dict[type[Event], Callable[[Cooperation, Any], None]] = {
@@ -224,11 +227,11 @@ def claims(state: Cooperation | None, event: Event) -> Iterator[Claim]:
 
 
 def _ids(state: Cooperation | None) -> set[str]:
-    """Return the ids that this cooperation's own things have, and claimed when they came to be."""
+    """Return the ids that this cooperation's own things have or had, and claimed when they came to be."""
     if state is None:
         return set()
     kept = [state.topics, state.milestones, *(getattr(state, new.kept_in) for new in _NEW.values())]
-    return {key for things in kept for key in things}
+    return {key for things in kept for key in things} | {key for _, key in state.forgone}
 
 
 def _command(name: str, event: type[Event], **how: Any) -> CommandType:

@@ -96,6 +96,7 @@ class Cooperation(msgspec.Struct, frozen=True, kw_only=True):
     closed: Literal["concluded", "abandoned"] | None = None
     standing: tuple[Entry[Event], ...] = ()
     last_activity: EdtfDate | None = None
+    forgone: frozenset[tuple[str, str]] = frozenset()
     touched: tuple[str, ...] = ()
 
     @property

@@ -1,33 +1,61 @@
-"""History with corrections in place: what was recorded wrongly is read as it should have been (3-domain.md).
+"""History with amendments in place: what was recorded wrongly is read as it should have been (3-domain.md).
 
-A correction puts another event of the same type in the original's place; a retraction takes the original out. Both
-name their target by its position, and both can themselves be corrected or retracted: correcting a correction replaces
-what it put in place, retracting a correction or a retraction undoes it. The originals stay in the log; only the
-fold reads differently, from the position of the amendment on.
+A correction puts another event of the same type in the original's place; a retraction takes out what it names: an
+original, a correction (what was there before it holds again) or a retraction (what that took out holds again). All name
+their target by its position, a correction either the original or another correction of it. What is recorded stays in the
+log; only the fold reads differently, from the position of the amendment on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from events.catalogue.aggregate import Aggregate, Amendment, CommandType, Entry, Event, Facts
-from events.errors import NotCorrectable, RegistryError
+from events.errors import FieldProblem, NotCorrectable, NothingChanges, RegistryError
 from events.shape import from_text
-from events.values import Text
+from events.values import Citation, Text, Value
+
+Position = Annotated[int, Meta(ge=0, le=2**53 - 1, description="the position of an entry of the same stream")]
+EventType = Annotated[
+    str,
+    Meta(
+        max_length=100,
+        pattern="^registry\\.[a-z]+(-[a-z]+)*\\.v[1-9][0-9]*$",
+        description="the type of an event with its version, such as registry.meeting-held.v1",
+    ),
+]
+
+
+class Correction(Value, frozen=True, kw_only=True):
+    """What the command says: the fields of the event in its newest version, whose type is the original's."""
+
+    corrects: Position
+    replacement: dict[str, Any]
+    reason: Text
+    citations: tuple[Citation, ...] = ()
+    note: Text | None = None
+
+
+# Events
 
 
 class EntryCorrected(Event, frozen=True, kw_only=True):
-    """A fact had been recorded wrongly: from now on the replacement, a full event of the same type, stands for it."""
+    """A fact had been recorded wrongly: from now on the replacement, a full event of the same type, stands for it.
+
+    `replacement_type` says in which version's form the replacement is.
+    """
 
     event_type = "registry.entry-corrected.v1"
 
-    corrects: int
+    corrects: Position
     replacement: dict[str, Any]
+    replacement_type: EventType
     reason: Text
 
 
@@ -36,96 +64,109 @@ class EntryRetracted(Event, frozen=True, kw_only=True):
 
     event_type = "registry.entry-retracted.v1"
 
-    retracts: int
+    retracts: Position
     reason: Text
 
 
 AMENDMENTS: tuple[type[Event], ...] = (EntryCorrected, EntryRetracted)
 
-CORRECT = CommandType(name="correct-entry", event=EntryCorrected)
+CORRECT = CommandType(name="correct-entry", event=EntryCorrected, wire=Correction)
 RETRACT = CommandType(name="retract-entry", event=EntryRetracted)
 
+FactsOn: TypeAlias = Callable[[date], Facts]
 
-class _Layer(msgspec.Struct, frozen=True):
-    """An amendment in force: the event that it puts in place, or None for a retraction."""
 
-    entry: Entry[Any]
-    event: Event | None
+# State
 
 
 class _Ledger:
-    """Which amendments of a stream's entries are in force."""
+    """What a stream's entries say, and which of them are in force. Only ever added to."""
 
-    def __init__(self) -> None:
-        self._originals: dict[int, Entry[Any]] = {}
-        self._layers: dict[int, list[_Layer]] = {}
-        self._targets: dict[int, int] = {}
-
-    def add(self, entry: Entry[Any]) -> None:
-        """Take in the next entry. Raises `NotCorrectable` where an amendment's target does not allow it."""
-        event = entry.event
-        if isinstance(event, EntryCorrected):
-            original = self.target(event.corrects)
-            if self._retracted(original):
-                raise NotCorrectable(f"Entry {original} is retracted; retract the retraction first.")
-            kind = cast("type[Event]", type(self._originals[original].event))
-            self._put(entry, original, convert_replacement(event.replacement, kind))
-        elif isinstance(event, EntryRetracted):
-            self._retract(entry, event.retracts)
-        else:
-            self._originals[entry.position] = entry
-            self._layers[entry.position] = []
-
-    def target(self, position: int) -> int:
-        """Return the position of the original that an entry is, or amends. Raises `NotCorrectable`."""
-        if position in self._originals:
-            return position
-        if position not in self._targets:
-            raise NotCorrectable(f"There is no entry {position} in this stream.")
-        original = self._targets[position]
-        if all(layer.entry.position != position for layer in self._layers[original]):
-            raise NotCorrectable(f"Entry {position} is not in force any more.")
-        return original
+    def __init__(self, entries: Iterable[Entry[Any]]) -> None:
+        """Take in a stream's entries, in order. Raises `NotCorrectable` where an amendment's target does not allow it."""
+        self._entries: dict[int, Entry[Any]] = {}
+        self._original: dict[int, int] = {}  # by position, which original an entry is or concerns
+        self._corrections: dict[int, list[int]] = {}  # by original, the positions of its corrections
+        self._said: dict[int, Event] = {}  # by position, the event that an original or a correction states
+        self._retracts: dict[int, int] = {}  # by position, what a retraction names
+        self._void: set[int] = set()  # what is retracted, by a retraction that is not
+        for entry in entries:
+            self._add(entry)
 
     def original(self, position: int) -> Entry[Any]:
-        """Return the original entry at a position."""
-        return self._originals[position]
-
-    def _retracted(self, original: int) -> bool:
-        layers = self._layers[original]
-        return bool(layers) and layers[-1].event is None
-
-    def _retract(self, entry: Entry[Any], position: int) -> None:
-        original = self.target(position)
-        if position != original:
-            self._layers[original] = [one for one in self._layers[original] if one.entry.position != position]
-            self._targets[entry.position] = original
-        elif self._retracted(original):
-            raise NotCorrectable(f"Entry {original} is retracted already.")
-        elif not self._originals[original].event.retractable:
-            raise NotCorrectable(f"Entry {original} cannot be undone: the key that it destroyed is gone.")
-        else:
-            self._put(entry, original, None)
-
-    def _put(self, entry: Entry[Any], original: int, event: Event | None) -> None:
-        self._layers[original].append(_Layer(entry, event))
-        self._targets[entry.position] = original
+        """Return the original that an entry in force is, or corrects. Raises `NotCorrectable`."""
+        if position in self._retracts:
+            raise NotCorrectable(f"Entry {position} is a retraction: it can be retracted, not corrected.")
+        self._must_be_in_force(position)
+        original = self._original[position]
+        self._must_be_in_force(original)
+        return self._entries[original]
 
     def effective(self) -> list[Entry[Any]]:
         """Return the originals that are not retracted, in order, each with what stands in its place."""
         entries: list[Entry[Any]] = []
-        for position, entry in self._originals.items():
-            layers = self._layers[position]
-            if not layers:
+        for original, corrections in self._corrections.items():
+            entry = self._entries[original]
+            standing = [one for one in corrections if one not in self._void]
+            if standing:
+                amendments = tuple(_amendment(self._entries[one]) for one in standing)
+                entry = replace(entry, event=self._said[standing[-1]], corrections=amendments)
+            if original not in self._void:
                 entries.append(entry)
-            elif (event := layers[-1].event) is not None:
-                entries.append(replace(entry, event=event, corrections=tuple(_amendment(one) for one in layers)))
         return entries
 
+    def said(self) -> Iterable[Event]:
+        """Return every event that was ever stated, in order: the originals and all replacements."""
+        return self._said.values()
 
-def _amendment(layer: _Layer) -> Amendment:
-    entry = layer.entry
+    def _add(self, entry: Entry[Any]) -> None:
+        position, event = entry.position, entry.event
+        if isinstance(event, EntryCorrected):
+            original = self.original(event.corrects)
+            self._original[position] = original.position
+            self._corrections[original.position].append(position)
+            self._said[position] = _replacement(event, original)
+        elif isinstance(event, EntryRetracted):
+            self._must_be_in_force(event.retracts)
+            self._must_be_retractable(event.retracts)
+            self._original[position] = self._original[event.retracts]
+            self._retracts[position] = event.retracts
+            self._turn(event.retracts)
+        else:
+            self._original[position] = position
+            self._corrections[position] = []
+            self._said[position] = event
+        self._entries[position] = entry
+
+    def _must_be_in_force(self, position: int) -> None:
+        if position not in self._entries:
+            raise NotCorrectable(f"There is no entry {position} in this stream.")
+        if position in self._void:
+            raise NotCorrectable(f"Entry {position} is retracted already; to bring it back, retract the retraction.")
+
+    def _must_be_retractable(self, position: int) -> None:
+        if not self._entries[position].event.retractable:
+            raise NotCorrectable(f"Entry {position} cannot be undone: the key that it destroyed is gone.")
+
+    def _turn(self, position: int) -> None:
+        """Put an entry out of force, or in force again; with a retraction that turns, what it names turns back."""
+        at: int | None = position
+        while at is not None:
+            self._void ^= {at}
+            at = self._retracts.get(at)
+
+
+def _amendment(entry: Entry[Any]) -> Amendment:
     return Amendment(position=entry.position, recorded_at=entry.recorded_at, reason=entry.event.reason)
+
+
+def _replacement(correction: EntryCorrected, original: Entry[Any]) -> Event:
+    kind = cast("type[Event]", type(original.event))
+    if correction.replacement_type != kind.event_type:
+        raise NotCorrectable(
+            f"The replacement is a {correction.replacement_type}, but entry {original.position} is a {kind.event_type}."
+        )
+    return convert_replacement(correction.replacement, kind)
 
 
 def convert_replacement(replacement: dict[str, Any], kind: type[Event]) -> Event:
@@ -137,41 +178,71 @@ def convert_replacement(replacement: dict[str, Any], kind: type[Event]) -> Event
 
 
 def fold(aggregate: Aggregate, entries: Iterable[Entry[Any]]) -> Any:
-    """Return a stream's state after all its entries, None if nothing of it stands (or there is none)."""
+    """Return a stream's state after all its entries, None if nothing of it stands (or there is none).
+
+    Raises `NotCorrectable` for an amendment that no decision let pass.
+    """
+    ledger = _Ledger(entries)
     state: Any = None
-    for entry in _ledger(entries).effective():
+    for entry in ledger.effective():
         state = aggregate.evolve(state, entry)
-    return state
+    return _with_forgone(aggregate, ledger, state)
 
 
 def original_of(entries: Iterable[Entry[Any]], position: int) -> Entry[Any]:
-    """Return the original entry that a position in a stream is, or amends. Raises `NotCorrectable`."""
-    ledger = _ledger(entries)
-    return ledger.original(ledger.target(position))
+    """Return the original entry that a position in a stream is, or corrects. Raises `NotCorrectable`."""
+    return _Ledger(entries).original(position)
+
+
+def ever_said(entries: Iterable[Entry[Any]]) -> list[Event]:
+    """Return every event that a stream's entries ever stated, corrections' replacements and what is retracted with it."""
+    return list(_Ledger(entries).said())
+
+
+def _with_forgone(aggregate: Aggregate, ledger: _Ledger, state: Any) -> Any:
+    """Keep in a state what was claimed by events that do not stand any more: it stays the stream's own."""
+    if state is None:
+        return None
+    standing = {id(entry.event) for entry in ledger.effective()}
+    forgone = frozenset(
+        (claim.scope, claim.value)
+        for event in ledger.said()
+        if id(event) not in standing
+        for claim in aggregate.claims(None, event)
+    )
+    return replace(state, forgone=forgone) if forgone else state
+
+
+# Commands
 
 
 def decide_amendment(
-    aggregate: Aggregate, entries: Sequence[Entry[Any]], amendment: Entry[Any], facts_on: Callable[[date], Facts]
+    aggregate: Aggregate, entries: Sequence[Entry[Any]], amendment: Entry[Any], facts_on: FactsOn
 ) -> Any:
     """Check that a stream's history obeys the rules with an amendment in place, and return the state it leads to.
 
-    Each entry that stands is decided again as of the day it was recorded; what was recorded after it has to be
-    allowed still. Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry.
+    Each entry that stands is decided again as of the day it was recorded, with what is known of other streams today:
+    what was recorded after the amended entry has to be allowed still. What would be refused in the same way without the
+    amendment (a meeting of two parties that have been merged since, say) is not held against it.
+
+    Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry. `/replacement` is
+    where the pointers begin, if it is the replacement itself that breaks the rule.
     """
-    state: Any = None
-    for entry in _ledger((*entries, amendment)).effective():
-        facts = facts_on(date.fromisoformat(entry.recorded_at[:10]))
-        try:
-            aggregate.decide(state, entry.event, facts)
-        except RegistryError as broken:
-            broken.detail = f"With this in place, entry {entry.position} would break a rule: {broken.detail}"
-            raise
-        state = aggregate.evolve(state, entry)
-    return state
+    ledger = _Ledger((*entries, amendment))
+    today = _day(amendment)
+    amended = -1
+    if isinstance(amendment.event, EntryCorrected):
+        original = ledger.original(amendment.position)
+        amended = original.position
+        _must_keep_its_id(aggregate, original.event, amendment.event.replacement)
+    without = _Without(aggregate, entries, facts_on, today)
 
+    def tell(position: int | None, refused: RegistryError) -> None:
+        if without.is_refused(position, refused):
+            return
+        of_replacement = amended in (position, -1 if position is None else amended) and amended >= 0
+        refused.problems = refused.under("/replacement").problems if of_replacement else ()
+        refused.detail = f"With this in place, {_named(position)} would break a rule: {refused.detail}"
+        raise refused
 
-def _ledger(entries: Iterable[Entry[Any]]) -> _Ledger:
-    ledger = _Ledger()
-    for entry in entries:
-        ledger.add(entry)
-    return ledger
+    return _with_forgone(aggregate, ledger, _decide_again(aggregate, ledger.effective(), facts_on, today, tell))

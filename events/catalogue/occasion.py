@@ -9,7 +9,16 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts, must_exist, with_item
+from events.catalogue.aggregate import (
+    Aggregate,
+    CommandType,
+    Entry,
+    Event,
+    Facts,
+    must_exist,
+    must_say_more,
+    with_item,
+)
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, FieldProblem
 from events.errors import OccasionCancelled as IsCancelled
@@ -102,7 +111,10 @@ def evolve(state: Occasion | None, entry: Entry[Any]) -> Occasion:
 
 
 def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of an occasion. Raises `AlreadyExists`, `NotFound`, `OccasionCancelled`."""
+    """Check what is asked of an occasion.
+
+    Raises `AlreadyExists`, `NotFound`, `OccasionCancelled`, `NothingChanges`.
+    """
     if isinstance(event, OccasionAnnounced):
         if state is not None:
             raise AlreadyExists(
@@ -114,6 +126,7 @@ def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, .
         raise IsCancelled(f"{known.id} was cancelled.")
     if isinstance(event, DelegationSent) and event.delegation_id in known.delegations:
         raise AlreadyExists(f"The delegation {event.delegation_id} exists.", [FieldProblem("exists already", "/id")])
+    must_say_more(event, known.changes)
     return (event,)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts, must_exist
+from events.catalogue.aggregate import Aggregate, Claim, CommandType, Entry, Event, Facts, must_exist, must_say_more
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, CircularParties, FieldProblem
 from events.errors import PartyMerged as IsMerged
@@ -82,6 +82,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Entry[Event], ...] = ()
     merged: Entry[PartyMerged] | None = None
     claimed: frozenset[Identifier] = frozenset()
+    forgone: frozenset[tuple[str, str]] = frozenset()
     touched: tuple[str, ...] = ()
 
 
@@ -111,7 +112,10 @@ def evolve(state: Party | None, entry: Entry[Any]) -> Party:
 
 
 def decide(state: Party | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of a party. Raises `AlreadyExists`, `NotFound`, `PartyMerged`, `CircularParties`."""
+    """Check what is asked of a party.
+
+    Raises `AlreadyExists`, `NotFound`, `PartyMerged`, `CircularParties`, `NothingChanges`.
+    """
     if isinstance(event, PartyRegistered):
         if state is not None:
             raise AlreadyExists(f"The party {state.id} is registered already.", [FieldProblem("exists already", "/id")])
@@ -119,32 +123,38 @@ def decide(state: Party | None, event: Event, facts: Facts) -> tuple[Event, ...]
     known = must_exist("party", state)
     if known.merged is not None:
         raise IsMerged(f"{known.id} was merged into {known.merged.event.into}; say it of that one.")
+    _must_not_go_round(known.id, event, facts)
+    must_say_more(event, known.changes)
+    return (event,)
+
+
+def _must_not_go_round(party: str, event: Event, facts: Facts) -> None:
+    """Neither part of itself nor merged into itself, however many parties (and mergers of these) it takes."""
     match event:
-        case PartyDetailsAmended(part_of=str() as whole) if known.id in _within(whole, facts):
-            raise CircularParties("A party cannot be part of itself.", [FieldProblem("part of this one", "/part_of")])
-        case PartyMerged() if facts.survivor(event.into) == known.id:
-            raise CircularParties("A party cannot be merged into itself.", [FieldProblem("this one", "/into")])
+        case PartyMerged() if party in facts.within(event.into):
+            problem = FieldProblem("this one, or within it", "/into")
+            raise CircularParties("A party cannot be merged into itself, nor into one that is within it.", [problem])
+        case PartyRegistered() | PartyDetailsAmended() if event.part_of and party in facts.within(event.part_of):
+            problem = FieldProblem("this one, or within it", "/part_of")
+            raise CircularParties("A party cannot be part of itself.", [problem])
         case _:
-            return (event,)
+            return
 
 
-def _within(party: str, facts: Facts) -> Iterator[str]:
-    """Yield a party, what that is part of, and so on."""
-    seen: set[str] = set()
-    at: str | None = party
-    while at is not None and at not in seen:
-        seen.add(at)
-        yield at
-        at = facts.whole.get(at)
+def stands(state: Party, facts: Facts) -> None:
+    """Check that a party, as it came to be, is not within itself. Raises `CircularParties`."""
+    _must_not_go_round(state.id, state.merged.event if state.merged else state.details, facts)
 
 
 def claims(state: Party | None, event: Event) -> Iterator[Claim]:
     """Claim each identifier that the party has not had before: a (scheme, value) pair belongs to one party only."""
     if isinstance(event, PartyRegistered | PartyDetailsAmended):
         had = state.claimed if state else frozenset[Identifier]()
+        forgone = state.forgone if state else frozenset[tuple[str, str]]()
         for number, identifier in enumerate(event.identifiers):
-            if identifier not in had:
-                yield Claim("party-identifier", f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
+            claim = Claim("party-identifier", f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
+            if identifier not in had and claim[:2] not in forgone:
+                yield claim
 
 
 PARTY = Aggregate(
@@ -160,4 +170,5 @@ PARTY = Aggregate(
     evolve=evolve,
     decide=decide,
     claims=claims,
+    stands=stands,
 )

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import commands, documents, health, log, openapi, overviews, reads
+from services.registry.api import commands, documents, health, log, openapi, overviews, reads, schema_registry
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
@@ -17,6 +17,7 @@ _SERVED: list[HTTPRouteHandler] = [
     *reads.HANDLERS,
     *overviews.HANDLERS,
     *log.HANDLERS,
+    *schema_registry.HANDLERS,
     *health.HANDLERS,
     *openapi.HANDLERS,
 ]

@@ -11,13 +11,14 @@ import msgspec
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.types import Empty
 
 from events.catalogue import COMMANDS, CommandType
 from events.errors import CommandIdReused, FieldProblem, NotFound, RegistryError, RuleBroken, WrongExpectedVersion
 from events.shape import escape
 from services.registry.access.roles import RECORD
 from services.registry.access.tokens import Principal
-from services.registry.api import query
+from services.registry.api import documents, query
 from services.registry.api.query import Asking
 from services.registry.bodies import Asked
 from services.registry.commands import Actor, Answer, Result
@@ -136,10 +137,15 @@ def _handler(command: str, route: Route) -> HTTPRouteHandler:
                 raise NotFound(f"There is no {aggregate.kind} with this id.", [_NO_SUCH_ID])
             subject = f"{aggregate.kind}/{key}"
         head = _Head(request)
-        body = _about(kind, request, await body_of(request), head)
+        if command == "file-source" and documents.is_form(request):
+            body: object = await documents.of_form(request)
+        else:
+            body = _about(kind, request, await body_of(request), head)
         return await _record(request, Asked(command, subject, body), head, route.location)
 
-    return post(route.path, opt=RECORD, name=command)(record)
+    # A document may come with its source: then the bound is the form's, and checked as it comes.
+    size = None if command == "file-source" else Empty
+    return post(route.path, opt=RECORD, name=command, request_max_body_size=size)(record)
 
 
 def _about(kind: CommandType, request: Asking, body: object, head: _Head) -> object:
@@ -229,7 +235,8 @@ async def body_of(request: Asking) -> object:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")
-    body = await request.body()
+    parts: Parts = request.app.state.parts
+    body = await documents.bounded(request, parts.settings.max_body)
     try:
         return msgspec.json.decode(body)
     except RecursionError:

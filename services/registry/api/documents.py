@@ -1,23 +1,41 @@
-"""Documents: the bytes that sources rest on, filed under their own hash. Plain text for now."""
+"""Documents: the bytes that sources rest on, filed under their own hash and given back as they were, never rendered.
+
+They come by `PUT /v1/documents/{sha256}`, or together with their source as multipart/form-data. What they are is told
+by their first bytes, not by what the client says; what is inside of them is nobody's business here.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Final, cast
 
-from litestar import Response, put
+import msgspec
+import multipart
+from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from events.errors import FieldProblem, InvalidField, NotFound
 from events.shape import CONTROL
 from events.vault import Document
-from services.registry.access.roles import RECORD
+from services.registry.access.roles import READ, RECORD
 from services.registry.api import query
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
-from services.registry.problems import BodyTooLarge, UnsupportedMediaType
+from services.registry.problems import BodyTooLarge, Malformed, UnsupportedMediaType
 
-PLAIN_TEXT = "text/plain"
+PLAIN_TEXT: Final = "text/plain"
+SIGNATURES: Final[Mapping[bytes, str]] = {
+    b"%PDF-": "application/pdf",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+}
+MEDIA_TYPES: Final = (PLAIN_TEXT, *SIGNATURES.values())
+MULTIPART: Final = "multipart/form-data"
+FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
+SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @put("/v1/documents/{sha256:str}", opt=RECORD, name="file-document", request_max_body_size=None)
@@ -25,45 +43,148 @@ async def file_document(request: Asking) -> Response[Document]:
     """File a document: `201` when it is new, `200` when it was on file. Durable when it is answered."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
-    sha256: str = request.path_params["sha256"]
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise NotFound(
-            "A document's address is its SHA-256: 64 hexadecimal digits in lower case.",
-            [FieldProblem("no such hash", parameter="sha256")],
-        )
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != PLAIN_TEXT or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
-        raise UnsupportedMediaType("Send text/plain; charset=utf-8.")
-    content = await _content(request, sha256, parts.settings.max_document)
-    document, new = await parts.vault.file(content, PLAIN_TEXT, len(_text(content)))
+    sha256 = _address(request)
+    declared, _, parameters = request.headers.get("content-type", "").partition(";")
+    if not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
+        raise UnsupportedMediaType("Send text as UTF-8.")
+    content = await bounded(request, parts.settings.max_document)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise InvalidField.of([FieldProblem(f"the body's SHA-256 is {found}", parameter="sha256")])
+    document, new = await file(parts, content, declared.strip().lower(), "")
     headers = {"Registry-Size": str((await parts.log.head()).size)}
     return Response(document, status_code=HTTP_201_CREATED if new else HTTP_200_OK, headers=headers)
 
 
-async def _content(request: Asking, sha256: str, most: int) -> bytes:
-    """Read the body, hashing as it comes. Raises `BodyTooLarge` as soon as it is, `InvalidField` for another hash."""
-    digest, parts, size = hashlib.sha256(), list[bytes](), 0
+@get("/v1/documents/{sha256:str}", opt=READ, name="get-document")
+async def get_document(request: Asking) -> Response[bytes]:
+    """Give a document back, to be saved: no browser renders it, whatever is in it."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    sha256 = _address(request)
+    known = await parts.vault.documents([sha256])
+    contents = await parts.vault.contents([sha256])
+    if sha256 not in contents:
+        says = "was withdrawn" if sha256 in known else "is not on file"
+        raise NotFound(f"The document {says}.", [FieldProblem(says, parameter="sha256")])
+    media_type = known[sha256].media_type
+    headers = {
+        "Content-Disposition": f'attachment; filename="{sha256}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "private, no-store",
+        "Registry-Size": str((await parts.log.head()).size),
+    }
+    text = media_type == PLAIN_TEXT
+    return Response(
+        contents[sha256], media_type=f"{media_type}; charset=utf-8" if text else media_type, headers=headers
+    )
+
+
+async def file(parts: Parts, content: bytes, declared: str, pointer: str) -> tuple[Document, bool]:
+    """Put a document on file, as what it is. Raises `InvalidField`, `UnsupportedMediaType`."""
+    if not content:
+        raise InvalidField.of([FieldProblem("the document is empty", pointer=pointer)])
+    media_type, characters = _told_by_content(content, pointer)
+    if declared not in (media_type, "application/octet-stream"):
+        raise UnsupportedMediaType(
+            f"The document is {media_type}; it was sent as {declared or 'nothing in particular'}."
+        )
+    return await parts.vault.file(content, media_type, characters)
+
+
+def is_form(request: Asking) -> bool:
+    """Tell whether a request brings a document together with its source."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART
+
+
+async def of_form(request: Asking) -> dict[str, Any]:
+    """File the document of a multipart request, and return the source's metadata with what is known of it filled in.
+
+    Raises `Malformed`, `BodyTooLarge`, `UnsupportedMediaType`, `InvalidField`.
+    """
+    parts: Parts = request.app.state.parts
+    most = parts.settings.max_document
+    fields = _fields(await bounded(request, most + FORM_ROOM), request.headers.get("content-type", ""))
+    missing = [FieldProblem("required", f"/{name}") for name in ("metadata", "document") if name not in fields]
+    if missing:
+        raise InvalidField.of(missing)
+    try:
+        metadata = msgspec.json.decode(fields["metadata"].raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidField.of([FieldProblem("not JSON", "/metadata")]) from None
+    content = fields["document"].raw
+    if len(content) > most:
+        raise BodyTooLarge(f"A document has at most {most} bytes.")
+    document, _ = await file(parts, content, fields["document"].content_type.partition(";")[0], "/document")
+    known = {"sha256": document.sha256, "size": document.size, "media_type": document.media_type}
+    if not isinstance(metadata, dict):
+        raise InvalidField.of([FieldProblem("expected an object", "/metadata")])
+    said = cast("dict[str, Any]", metadata)
+    wrong = [
+        FieldProblem(f"is {value} of the document", f"/{key}")
+        for key, value in known.items()
+        if said.get(key, value) != value
+    ]
+    if wrong:
+        raise InvalidField.of(wrong)
+    return {**said, **known}
+
+
+async def bounded(request: Asking, most: int) -> bytes:
+    """Read a body of at most so many bytes. Raises `BodyTooLarge` as soon as it has more."""
+    parts, size = list[bytes](), 0
     async for part in request.stream():
         size += len(part)
         if size > most:
-            raise BodyTooLarge(f"A document has at most {most} bytes.")
-        digest.update(part)
+            raise BodyTooLarge(f"This takes at most {most} bytes.")
         parts.append(part)
-    if digest.hexdigest() != sha256:
-        raise InvalidField.of([FieldProblem(f"the body's SHA-256 is {digest.hexdigest()}", parameter="sha256")])
-    if not size:
-        raise InvalidField.of([FieldProblem("the document is empty", pointer="")])
     return b"".join(parts)
 
 
-def _text(content: bytes) -> str:
+def _fields(body: bytes, content_type: str) -> dict[str, multipart.MultipartPart]:
+    """Take a form apart, in memory: what people send is not to lie about in files."""
+    options = cast("dict[str, str]", multipart.parse_options_header(content_type)[1])
+    size = len(body)
+    try:
+        parser = multipart.MultipartParser(
+            BytesIO(body),
+            options.get("boundary", ""),
+            content_length=size,
+            strict=True,
+            part_limit=2,
+            spool_limit=size,
+            memory_limit=size,
+        )
+        return {str(part.name): part for part in cast("list[multipart.MultipartPart]", parser.parts())}
+    except multipart.MultipartError as refused:
+        raise Malformed(f"The form cannot be read: {refused}.", [FieldProblem("not a form", pointer="")]) from None
+
+
+def _address(request: Asking) -> str:
+    sha256: str = request.path_params["sha256"]
+    if not SHA256.fullmatch(sha256):
+        raise NotFound(
+            "A document's address is its SHA-256: 64 hexadecimal digits in lower case.",
+            [FieldProblem("no such hash", parameter="sha256")],
+        )
+    return sha256
+
+
+def _told_by_content(content: bytes, pointer: str) -> tuple[str, int | None]:
+    """Return what a document is, and how many characters a text has. Raises `InvalidField` for what is not taken."""
+    for signature, media_type in SIGNATURES.items():
+        if content.startswith(signature):
+            return media_type, None
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as refused:
-        raise InvalidField.of([FieldProblem(f"not UTF-8 text: byte {refused.start} is wrong", pointer="")]) from None
+        taken = ", ".join(MEDIA_TYPES)
+        problem = f"neither UTF-8 text (byte {refused.start} is wrong) nor any other of {taken}"
+        raise InvalidField.of([FieldProblem(problem, pointer=pointer)]) from None
     if found := CONTROL.search(text):
-        raise InvalidField.of([FieldProblem(f"a control character at {found.start()}", pointer="")])
-    return text
+        raise InvalidField.of([FieldProblem(f"a control character at {found.start()}", pointer=pointer)])
+    return PLAIN_TEXT, len(text)
 
 
-HANDLERS = [file_document]
+HANDLERS = [file_document, get_document]

@@ -20,7 +20,7 @@ from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.access.roles import OPEN
-from services.registry.api import overviews, query, schemas
+from services.registry.api import documents, overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
@@ -151,7 +151,9 @@ def _paths() -> Described:
         paths[f"/v1/{collection}/{{id}}/timeline"] = {"get": _timeline(collection)}
     paths["/v1/search"] = {"get": _search()}
     paths["/v1/statistics"] = {"get": _statistics()}
-    paths["/v1/documents/{sha256}"] = {"put": _document()}
+    paths["/v1/documents/{sha256}"] = {"put": _document(), "get": _get_document()}
+    paths["/v1/schemas"] = {"get": _schemas()}
+    paths["/v1/schemas/{type}"] = {"get": _schema()}
     paths["/v1/log/entries"] = {"get": _entries()}
     paths["/v1/log/entries/{position}"] = {"get": _entry()}
     paths["/health/live"] = {"get": _health("live", ())}
@@ -319,6 +321,55 @@ def _document() -> Described:
             "201": {"description": "On file, durably.", "headers": headers, "content": content},
             "200": {"description": "It was on file.", "headers": headers, "content": content},
             **_errors(errors),
+        },
+    }
+
+
+def _get_document() -> Described:
+    content = {media_type: {"schema": {"type": "string"}} for media_type in documents.MEDIA_TYPES}
+    return {
+        "operationId": "get-document",
+        "summary": "A document as it was filed, to be saved.",
+        "tags": ["reads"],
+        "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
+        "responses": {
+            "200": {"description": "The document.", "headers": {"Registry-Size": SIZE_HEADER}, "content": content},
+            **_errors((*OF_READS, HTTPStatus.NOT_FOUND)),
+        },
+    }
+
+
+def _schemas() -> Described:
+    item = {"type": "object", "properties": {"type": {"type": "string"}, "schema": {"type": "string"}}}
+    listed = {"type": "object", "properties": {"items": {"type": "array", "items": item}}, "required": ["items"]}
+    return {
+        "operationId": "list-schemas",
+        "summary": "Every event version, and where its JSON Schema is.",
+        "tags": ["log"],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": {"Registry-Size": SIZE_HEADER},
+                "content": {"application/json": {"schema": listed}},
+            },
+            **_errors(OF_READS),
+        },
+    }
+
+
+def _schema() -> Described:
+    return {
+        "operationId": "get-schema",
+        "summary": "The JSON Schema of one event version.",
+        "tags": ["log"],
+        "parameters": [_in_path("type", {"type": "string"})],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": {"Registry-Size": SIZE_HEADER},
+                "content": {"application/schema+json": {"schema": {"type": "object"}}},
+            },
+            **_errors((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
 

@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
 from projections.commitments import COMMITMENTS
 from projections.reader import Found
 from services.registry.access.roles import READ
-from services.registry.api import query, render
+from services.registry.api import query, render, streams
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -34,11 +35,13 @@ class _Belongs(msgspec.Struct):
 
 
 def _list_handler(model: ReadModel) -> HTTPRouteHandler:
-    async def list_items(request: Asking) -> Response[bytes]:
+    async def list_items(request: Asking) -> Response[bytes] | Stream:
         parts: Parts = request.app.state.parts
         key = parts.master.derive(CURSOR_PURPOSE)
         asked = query.of_list(request, model, key, parts.clock().date())
         size = await query.resolve(parts, asked, asked.cursor)
+        if form := streams.wanted(request):
+            return streams.stream(parts, model, asked, size, form)
         after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
         more, found = len(found) > asked.limit, found[: asked.limit]

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import jsonschema_rs
+import pytest
+
+from services.registry.api import streams
+from tests.contract.test_transitions import a_visit
+from tests.support.service import Service
+
+
+async def as_form(service: Service, path: str, form: str) -> str:
+    size = str((await service.parts.log.head()).size)
+    answer = await service.client.get(path, headers={"Accept": form, "Registry-Min-Size": size})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith(form)
+    assert answer.headers["registry-size"] == size
+    return answer.text
+
+
+async def test_a_list_is_streamed_to_its_end_as_ndjson_and_csv(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_LIMIT", 3)
+    for number in range(8):
+        await service.post("/v1/parties", {"name": f"Party {number}", "kind": "company", "country": "FR"})
+    pages = (await service.get("/v1/parties", limit=500))["items"]
+    lines = (await as_form(service, "/v1/parties", "application/x-ndjson")).splitlines()
+    assert [json.loads(line) for line in lines] == pages
+    rows = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/parties?country=FR", "text/csv"))))
+    assert [row["name"] for row in rows] == [item["name"] for item in pages]
+    assert [json.loads(row["identifiers"]) for row in rows] == [[]] * 8
+
+
+async def test_a_cell_is_no_formula_and_people_and_commitments_have_their_columns(service: Service) -> None:
+    await service.post("/v1/parties", {"name": "=cmd()", "kind": "company", "country": "FR"})
+    assert "'=cmd()" in await as_form(service, "/v1/parties", "text/csv")
+    await service.post("/v1/people", {"name": "Ada Example"})
+    people = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/people", "text/csv"))))
+    assert [row["name"] for row in people] == ["Ada Example"]
+    assert "sealed" not in people[0]
+    await a_visit(service)
+    promised = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/commitments", "text/csv"))))
+    assert [row["overdue"] for row in promised] == ["true"]
+
+
+async def test_every_event_version_has_a_schema_that_real_entries_obey(service: Service) -> None:
+    await a_visit(service)
+    entries = (await service.get("/v1/log/entries"))["items"]
+    known = {item["type"]: item["schema"] for item in (await service.get("/v1/schemas"))["items"]}
+    for entry in entries:
+        assert entry["dataschema"].endswith(known[entry["type"]])
+        schema = await service.get(known[entry["type"]])
+        assert jsonschema_rs.validator_for(schema).is_valid(entry["data"])
+        assert not jsonschema_rs.validator_for(schema).is_valid({**entry["data"], "unknown": 1})
+    await service.get("/v1/schemas/registry.nothing.v1", status=404)
