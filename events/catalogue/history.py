@@ -1,15 +1,16 @@
 """History with amendments in place: what was recorded wrongly is read as it should have been (3-domain.md).
 
-A correction puts another event of the same type in the original's place; a retraction takes out what it names: an
-original, a correction (what was there before it holds again) or a retraction (what that took out holds again). All name
-their target by its position, a correction either the original or another correction of it. What is recorded stays in the
-log; only the fold reads differently, from the position of the amendment on.
+A correction puts another event of the same type in the original's place. A retraction takes out what it names: an
+original, a correction (what was there before it holds again) or a retraction (what that took out holds again). Both
+name their target by its position, a correction either the original or another correction of it. What is recorded stays
+in the log; only the fold reads differently, from the position of the amendment on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from functools import cache
 from typing import Annotated, Any, TypeAlias, cast
 
 import msgspec
@@ -83,7 +84,7 @@ class _Ledger:
     """What a stream's entries say, and which of them are in force. Only ever added to."""
 
     def __init__(self, entries: Iterable[Entry[Any]]) -> None:
-        """Take in a stream's entries, in order. Raises `NotCorrectable` where an amendment's target does not allow it."""
+        """Take in a stream's entries. Raises `NotCorrectable` where an amendment's target does not allow it."""
         self._entries: dict[int, Entry[Any]] = {}
         self._original: dict[int, int] = {}  # by position, which original an entry is or concerns
         self._corrections: dict[int, list[int]] = {}  # by original, the positions of its corrections
@@ -114,6 +115,10 @@ class _Ledger:
             if original not in self._void:
                 entries.append(entry)
         return entries
+
+    def stated(self, position: int) -> Event:
+        """Return the event that an original or a correction states."""
+        return self._said[position]
 
     def said(self) -> Iterable[Event]:
         """Return every event that was ever stated, in order: the originals and all replacements."""
@@ -195,7 +200,7 @@ def original_of(entries: Iterable[Entry[Any]], position: int) -> Entry[Any]:
 
 
 def ever_said(entries: Iterable[Entry[Any]]) -> list[Event]:
-    """Return every event that a stream's entries ever stated, corrections' replacements and what is retracted with it."""
+    """Return every event that a stream's entries ever stated: replacements, too, and what was retracted."""
     return list(_Ledger(entries).said())
 
 
@@ -216,6 +221,10 @@ def _with_forgone(aggregate: Aggregate, ledger: _Ledger, state: Any) -> Any:
 # Commands
 
 
+_Tell: TypeAlias = Callable[[int | None, RegistryError], None]
+"""Takes the position of an entry that a rule refuses, None for the history as a whole, and the refusal."""
+
+
 def decide_amendment(
     aggregate: Aggregate, entries: Sequence[Entry[Any]], amendment: Entry[Any], facts_on: FactsOn
 ) -> Any:
@@ -225,24 +234,75 @@ def decide_amendment(
     what was recorded after the amended entry has to be allowed still. What would be refused in the same way without the
     amendment (a meeting of two parties that have been merged since, say) is not held against it.
 
-    Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry. `/replacement` is
-    where the pointers begin, if it is the replacement itself that breaks the rule.
+    Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry. Its pointers begin
+    with `/replacement`, and it has some only if it is the replacement that breaks the rule.
     """
     ledger = _Ledger((*entries, amendment))
     today = _day(amendment)
-    amended = -1
+    at_replacement: tuple[int | None, ...] = ()
     if isinstance(amendment.event, EntryCorrected):
         original = ledger.original(amendment.position)
-        amended = original.position
-        _must_keep_its_id(aggregate, original.event, amendment.event.replacement)
-    without = _Without(aggregate, entries, facts_on, today)
+        _must_keep_its_id(aggregate, original, ledger.stated(amendment.position))
+        at_replacement = (original.position, None)
+
+    @cache
+    def without() -> dict[int | None, RegistryError]:
+        found: dict[int | None, RegistryError] = {}
+        _decide_again(aggregate, _Ledger(entries).effective(), facts_on, today, found.__setitem__)
+        return found
 
     def tell(position: int | None, refused: RegistryError) -> None:
-        if without.is_refused(position, refused):
+        if _is_the_same(without().get(position), refused):
             return
-        of_replacement = amended in (position, -1 if position is None else amended) and amended >= 0
-        refused.problems = refused.under("/replacement").problems if of_replacement else ()
-        refused.detail = f"With this in place, {_named(position)} would break a rule: {refused.detail}"
+        refused.problems = refused.under("/replacement").problems if position in at_replacement else ()
+        refused.detail = f"With this in place, {_called(position)} would break a rule: {refused.detail}"
         raise refused
 
-    return _with_forgone(aggregate, ledger, _decide_again(aggregate, ledger.effective(), facts_on, today, tell))
+    state = _decide_again(aggregate, ledger.effective(), facts_on, today, tell)
+    return _with_forgone(aggregate, ledger, state)
+
+
+def _decide_again(
+    aggregate: Aggregate, history: Iterable[Entry[Any]], facts_on: FactsOn, today: date, tell: _Tell
+) -> Any:
+    """Decide a history again, entry by entry, and fold it; `tell` may raise what it is told."""
+    state: Any = None
+    for entry in history:
+        try:
+            aggregate.decide(state, entry.event, facts_on(_day(entry)))
+        except NothingChanges:
+            pass  # to say again what is so breaks nothing
+        except RegistryError as refused:
+            tell(entry.position, refused)
+        state = aggregate.evolve(state, entry)
+    if state is not None:
+        try:
+            aggregate.stands(state, facts_on(today))
+        except RegistryError as refused:
+            tell(None, refused)
+    return state
+
+
+def _must_keep_its_id(aggregate: Aggregate, original: Entry[Any], replacement: Event) -> None:
+    """What an entry brought into its stream is still the same thing after a correction. Raises `NotCorrectable`."""
+    for command in aggregate.commands:
+        if command.event is type(replacement) and command.names(replacement) != command.names(original.event):
+            problem = FieldProblem(
+                f"is {command.names(original.event)}, and cannot be corrected",
+                f"/replacement/{'/'.join(command.identifies)}",
+            )
+            raise NotCorrectable(f"What entry {original.position} brought keeps its id.", [problem])
+
+
+def _is_the_same(one: RegistryError | None, other: RegistryError) -> bool:
+    return type(one) is type(other) and one is not None and one.problems == other.problems
+
+
+def _called(position: int | None) -> str:
+    if position is None:
+        return "the history as a whole"
+    return f"entry {position}" if position >= 0 else "an entry of the same request"
+
+
+def _day(entry: Entry[Any]) -> date:
+    return date.fromisoformat(entry.recorded_at[:10])

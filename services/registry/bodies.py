@@ -54,8 +54,9 @@ class Body(msgspec.Struct, frozen=True):
     @property
     def personal(self) -> bool:
         """Whether the body brings personal data in the clear."""
-        amends = self.command.event is EntryCorrected
-        return self.command.wire is not None or (amends and self.aggregate.kind == "person")
+        if self.command.event is EntryCorrected:
+            return self.aggregate.kind == "person"
+        return self.command.wire is not None
 
     def value(self) -> Value:
         """Return the typed body: the event itself, or its form before sealing. Only if there are no problems."""

@@ -22,7 +22,7 @@ from events.errors import (
     UnknownReference,
     WrongExpectedVersion,
 )
-from events.log import Append, Appended, Log, NewSalt
+from events.log import Append, Appended, Log, NewSalt, Recorded
 from events.vault import Vault, person_owner, plain_hash, salted_hash
 from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
@@ -170,15 +170,16 @@ def _hash(said: bytes, salt: bytes | None) -> bytes:
 
 
 def _answer(appended: Appended, *, replayed: bool) -> Answer:
-    results = tuple(
-        Result(
-            id=identify(OF_EVENT[entry.event_type], decode_entry(entry.bytes).event, entry.stream),
-            subject=entry.stream,
-            revision=entry.revision,
-            position=entry.position,
-            type=entry.event_type,
-            entry_id=str(entry.id),
-        )
-        for entry in appended.entries
+    return Answer(tuple(_result(entry) for entry in appended.entries), appended.size, replayed)
+
+
+def _result(entry: Recorded) -> Result:
+    event = decode_entry(entry.bytes).event  # in its newest version, which the table of commands is of
+    return Result(
+        id=identify(OF_EVENT[event.event_type], event, entry.stream),
+        subject=entry.stream,
+        revision=entry.revision,
+        position=entry.position,
+        type=entry.event_type,
+        entry_id=str(entry.id),
     )
-    return Answer(results, appended.size, replayed)

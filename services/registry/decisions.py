@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, cast
 
 from events import log
 from events.catalogue import Claim, Entry, Event, Facts
-from events.catalogue.cooperation_events import CooperationOpened
 from events.catalogue.cooperation_state import Cooperation
-from events.catalogue.history import AMENDMENTS, EntryCorrected, convert_replacement, decide_amendment
-from events.catalogue.party import Party, PartyMerged
+from events.catalogue.history import AMENDMENTS, EntryCorrected, convert_replacement, decide_amendment, ever_said
+from events.catalogue.party import Party
 from events.catalogue.person import PersonErased
 from events.catalogue.source import Source, SourceWithdrawn
 from events.entry import time_text, to_builtins
@@ -72,15 +71,15 @@ class Deciding:
             entries = [*await self._streams.entries(stream), *self._pending.get(stream, [])]
             facts = await self._facts(self._parties_of(entries, draft))
             state = decide_amendment(
-                body.aggregate, entries, entry, lambda day: Facts(today=day, survivors=facts[0], whole=facts[1])
+                body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
             )
             claims = self._claims_of_replacement(draft, folded)
             self._take(draft, entry, Folded(entry.revision, state), claims)
             if state is None:
                 self._emptied[stream] = None
             return
-        survivors, whole = await self._facts(self._parties_in(draft, folded.state))
-        facts_now = Facts(today=self._now.date(), survivors=survivors, whole=whole)
+        merged, whole = await self._facts(self._parties_in(draft, folded.state))
+        facts_now = Facts(today=self._now.date(), merged=merged, whole=whole)
         for event in body.aggregate.decide(folded.state, draft.event, facts_now):
             entry = self._entry(draft, event, folded)
             claims = body.aggregate.claims(folded.state, event)
@@ -141,14 +140,10 @@ class Deciding:
         named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
         if draft.body.aggregate.kind not in ("party", "cooperation"):
             return set()
-        for entry in entries:
-            if isinstance(entry.event, CooperationOpened):
-                named |= set(entry.event.parties)
-            named |= {leaf.value for leaf in _leaves(entry.event) if leaf.kind == "party"}
-        return named
+        return named | {leaf.value for event in ever_said(entries) for leaf in _leaves(event) if leaf.kind == "party"}
 
     async def _facts(self, parties: set[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Return where merged parties live on, and what each is part of, along all the ways from `parties`."""
+        """Return what each party was merged into, and what each is part of, along all the ways from `parties`."""
         merged: dict[str, str] = {}
         whole: dict[str, str] = {}
         seen: set[str] = set()
@@ -161,21 +156,13 @@ class Deciding:
                 stream = f"party/{one}"
                 party = cast("Party | None", (self._loaded.get(stream) or await self._streams.load(stream)).state)
                 if party is not None and party.merged is not None:
-                    into: PartyMerged = party.merged.event
-                    merged[one] = into.into
-                    following.add(into.into)
+                    merged[one] = party.merged.event.into
+                    following.add(merged[one])
                 if party is not None and party.details.part_of is not None:
                     whole[one] = party.details.part_of
-                    following.add(party.details.part_of)
+                    following.add(whole[one])
             ahead = following - seen
-        return {one: _end(merged, one) for one in merged}, whole
-
-
-def _end(merged: dict[str, str], party: str) -> str:
-    """Follow mergers to the party that stands; they cannot go in a circle."""
-    while party in merged:
-        party = merged[party]
-    return party
+        return merged, whole
 
 
 def _leaves(event: Event) -> list[Leaf]:

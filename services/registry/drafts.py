@@ -141,7 +141,8 @@ class Drafting:
             target = cast("CommandType", body.target)
             event, _ = await self._sealed(body, convert(body.replacement, target.body), new=False)
             data = cast("dict[str, Any]", body.data)
-            return Draft(body, convert({**data, "replacement": to_builtins(event)}, EntryCorrected))
+            replacing = {"replacement": to_builtins(event), "replacement_type": event.event_type}
+            return Draft(body, convert({**data, **replacing}, EntryCorrected))
         event, keys = await self._sealed(body, body.value(), new=True)
         return Draft(body, event, keys)
 
