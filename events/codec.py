@@ -1,23 +1,37 @@
-"""From an entry's bytes to its typed event: stored type strings are the contract, never a class path.
+"""From an entry's bytes to its typed event: stored type strings are the contract, never a class path (ADR 0010).
 
-When a stored form changes, its new version gets a class of its own and the old one an upcaster here.
+A version that was ever stored stays readable. Fields that a version got later have defaults. Where that is not enough,
+the new version gets a class of its own, and the old class an `Upcaster` here. What a newer program added to a version
+is passed over: a version may only ever get what its readers can do without.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Annotated
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
+from msgspec.structs import replace
 
 from events.catalogue import EVENTS, Entry, Event
-from events.errors import Corrupt
+from events.catalogue.history import EntryCorrected
+from events.entry import to_builtins
+from events.errors import Corrupt, EntryTooNew
 from events.shape import from_text
 from events.values import Classification
 
-EVENT_TYPES: dict[str, type[Event]] = {event.event_type: event for event in EVENTS}
-"""Every event class by its stored type string."""
+
+class Upcaster(NamedTuple):
+    """How an event of an old version becomes one of the next: a pure function, total on what was ever stored."""
+
+    old: type[Event]
+    new: type[Event]
+    upcast: Callable[[Any], Event]
+
+
+UPCASTERS: tuple[Upcaster, ...] = ()
+"""One for each version that has a successor. Its class is kept as it was, out of its aggregate's events."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -35,29 +49,105 @@ class _Header(msgspec.Struct, frozen=True):
 _header = msgspec.json.Decoder(_Header)
 
 
-@cache
-def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
-    return msgspec.json.Decoder(kind, dec_hook=from_text)
+class Codec:
+    """Reads entries of every version of its events, as events of the newest."""
+
+    def __init__(self, events: Iterable[type[Event]], upcasters: Iterable[Upcaster] = ()) -> None:
+        """Take the newest version of every event, and the upcasters of those before.
+
+        Raises ValueError for a chain of upcasters that skips a version or does not end in a newest one.
+        """
+        newest = {event.event_type: event for event in events}
+        self._upcasters = {one.old: one for one in upcasters}
+        self._types = {one.old.event_type: one.old for one in self._upcasters.values()} | newest
+        self._decoders = {event: msgspec.json.Decoder(event, dec_hook=from_text) for event in self._types.values()}
+        for one in self._upcasters.values():
+            _check(one, self._types, newest)
+
+    @property
+    def types(self) -> Mapping[str, type[Event]]:
+        """Every version of every event by its stored type string."""
+        return self._types
+
+    def decode_entry(self, stored: bytes) -> Entry[Event]:
+        """Decode an entry as it is stored.
+
+        Raises `EntryTooNew` for one of a type that this program does not know, as when a newer one recorded it, and
+        `Corrupt` for bytes that are no entry.
+        """
+        try:
+            header = _header.decode(stored)
+            event = self._event(header.type, header.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refused:
+            raise Corrupt(f"an entry cannot be decoded: {refused}") from refused
+        return Entry(
+            position=int(header.sequence),
+            stream=header.subject,
+            revision=header.revision,
+            recorded_at=header.time,
+            classification=header.classification,
+            event=event,
+        )
+
+    def _event(self, event_type: str, data: msgspec.Raw) -> Event:
+        kind = self._kind(event_type)
+        try:
+            event = self._decoders[kind].decode(data)
+        except msgspec.ValidationError:
+            event = _tolerantly(msgspec.json.decode(data), kind)
+        if isinstance(event, EntryCorrected):
+            return self._with_newest(event)
+        return self._newest(event)
+
+    def _kind(self, event_type: str) -> type[Event]:
+        if event_type not in self._types:
+            raise EntryTooNew(f"There is an entry of type {event_type}, which this version of the program cannot read.")
+        return self._types[event_type]
+
+    def _newest(self, event: Event) -> Event:
+        while (upcaster := self._upcasters.get(type(event))) is not None:
+            event = upcaster.upcast(event)
+            if type(event) is not upcaster.new:
+                raise TypeError(f"the upcaster of {upcaster.old.event_type} made a {type(event).__name__}")
+        return event
+
+    def _with_newest(self, correction: EntryCorrected) -> EntryCorrected:
+        """Bring the replacement of a correction to the newest version, as the entry is that it stands for."""
+        event = self._newest(_tolerantly(correction.replacement, self._kind(correction.replacement_type)))
+        return replace(correction, replacement=to_builtins(event), replacement_type=event.event_type)
 
 
-def decode_entry(stored: bytes) -> Entry[Event]:
-    """Decode an entry as it is stored.
+def _check(upcaster: Upcaster, types: Mapping[str, type[Event]], newest: Mapping[str, type[Event]]) -> None:
+    name, _, version = upcaster.old.event_type.rpartition(".v")
+    following = f"{name}.v{int(version) + 1}"
+    if upcaster.new.event_type != following or types.get(following) is not upcaster.new:
+        raise ValueError(f"the version after {upcaster.old.event_type} is not {upcaster.new.event_type}")
+    if upcaster.old.event_type in newest:
+        raise ValueError(f"{upcaster.old.event_type} is not the newest version any more")
 
-    Raises `Corrupt` when the bytes are no entry, or one of a type that this program does not know (as when a
-    newer program wrote it).
-    """
-    try:
-        header = _header.decode(stored)
-        event = _decoder(EVENT_TYPES[header.type]).decode(header.data)
-    except KeyError as unknown:
-        raise Corrupt(f"an entry has the unknown type {unknown}; was it written by a newer program?") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refused:
-        raise Corrupt(f"an entry cannot be decoded: {refused}") from refused
-    return Entry(
-        position=int(header.sequence),
-        stream=header.subject,
-        revision=header.revision,
-        recorded_at=header.time,
-        classification=header.classification,
-        event=event,
-    )
+
+def _tolerantly(data: object, kind: type[Event]) -> Event:
+    """Read an event as far as its version is known here: fields that a newer program added are passed over."""
+    return msgspec.convert(_known_part(data, inspect.type_info(kind)), kind, dec_hook=from_text)
+
+
+def _known_part(data: object, info: inspect.Type) -> object:
+    match info:
+        case inspect.Metadata():
+            return _known_part(data, info.type)
+        case inspect.UnionType() if data is not None:
+            (some,) = (one for one in info.types if not isinstance(one, inspect.NoneType))
+            return _known_part(data, some)
+        case inspect.StructType() if isinstance(data, dict):
+            known = {field.encode_name: field.type for field in info.fields}
+            given = cast("dict[str, object]", data)
+            return {key: _known_part(value, known[key]) for key, value in given.items() if key in known}
+        case inspect.VarTupleType() if isinstance(data, list):
+            return [_known_part(item, info.item_type) for item in cast("list[object]", data)]
+        case _:
+            return data
+
+
+CODEC = Codec(EVENTS, UPCASTERS)
+EVENT_TYPES = CODEC.types
+decode_entry = CODEC.decode_entry
