@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.catalogue import AGGREGATES, COMMANDS, Event
+from events.catalogue import AGGREGATES, AMENDING, COMMANDS, Event
+from events.catalogue.history import AMENDMENTS
 from events.edtf import EdtfDate
 from services.registry import settings
 from services.registry.cli.app import app
@@ -47,12 +48,13 @@ such as `REGISTRY_PORT`, into the environment.
 
 def events_page() -> str:
     """Write the catalogue: every event of every kind of stream, its fields, and the values that they are made of."""
-    events = [event for aggregate in AGGREGATES.values() for event in aggregate.events]
+    events = [*(event for aggregate in AGGREGATES.values() for event in aggregate.events), *AMENDMENTS]
     commands = {command.event: name for name, (_, command) in COMMANDS.items()}
+    commands |= {command.event: name for name, command in AMENDING.items()}
     _, schemas = msgspec.json.schema_components(events, schema_hook=_schema_of, ref_template="{name}")
+    kinds = {aggregate.kind: aggregate.events for aggregate in AGGREGATES.values()} | {"in any stream": AMENDMENTS}
     streams = "\n".join(
-        f"## {aggregate.kind}\n\n" + "\n".join(_event(event, commands, schemas) for event in aggregate.events)
-        for aggregate in AGGREGATES.values()
+        f"## {kind}\n\n" + "\n".join(_event(event, commands, schemas) for event in kinds[kind]) for kind in kinds
     )
     values = "\n".join(
         f"### {name}\n\n{inspect.cleandoc(schema['description'])}\n\n{_fields(schema)}"
@@ -105,7 +107,7 @@ def _form(field: Mapping[str, Any]) -> str:
             kind = "a set" if field.get("uniqueItems") else "a list"
             return f"{kind} of{_bounds(field, 'Items').removeprefix(',')}, each {_form(items)}"
         case {"type": "integer"}:
-            return f"a whole number from {field['minimum']:,} to {field['maximum']:,}"
+            return field.get("description") or f"a whole number from {field['minimum']:,} to {field['maximum']:,}"
         case _:
             return f"{field['description']}{_bounds(field, 'Length', ' characters')}"
 

@@ -32,12 +32,14 @@ EventType = Annotated[
     ),
 ]
 
+Replacement = Annotated[dict[str, Any], Meta(description="all fields of an event, as if it were recorded now")]
+
 
 class Correction(Value, frozen=True, kw_only=True):
     """What the command says: the fields of the event in its newest version, whose type is the original's."""
 
     corrects: Position
-    replacement: dict[str, Any]
+    replacement: Replacement
     reason: Text
     citations: tuple[Citation, ...] = ()
     note: Text | None = None
@@ -55,7 +57,7 @@ class EntryCorrected(Event, frozen=True, kw_only=True):
     event_type = "registry.entry-corrected.v1"
 
     corrects: Position
-    replacement: dict[str, Any]
+    replacement: Replacement
     replacement_type: EventType
     reason: Text
 
