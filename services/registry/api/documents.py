@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, Final, cast
 
 import msgspec
-import multipart
+import multipart  # pyright: ignore[reportMissingTypeStubs]
 from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -144,7 +144,8 @@ async def bounded(request: Asking, most: int) -> bytes:
 
 def _fields(body: bytes, content_type: str) -> dict[str, multipart.MultipartPart]:
     """Take a form apart, in memory: what people send is not to lie about in files."""
-    options = cast("dict[str, str]", multipart.parse_options_header(content_type)[1])
+    parsed: Any = multipart.parse_options_header(content_type)  # pyright: ignore[reportUnknownMemberType]
+    options: dict[str, str] = parsed[1]
     size = len(body)
     try:
         parser = multipart.MultipartParser(
