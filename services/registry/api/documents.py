@@ -144,7 +144,7 @@ async def bounded(request: Asking, most: int) -> bytes:
 
 def _fields(body: bytes, content_type: str) -> dict[str, multipart.MultipartPart]:
     """Take a form apart, in memory: what people send is not to lie about in files."""
-    parsed: Any = multipart.parse_options_header(content_type)  # pyright: ignore[reportUnknownMemberType]
+    parsed = cast("tuple[str, dict[str, str]]", multipart.parse_options_header(content_type))  # pyright: ignore[reportUnknownMemberType]
     options: dict[str, str] = parsed[1]
     size = len(body)
     try:
