@@ -1,8 +1,8 @@
 """The JSON Schemas of what goes in and comes out, made from the types that check and render it.
 
 A command's body is its event's fields with the ids optional and `id` and `classification` beside them (the id may stand
-where the log has it, or where all commands have it); an item that is served is the read model's, with quotations cut and
-personal details opened. So both are the types' own schemas, changed in those places.
+where the log has it, or where all commands have it). An item that is served is the read model's, with quotations cut
+and personal details opened. So both are the types' own schemas, changed in those places.
 """
 
 from __future__ import annotations
