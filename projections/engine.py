@@ -238,7 +238,7 @@ class _Gathered:
         touched = [(key, key.partition("_")[0]) for key in after.touched]
         for changes, rows, prefixes in of_kind:
             if keys := [key for key, prefix in touched if prefix in prefixes]:
-                self.size += changes.apply(entry.position, rows, before, after, keys)
+                self.size += changes.apply(entry, rows, before, after, keys)
 
 
 def _after(before: _Folded, entry: Entry[Event]) -> _Folded:

@@ -31,6 +31,17 @@ async def live(connection: Connection, models: Sequence[ReadModel] = MODELS) -> 
     return Projection(connection, record["id"], record["position"], live=True, models=models)
 
 
+async def begin(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection:
+    """Make a new generation, beside the live one, that shows nothing yet."""
+    async with connection.transaction():
+        generation: int = await connection.fetchval(QUERIES["add"], version_of(models))
+        await connection.execute(QUERIES["open_schema"], generation)
+        await connection.execute(QUERIES["search_path"], f"read_{generation}")
+        for model in models:
+            await connection.execute(model.queries["create"])
+    return Projection(connection, generation, 0, live=False, models=models)
+
+
 async def build(
     connection: Connection, progress: Progress = lambda _position: None, models: Sequence[ReadModel] = MODELS
 ) -> Projection:
@@ -38,13 +49,7 @@ async def build(
 
     `progress` is told the position after each batch.
     """
-    async with connection.transaction():
-        generation: int = await connection.fetchval(QUERIES["add"], version_of(models))
-        await connection.execute(QUERIES["open_schema"], generation)
-        await connection.execute(QUERIES["search_path"], f"read_{generation}")
-        for model in models:
-            await connection.execute(model.queries["create"])
-    projection = Projection(connection, generation, 0, live=False, models=models)
+    projection = await begin(connection, models)
     await projection.catch_up(batch=REBUILD_BATCH, progress=progress)
     return projection
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from events.catalogue import Entry
 from events.errors import Corrupt
 from projections.model import Only, ReadModel, Row, Rows
 
@@ -41,14 +42,15 @@ class Changes:
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
-        self._known: dict[str, Row | None] = {}  # the current row of each id met so far, None where it has none
+        # By stream, as what one stream has under an id is no news of another: the current row of each id met so far.
+        self._known: dict[str, dict[str, Row | None]] = {}
 
-    def apply(self, position: int, rows: Rows, before: Any, after: Any, touched: Collection[str]) -> int:
-        """Note how the rows under the ids that the entry at `position` touched differ from those before it.
+    def apply(self, entry: Entry[Any], rows: Rows, before: Any, after: Any, touched: Collection[str]) -> int:
+        """Note how the rows under the ids that an entry touched differ from those before it.
 
         Returns how many bytes of rows are held for it.
         """
-        known, held = self._known, 0
+        known, held = self._known.setdefault(entry.stream, {}), 0
         if strange := [key for key in touched if key not in known]:
             known.update(dict.fromkeys(strange))
             for row in _rows(rows, before, strange):
@@ -60,18 +62,19 @@ class Changes:
             was = known[row.id]
             if was != row:
                 if was is not None:
-                    self._end(row.id, position)
-                self._begin(row, position)
+                    self._end(row.id, entry.position)
+                self._begin(row, entry.position)
+                known[row.id] = row
                 held += len(row.body)
         for key in gone:
-            self._end(key, position)
+            self._end(key, entry.position)
+            known[key] = None
         return held
 
     def _begin(self, row: Row, position: int) -> None:
         version = _Version(row, position)
         self._begun.append(version)
         self._current[row.id] = version
-        self._known[row.id] = row
 
     def _end(self, key: str, position: int) -> None:
         version = self._current.pop(key, None)
@@ -79,7 +82,6 @@ class Changes:
             self._ended[key] = position
         else:
             version.died = position
-        self._known[key] = None
 
     async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
         """Write the changes to the generation whose tables are in `schema`, the connection's search path.

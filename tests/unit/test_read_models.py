@@ -116,7 +116,7 @@ def test_versions_gathered_entry_by_entry_are_those_that_whole_states_differ_by(
         versions: list[tuple[str, int, int | None, Row]] = []
         current: dict[str, int] = {}
         for before, entry, after in history(aggregate, wishes):
-            gathered.apply(entry.position, model.rows[aggregate.kind], before, after, after.touched)
+            gathered.apply(entry, model.rows[aggregate.kind], before, after, after.touched)
             differences = changed(rows_of(model, aggregate, before), rows_of(model, aggregate, after))
             for key, (was, now) in differences.items():
                 if was is not None:
@@ -138,7 +138,7 @@ def test_a_run_that_begins_in_the_middle_ends_the_versions_that_were_current_the
     for model in of_kind(aggregate):
         gathered = Changes(model)
         for before, entry, after in steps[middle:]:
-            gathered.apply(entry.position, model.rows[aggregate.kind], before, after, after.touched)
+            gathered.apply(entry, model.rows[aggregate.kind], before, after, after.touched)
         then = rows_of(model, aggregate, steps[middle].before) if steps else {}
         ended: dict[str, int] = {}
         for before, entry, after in steps[middle:]:

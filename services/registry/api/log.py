@@ -25,7 +25,7 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     parts: Parts = request.app.state.parts
     asked = query.of_entries(request)
     head = (await parts.log.head()).size
-    if NDJSON in request.headers.get("accept", ""):
+    if NDJSON in request.headers.get("accept", "").lower():
         return Stream(_lines(parts, asked, head), media_type=NDJSON, headers={"Registry-Size": str(head)})
     limit = asked.limit or query.DEFAULT_LIMIT
     entries = await _page(parts, asked, asked.first, limit, head)

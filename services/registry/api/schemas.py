@@ -1,8 +1,8 @@
 """The JSON Schemas of what goes in and comes out, made from the types that check and render it.
 
-A command's body is its event's fields with the ids optional and `id` and `classification` beside them; an item that is
-served is the read model's, with quotations cut and personal details opened. So both are the types' own schemas, changed
-in those places.
+A command's body is its event's fields with the ids optional and `id` and `classification` beside them (the id may stand
+where the log has it, or where all commands have it). An item that is served is the read model's, with quotations cut
+and personal details opened. So both are the types' own schemas, changed in those places.
 """
 
 from __future__ import annotations
@@ -172,14 +172,13 @@ def _body(command: CommandType, schemas: Schema, *, in_batch: bool = False) -> S
         properties.pop(name)
         body["required"].remove(name)
     if len(command.identifies) == 1:
-        properties.pop(command.identifies[0])
         body["required"].remove(command.identifies[0])
     elif command.identifies:
         name, key = command.identifies
-        properties[name] = _without_required(schemas, properties[name], key)
+        _named(schemas, properties[name])["required"].remove(key)
     if command.numbered:
         array, key, _ = command.numbered
-        properties[array]["items"] = _without_required(schemas, properties[array]["items"], key)
+        _named(schemas, properties[array]["items"])["required"].remove(key)
     extra: Schema = {
         "classification": {"enum": list(CLASSIFICATIONS), "default": DEFAULT_CLASSIFICATION},
     }
@@ -193,11 +192,9 @@ def _body(command: CommandType, schemas: Schema, *, in_batch: bool = False) -> S
     return {**body, "title": title, "properties": {**extra, **properties}}
 
 
-def _without_required(schemas: Schema, schema: Schema, key: str) -> Schema:
-    """Copy what a reference names into its place, with one field optional."""
-    found = copy.deepcopy(schemas[schema["$ref"].removeprefix(REF)])
-    found["required"].remove(key)
-    return found
+def _named(schemas: Schema, reference: Schema) -> Schema:
+    """Return what a reference names: a value that comes in only here, and in items in another form."""
+    return cast("Schema", schemas[reference["$ref"].removeprefix(REF)])
 
 
 def _open(schemas: Schema) -> None:

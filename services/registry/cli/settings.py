@@ -17,10 +17,11 @@ def show() -> int:
     """Print the table. Raises `InvalidSettings`."""
     settings = load(os.environ)
     table = Table(show_lines=False, header_style="bold")
-    for column in ("variable", "value", "meaning", "allowed"):
+    for column in ("variable", "value", "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column == "variable")
     for row in documentation():
-        table.add_row(row.variable, _value(settings, row.variable, secret=row.secret), row.description, row.allowed)
+        meaning = f"{row.description} Allowed: {row.allowed}."
+        table.add_row(row.variable, _value(settings, row.variable, secret=row.secret), meaning)
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
     return 0
 

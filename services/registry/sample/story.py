@@ -7,14 +7,13 @@ the report states, or departs from it. People are named by id: no free text hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from events.errors import CommandIdReused
 from events.vault import Vault
-from services.registry.bodies import Asked
 from services.registry.commands import Actor, Answer, Commands
 from services.registry.parts import Parts
 from services.registry.sample import report
@@ -27,6 +26,7 @@ from services.registry.sample.telling import (
     MET,
     MINISTRY,
     REPORT,
+    Request,
     Said,
     Telling,
     sample_id,
@@ -46,24 +46,6 @@ SERVICE_CENTRE: Final = sample_id("topic", 12)
 RADARS: Final = sample_id("topic", 13)
 
 BY_CONTEXT: Final = "The report does not say who met them: by its context it was the adviser, whose visit this was."
-
-
-class Request(msgspec.Struct, frozen=True):
-    """Commands that are recorded together, and the idempotency key that they are sent under."""
-
-    key: str
-    commands: tuple[Mapping[str, Any], ...]
-
-    def asked(self) -> list[Asked]:
-        """Return the commands as they are executed."""
-        return [
-            Asked(one["command"], one["subject"], one["data"], f"/commands/{number}/data")
-            for number, one in enumerate(self.commands)
-        ]
-
-    def line(self) -> bytes:
-        """Return the request as a line for `registry import`."""
-        return msgspec.json.encode(self) + b"\n"
 
 
 def requests(text: report.Report) -> list[Request]:

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
+from services.registry.bodies import Asked
 from services.registry.sample.report import Report
 
 Said: TypeAlias = dict[str, Any]
@@ -40,6 +43,24 @@ ADVISER: Final = sample_id("person", 1)
 # more than one module cites:
 DATELINE: Final = "Dateline"
 MET: Final = "saw the management"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Commands that are recorded together, and the idempotency key that they are sent under."""
+
+    key: str
+    commands: tuple[Mapping[str, Any], ...]
+
+    def asked(self) -> list[Asked]:
+        """Return the commands as they are executed."""
+        return [
+            Asked(one["command"], one["subject"], one["data"], f"/commands/{number}/data")
+            for number, one in enumerate(self.commands)
+        ]
+
+    def line(self) -> bytes:
+        """Return the request as a line for `registry import`."""
+        return msgspec.json.encode(self) + b"\n"
 
 
 class Telling:
