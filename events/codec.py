@@ -89,32 +89,32 @@ class Codec:
             event=event,
         )
 
+    def newest(self, event: Event) -> Event:
+        """Return an event of any version as one of the newest; of a correction, what it brings as well.
+
+        Raises `EntryTooNew` for a correction that brings an event of an unknown type.
+        """
+        while (upcaster := self._upcasters.get(type(event))) is not None:
+            event = upcaster.upcast(event)
+            if type(event) is not upcaster.new:
+                raise TypeError(f"the upcaster of {upcaster.old.event_type} made a {type(event).__name__}")
+        if isinstance(event, EntryCorrected):
+            brought = self.newest(_tolerantly(event.replacement, self._kind(event.replacement_type)))
+            return replace(event, replacement=to_builtins(brought), replacement_type=brought.event_type)
+        return event
+
     def _event(self, event_type: str, data: msgspec.Raw) -> Event:
         kind = self._kind(event_type)
         try:
             event = self._decoders[kind].decode(data)
         except msgspec.ValidationError:
             event = _tolerantly(msgspec.json.decode(data), kind)
-        if isinstance(event, EntryCorrected):
-            return self._with_newest(event)
-        return self._newest(event)
+        return self.newest(event)
 
     def _kind(self, event_type: str) -> type[Event]:
         if event_type not in self._types:
             raise EntryTooNew(f"There is an entry of type {event_type}, which this version of the program cannot read.")
         return self._types[event_type]
-
-    def _newest(self, event: Event) -> Event:
-        while (upcaster := self._upcasters.get(type(event))) is not None:
-            event = upcaster.upcast(event)
-            if type(event) is not upcaster.new:
-                raise TypeError(f"the upcaster of {upcaster.old.event_type} made a {type(event).__name__}")
-        return event
-
-    def _with_newest(self, correction: EntryCorrected) -> EntryCorrected:
-        """Bring the replacement of a correction to the newest version, as the entry is that it stands for."""
-        event = self._newest(_tolerantly(correction.replacement, self._kind(correction.replacement_type)))
-        return replace(correction, replacement=to_builtins(event), replacement_type=event.event_type)
 
 
 def _check(upcaster: Upcaster, types: Mapping[str, type[Event]], newest: Mapping[str, type[Event]]) -> None:

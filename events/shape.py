@@ -128,6 +128,10 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
             yield from _walk_union(raw, info, at)
         case inspect.VarTupleType() | inspect.ListType():
             yield from _walk_array(raw, info, at)
+        case inspect.DictType() if not isinstance(raw, dict):
+            yield from _not("an object", raw, at)
+        case inspect.DictType():
+            yield from _walk_free(raw, at)
         case _:
             problem = _scalar_problem(raw, info)
             if problem:
@@ -152,7 +156,7 @@ def _schema(about: inspect.Metadata) -> dict[str, object]:
 
 def _walk_struct(raw: object, info: inspect.StructType, at: str) -> Iterator[FieldProblem | Leaf]:
     if not isinstance(raw, dict):
-        yield FieldProblem(f"expected an object, got {_name(raw)}", at)
+        yield from _not("an object", raw, at)
         return
     given = cast("dict[str, object]", raw)
     known = {field.encode_name: field for field in info.fields}
@@ -179,7 +183,7 @@ def _walk_array(
     raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, *, distinct: bool = False
 ) -> Iterator[FieldProblem | Leaf]:
     if not isinstance(raw, list):
-        yield FieldProblem(f"expected an array, got {_name(raw)}", at)
+        yield from _not("an array", raw, at)
         return
     items = cast("list[object]", raw)
     if info.min_length is not None and len(items) < info.min_length:
@@ -195,6 +199,32 @@ def _walk_array(
             earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
             if earlier != number:
                 yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
+
+
+def _walk_free(raw: object, at: str) -> Iterator[FieldProblem]:
+    """What a form of its own is yet to be found for can at least be stored: canonical JSON has a text for it."""
+    match raw:
+        case dict():
+            for key, value in cast("dict[str, object]", raw).items():
+                if _HALF_PAIR.search(key):
+                    yield FieldProblem("unknown field", f"{at}/{escape(key)}")
+                else:
+                    yield from _walk_free(value, f"{at}/{escape(key)}")
+        case list():
+            for number, item in enumerate(cast("list[object]", raw)):
+                yield from _walk_free(item, f"{at}/{number}")
+        case str() if _HALF_PAIR.search(raw):
+            yield FieldProblem("holds half of a surrogate pair, which is no character", at)
+        case float():
+            yield from _not("a whole number", raw, at)
+        case int() if abs(raw) >= 2**53:
+            yield FieldProblem("is larger than JSON's numbers are exact", at)
+        case _:
+            return
+
+
+def _not(expected: str, raw: object, at: str) -> Iterator[FieldProblem]:
+    yield FieldProblem(f"expected {expected}, got {_name(raw)}", at)
 
 
 def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
@@ -223,9 +253,6 @@ def _scalar_problem(raw: object, info: inspect.Type) -> str:
                 return "expected one of " + ", ".join(str(value) for value in values)
         case inspect.IntType():
             return _integer_problem(raw, info)
-        case inspect.DictType():
-            if not isinstance(raw, dict):
-                return f"expected an object, got {_name(raw)}"
         case inspect.BoolType():
             if not isinstance(raw, bool):
                 return f"expected true or false, got {_name(raw)}"

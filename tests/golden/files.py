@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from events.catalogue import AGGREGATES, Event
+from events.catalogue.cooperation import COOPERATION
 from events.codec import EVENT_TYPES
 from events.edtf import EdtfDate
 from events.entry import Envelope, canonical, canonical_bytes, leaf_hash
@@ -112,7 +113,7 @@ def least(event: Event) -> Event:
 
 def entry_of(event: Event) -> dict[str, Any]:
     """Return an entry that holds the event, as a golden file has it."""
-    (aggregate,) = [one for one in AGGREGATES.values() if type(event) in one.events]
+    aggregate = next((one for one in AGGREGATES.values() if type(event) in one.events), COOPERATION)
     stored = canonical_bytes(
         Envelope(
             specversion="1.0",

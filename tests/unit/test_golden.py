@@ -13,8 +13,8 @@ import rfc8785
 from msgspec import Meta
 from msgspec.structs import replace
 
-from events.catalogue import Event
-from events.codec import EVENT_TYPES, decode_entry
+from events.catalogue import EVENTS, Event
+from events.codec import CODEC, EVENT_TYPES, decode_entry
 from events.entry import Envelope, canonical, canonical_bytes, leaf_hash
 from events.shape import clean, convert
 from tests.golden import files
@@ -43,8 +43,8 @@ def test_the_shape_of_a_released_event_is_what_it_was(event_type):
 @pytest.mark.parametrize(("event_type", "golden"), ENTRIES)
 def test_a_golden_entry_is_read_as_the_event_that_its_data_say(event_type, golden):
     entry = decode_entry(golden["bytes"].encode())
-    assert type(entry.event) is EVENT_TYPES[event_type]
-    assert entry.event == convert(clean(golden["data"]), EVENT_TYPES[event_type])
+    assert entry.event == CODEC.newest(convert(clean(golden["data"]), EVENT_TYPES[event_type]))
+    assert type(entry.event) in EVENTS
     envelope = json.loads(golden["bytes"])
     assert entry.position == int(envelope["sequence"])
     assert (entry.stream, entry.revision, entry.recorded_at, entry.classification) == (
@@ -58,7 +58,7 @@ def test_a_golden_entry_is_read_as_the_event_that_its_data_say(event_type, golde
 @pytest.mark.parametrize(("event_type", "golden"), ENTRIES)
 def test_a_golden_entry_is_written_again_with_the_same_bytes_and_leaf(event_type, golden):
     stored = golden["bytes"].encode()
-    event = decode_entry(stored).event
+    event = convert(clean(golden["data"]), EVENT_TYPES[event_type])
     assert json.loads(canonical.encode(event)) == golden["data"]
     written = canonical_bytes(replace(msgspec.json.decode(stored, type=Envelope), data=event))
     assert written == stored == rfc8785.dumps(json.loads(stored))
@@ -67,8 +67,10 @@ def test_a_golden_entry_is_written_again_with_the_same_bytes_and_leaf(event_type
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=[event.event_type for event in EXAMPLES])
 def test_an_example_gives_every_field(event):
-    given = set(paths(json.loads(canonical.encode(event))))
-    assert given == files.shape_of(type(event)).keys()
+    shape = files.shape_of(type(event))
+    free = tuple(f"{path}." for path, said in shape.items() if said.endswith("object") and path == "replacement")
+    given = {path for path in paths(json.loads(canonical.encode(event))) if not path.startswith(free)}
+    assert given == shape.keys()
 
 
 def paths(data: object, at: str = ""):
