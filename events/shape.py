@@ -128,10 +128,8 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
             yield from _walk_union(raw, info, at)
         case inspect.VarTupleType() | inspect.ListType():
             yield from _walk_array(raw, info, at)
-        case inspect.DictType() if not isinstance(raw, dict):
-            yield from _not("an object", raw, at)
         case inspect.DictType():
-            yield from _walk_free(raw, at)
+            yield from _walk_dict(raw, at)
         case _:
             problem = _scalar_problem(raw, info)
             if problem:
@@ -199,6 +197,13 @@ def _walk_array(
             earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
             if earlier != number:
                 yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
+
+
+def _walk_dict(raw: object, at: str) -> Iterator[FieldProblem]:
+    if not isinstance(raw, dict):
+        yield from _not("an object", raw, at)
+        return
+    yield from _walk_free(cast("dict[str, object]", raw), at)
 
 
 def _walk_free(raw: object, at: str) -> Iterator[FieldProblem]:
