@@ -101,7 +101,16 @@ async def running(
         parts: Parts = app.state.parts
         token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, now=clock())
         async with _client(app, token) as client:
+            if project:
+                await _built(parts)
             yield Service(app, client, database)
+
+
+async def _built(parts: Parts) -> None:
+    """Wait until the read models are there: the projector builds them beside, and readers are told of no beginning."""
+    async with asyncio.timeout(30):
+        while await parts.read_models.live_position() is None:  # noqa: ASYNC110 - another task, by the database
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

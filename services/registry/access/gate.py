@@ -42,7 +42,10 @@ def guard(identify: Identify) -> Guard:
         needed = _needed(handler)
         if needed is None:
             return
-        principal = await identify(_presented(connection))
+        in_address = _in_address(connection, handler)
+        principal = await identify(in_address or _presented(connection))
+        if in_address and principal.roles != frozenset({Role.READER}):
+            raise Forbidden("A token in an address lies about in many places: it may be a reader's and nothing else.")
         if not principal.roles & needed:
             raise Forbidden(
                 f"This takes a token with one of the roles {_listed(needed)}; "
@@ -95,6 +98,19 @@ def _needed(handler: BaseRouteHandler) -> frozenset[Role] | None:
     if is_open is bool(roles):
         raise UndeclaredRoute(f"{handler} has to declare roles or to be open, in its opt")
     return roles
+
+
+def _in_address(connection: Connection, handler: BaseRouteHandler) -> str | None:
+    """Return the token in the query, on a route for programs that cannot send headers."""
+    if not handler.opt.get("token_in_address") or "authorization" in connection.headers:
+        return None
+    given = connection.query_params.getall("token", [])
+    if len(given) != 1:
+        raise Unauthenticated(
+            "Send Authorization: Bearer, or ?token= with a token of the role reader.", presented=False
+        )
+    token: str = given[0]
+    return token
 
 
 def _presented(connection: Connection) -> str:

@@ -150,6 +150,7 @@ def _paths() -> Described:
     for collection in ("cooperations", "parties"):
         paths[f"/v1/{collection}/{{id}}/timeline"] = {"get": _timeline(collection)}
     paths["/v1/search"] = {"get": _search()}
+    paths["/v1/calendar.ics"] = {"get": _calendar()}
     paths["/v1/statistics"] = {"get": _statistics()}
     paths["/v1/documents/{sha256}"] = {"put": _document(), "get": _get_document()}
     paths["/v1/schemas"] = {"get": _schemas()}
@@ -259,6 +260,28 @@ def _search() -> Described:
             **_read("SearchList", Link=_header("The next page, as rel=next.", required=False)),
             **_errors(OF_READS),
         },
+    }
+
+
+def _calendar() -> Described:
+    token = {
+        "name": "token",
+        "in": "query",
+        "description": "A token whose one role is reader, for programs that cannot send headers.",
+        "schema": {"type": "string"},
+    }
+    visits = next(model for model in LISTED if model.name == "visits")
+    names = ("cooperation", "party", "country", "status")
+    filters = [parameter for one in visits.filters if one.name in names for parameter in _filter(one)]
+    read = _read("Entries")
+    read["200"]["content"] = {"text/calendar": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "calendar",
+        "summary": "Visits and rounds as a calendar (RFC 5545) to subscribe to.",
+        "tags": ["reads"],
+        "security": [{"token": []}, {}],
+        "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**read, **_errors(OF_READS)},
     }
 
 

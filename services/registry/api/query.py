@@ -169,6 +169,29 @@ def of_page(request: Asking, what: str, key: bytes) -> Page:
     return asked
 
 
+class Filtered(Moment, frozen=True, kw_only=True):
+    """A checked query of everything that matches some filters."""
+
+    filters: Mapping[str, FilterValue]
+
+
+def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Filtered:
+    """Read the query of the calendar: some of a read model's filters, and a token, which was looked at before.
+
+    Raises `InvalidField`.
+    """
+    given = _Given(request)
+    given.take("token")
+    values = {one.name: _value(given, one) for one in model.filters if one.name in names}
+    asked = Filtered(
+        as_of=_as_of(given),
+        least=_least(given),
+        filters={name: value for name, value in values.items() if value is not None},
+    )
+    given.finish()
+    return asked
+
+
 def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
     """Read the query of a search: what for, as of when, which page. Raises `InvalidField`."""
     given = _Given(request)
