@@ -133,7 +133,7 @@ def commands_page() -> str:
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": commands_page,
-    "events.md": events_page,
+    "event-catalogue.md": events_page,
     "settings.md": settings_page,
 }
 

@@ -12,7 +12,6 @@ from uuid import UUID
 from events.catalogue import AGGREGATES, Event, Facts
 from events.catalogue.cooperation_events import (
     AgreementReached,
-    Cooperation,
     CooperationAbandoned,
     CooperationConcluded,
     CooperationOpened,
@@ -25,6 +24,7 @@ from events.catalogue.cooperation_events import (
     TopicRaised,
     VisitScheduled,
 )
+from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.occasion import DelegationSent, OccasionAnnounced
 from events.catalogue.party import PartyRegistered
 from events.catalogue.person import PersonAppointed, PersonRegistered

@@ -3,6 +3,7 @@
     given(opened, topic).when(meeting).then(meeting)
     given(opened).when(meeting).then_refused(UnknownReference, "/topics/0")
     given(opened).when(meeting).then_nothing()
+    given(opened).knowing(merged={one: other}).when(meeting).then_refused(TooFewParties, "/participants")
 
 No I/O. Every step also holds what every decision must: what is given is itself a history that the rules allow, deciding
 leaves the state as it was, and what is decided can be folded.
@@ -10,7 +11,7 @@ leaves the state as it was, and what is decided can be folded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -93,21 +94,26 @@ class Specification(NamedTuple):
                 pytest.fail(f"given number {revision}, {event.event_type}, is refused: {_told(refused)}")
             assert decided == (event,), f"given number {revision}, {event.event_type}, says nothing new"
             state = fold(self.aggregate, entries_of(self.stream, decided, self.today, revision=revision), state)
-        return Given(self, len(events), state)
+        return Given(self, len(events), state, Facts(today=self.today))
 
 
 class Given(NamedTuple):
-    """A history and the state it folds to."""
+    """A history, the state it folds to, and what is known of other streams when something is asked for."""
 
     of: Specification
     size: int
     state: Any
+    facts: Facts
+
+    def knowing(self, *, merged: Mapping[str, str] | None = None, whole: Mapping[str, str] | None = None) -> Given:
+        """Say which parties have been merged since into which, and which are part of which."""
+        return self._replace(facts=Facts(today=self.of.today, merged=merged or {}, whole=whole or {}))
 
     def when(self, event: Event) -> Outcome:
         """Ask for an event."""
         before = repr(self.state)
         try:
-            result = self.of.aggregate.decide(self.state, event, Facts(today=self.of.today))
+            result = self.of.aggregate.decide(self.state, event, self.facts)
         except RegistryError as refused:
             result = refused
         assert repr(self.state) == before, "deciding changed the state"

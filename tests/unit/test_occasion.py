@@ -5,9 +5,11 @@ from datetime import date
 import pytest
 from msgspec.structs import replace
 
-from events.catalogue.occasion import OCCASION, DelegationSent, OccasionAnnounced
+from events.catalogue.occasion import OCCASION, DelegationSent, OccasionAmended, OccasionAnnounced, OccasionCancelled
+from events.catalogue.party import PartyRenamed
 from events.edtf import EdtfDate
-from events.errors import AlreadyExists, NotFound
+from events.errors import AlreadyExists, NotFound, NothingChanges
+from events.errors import OccasionCancelled as IsCancelled
 from events.values import Participant, Place
 from tests.support.spec import Specification, entries_of, fold, made_id
 
@@ -24,6 +26,17 @@ DELEGATION = DelegationSent(
     party=made_id("party", 1),
     participants=(Participant(party=made_id("party", 1), role="experts"),),
 )
+AMENDED = OccasionAmended(
+    name="Harbour Days", kind="forum", place=Place(country="SE"), dates=EdtfDate.parse("2019-07"), organiser=None
+)
+CANCELLED = OccasionCancelled(reason="the quay is under water")
+
+
+def by_type(event: object) -> str:
+    return type(event).__name__
+
+
+# Announcing
 
 
 def test_an_occasion_is_announced():
@@ -40,8 +53,12 @@ def test_an_occasion_is_announced_once():
     given(FAIR).when(replace(FAIR, name="Harbour Days")).then_refused(AlreadyExists, "/id")
 
 
-def test_nobody_is_sent_to_an_occasion_that_is_not_announced():
-    given().when(DELEGATION).then_refused(NotFound)
+@pytest.mark.parametrize("event", [DELEGATION, AMENDED, CANCELLED], ids=by_type)
+def test_nothing_happens_to_an_occasion_that_is_not_announced(event):
+    given().when(event).then_refused(NotFound)
+
+
+# Delegations
 
 
 def test_a_delegation_is_sent():
@@ -70,6 +87,50 @@ def test_the_state_keeps_the_delegations_by_id():
     assert occasion.touched == (OCCASION_ID, DELEGATION.delegation_id)
 
 
-def test_a_stream_that_begins_with_a_delegation_is_not_folded():
-    with pytest.raises(TypeError, match="is no event of an occasion here"):
-        fold(OCCASION, entries_of(STREAM, [DELEGATION], TODAY))
+# Amending and cancelling
+
+
+@pytest.mark.parametrize("dates", ["2018", "2019-07", "2031"])
+def test_an_occasion_is_amended_to_whatever_dates(dates):
+    amended = replace(AMENDED, dates=EdtfDate.parse(dates))
+    given(FAIR, DELEGATION).when(amended).then(amended)
+
+
+def test_what_was_amended_last_is_not_amended_again():
+    given(FAIR, AMENDED).when(AMENDED).then_refused(NothingChanges)
+    other = replace(AMENDED, name="Harbour Nights")
+    given(FAIR, AMENDED, other).when(AMENDED).then(AMENDED)
+
+
+def test_an_amendment_is_all_that_is_known_of_an_occasion_besides_its_delegations():
+    entries = entries_of(STREAM, [replace(FAIR, organiser=made_id("party", 1)), DELEGATION, AMENDED], TODAY)
+    occasion = fold(OCCASION, entries)
+    assert (occasion.announced, occasion.current, occasion.changes) == (entries[0], AMENDED, (entries[2],))
+    assert list(occasion.delegations) == [DELEGATION.delegation_id]
+    assert occasion.touched == (OCCASION_ID,)
+
+
+@pytest.mark.parametrize("history", [(), (AMENDED,), (DELEGATION,)], ids=["as announced", "amended", "expected"])
+def test_an_occasion_is_cancelled(history):
+    given(FAIR, *history).when(CANCELLED).then(CANCELLED)
+    entries = entries_of(STREAM, [FAIR, *history, CANCELLED], TODAY)
+    assert fold(OCCASION, entries).cancelled == entries[-1]
+
+
+@pytest.mark.parametrize("event", [DELEGATION, AMENDED, CANCELLED], ids=by_type)
+def test_nothing_happens_to_an_occasion_after_it_was_cancelled(event):
+    given(FAIR, CANCELLED).when(event).then_refused(IsCancelled)
+
+
+# Folding
+
+
+@pytest.mark.parametrize("stray", [DELEGATION, AMENDED, CANCELLED], ids=by_type)
+def test_a_stream_that_begins_otherwise_is_not_folded(stray):
+    with pytest.raises(TypeError, match=rf"{STREAM} begins with registry\."):
+        fold(OCCASION, entries_of(STREAM, [stray], TODAY))
+
+
+def test_an_event_of_another_aggregate_is_not_folded():
+    with pytest.raises(TypeError, match=r"party-renamed\.v1 is no event of an occasion"):
+        fold(OCCASION, entries_of(STREAM, [FAIR, PartyRenamed(name="x")], TODAY))

@@ -6,9 +6,19 @@ import pytest
 from msgspec.structs import replace
 
 from events.catalogue import COMMANDS
-from events.catalogue.person import PERSON, PersonalDetails, PersonAppointed, PersonRegistered
+from events.catalogue.party import PartyRenamed
+from events.catalogue.person import (
+    PERSON,
+    PersonalDetails,
+    PersonAppointed,
+    PersonErased,
+    PersonLeftPost,
+    PersonRegistered,
+    Post,
+)
 from events.edtf import EdtfDate
-from events.errors import AlreadyExists, NotFound
+from events.errors import AlreadyExists, NotFound, NotInPost
+from events.errors import PersonErased as IsErased
 from tests.support.spec import Specification, entries_of, fold, made_id
 
 TODAY = date(2019, 6, 19)
@@ -18,6 +28,16 @@ given = Specification(PERSON, STREAM, TODAY).given
 
 REGISTERED = PersonRegistered(sealed="bm9uY2UgYW5kIHNlYWxlZCBuYW1l")
 ADVISER = PersonAppointed(party=made_id("party", 1), post="adviser")
+HEAD = replace(ADVISER, post="head of department")
+LEFT = PersonLeftPost(party=ADVISER.party, post="adviser")
+ERASED = PersonErased(authority="Data protection office", reason="They asked for it.")
+
+
+def by_type(event: object) -> str:
+    return type(event).__name__
+
+
+# Registering
 
 
 def test_a_person_is_registered():
@@ -34,8 +54,12 @@ def test_what_a_client_says_of_a_person_is_not_what_is_stored():
     assert {"name", "contact"}.isdisjoint(field for event in PERSON.events for field in event.__struct_fields__)
 
 
-def test_nobody_is_appointed_before_being_registered():
-    given().when(ADVISER).then_refused(NotFound)
+@pytest.mark.parametrize("event", [ADVISER, LEFT, ERASED], ids=by_type)
+def test_nothing_happens_to_a_person_before_they_are_registered(event):
+    given().when(event).then_refused(NotFound)
+
+
+# Posts
 
 
 def test_a_person_is_appointed():
@@ -59,15 +83,78 @@ def test_a_person_may_hold_several_posts(other):
     given(REGISTERED, ADVISER).when(other).then(other)
 
 
+@pytest.mark.parametrize("until", [None, "2019-05", "2031"])
+def test_a_person_leaves_a_post_that_they_hold(until):
+    left = replace(LEFT, until=until and EdtfDate.parse(until))
+    given(REGISTERED, HEAD, ADVISER).when(left).then(left)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [(), (HEAD,), (replace(ADVISER, party=made_id("party", 2)),), (ADVISER, LEFT)],
+    ids=["none", "another post", "the same at another party", "left already"],
+)
+def test_nobody_leaves_a_post_that_they_do_not_hold(history):
+    given(REGISTERED, *history).when(LEFT).then_refused(NotInPost, "/post")
+
+
+def test_a_person_is_appointed_again_to_a_post_that_they_left():
+    given(REGISTERED, ADVISER, LEFT).when(ADVISER).then(ADVISER)
+    given(REGISTERED, ADVISER, LEFT, ADVISER).when(ADVISER).then_refused(AlreadyExists, "/post")
+    given(REGISTERED, ADVISER, LEFT, ADVISER).when(LEFT).then(LEFT)
+
+
 def test_the_state_keeps_every_post_in_the_order_of_recording():
-    head = replace(ADVISER, post="head of department")
-    entries = entries_of(STREAM, [REGISTERED, head, ADVISER], TODAY)
+    entries = entries_of(STREAM, [REGISTERED, HEAD, ADVISER], TODAY)
     person = fold(PERSON, entries)
     assert (person.id, person.registered) == (PERSON_ID, entries[0])
-    assert list(person.posts.values()) == entries[1:]
+    assert list(person.posts.values()) == [Post(entries[1]), Post(entries[2])]
+    assert person.touched == (PERSON_ID, "2")
 
 
-@pytest.mark.parametrize("stray", [ADVISER, replace(ADVISER, post="head of department")])
-def test_a_stream_that_begins_with_an_appointment_is_not_folded(stray):
-    with pytest.raises(TypeError, match="is no event of a person here"):
+def test_the_state_keeps_a_post_that_was_left_beside_the_one_that_was_taken_again():
+    entries = entries_of(STREAM, [REGISTERED, ADVISER, HEAD, LEFT, ADVISER], TODAY)
+    person = fold(PERSON, entries)
+    assert person.posts == {"1": Post(entries[1], entries[3]), "2": Post(entries[2]), "4": Post(entries[4])}
+    assert fold(PERSON, entries[:4]).touched == (PERSON_ID, "1")
+
+
+# Erasure
+
+
+@pytest.mark.parametrize("history", [(), (ADVISER,), (ADVISER, LEFT)], ids=["no post", "a post", "a former post"])
+def test_a_person_is_erased(history):
+    given(REGISTERED, *history).when(ERASED).then(ERASED)
+
+
+@pytest.mark.parametrize("event", [HEAD, LEFT, ERASED], ids=by_type)
+def test_nothing_happens_to_a_person_after_their_erasure(event):
+    given(REGISTERED, ADVISER, ERASED).when(event).then_refused(IsErased)
+
+
+def test_a_person_is_erased_once_whatever_the_reason():
+    given(REGISTERED, ERASED).when(replace(ERASED, reason="again")).then_refused(IsErased)
+
+
+def test_an_erased_person_is_not_registered_anew():
+    given(REGISTERED, ERASED).when(REGISTERED).then_refused(AlreadyExists, "/id")
+
+
+def test_the_state_says_by_whom_a_person_was_erased_and_keeps_their_posts():
+    entries = entries_of(STREAM, [REGISTERED, ADVISER, ERASED], TODAY)
+    person = fold(PERSON, entries)
+    assert (person.erased, person.posts, person.touched) == (entries[2], {"1": Post(entries[1])}, (PERSON_ID,))
+
+
+# Folding
+
+
+@pytest.mark.parametrize("stray", [ADVISER, LEFT, ERASED], ids=by_type)
+def test_a_stream_that_begins_otherwise_is_not_folded(stray):
+    with pytest.raises(TypeError, match=rf"{STREAM} begins with registry\.person-"):
         fold(PERSON, entries_of(STREAM, [stray], TODAY))
+
+
+def test_an_event_of_another_aggregate_is_not_folded():
+    with pytest.raises(TypeError, match=r"party-renamed\.v1 is no event of a person"):
+        fold(PERSON, entries_of(STREAM, [REGISTERED, PartyRenamed(name="x")], TODAY))

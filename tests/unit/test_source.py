@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from events.catalogue.party import PartyRegistered
-from events.catalogue.source import SOURCE, SourceFiled
+from events.catalogue.source import SOURCE, SourceFiled, SourceWithdrawn
 from events.edtf import EdtfDate
-from events.errors import AlreadyExists
+from events.errors import AlreadyExists, NotFound
+from events.errors import SourceWithdrawn as IsWithdrawn
 from tests.support.spec import Specification, entries_of, fold, made_id
 
 TODAY = date(2019, 6, 19)
@@ -25,6 +26,7 @@ REPORT = SourceFiled(
     sha256="ab" * 32,
     size=1200,
 )
+WITHDRAWN = SourceWithdrawn(authority="Coastal court", reason="It was not theirs to print.")
 
 
 def test_a_source_is_filed():
@@ -33,6 +35,29 @@ def test_a_source_is_filed():
 
 def test_a_source_is_filed_once():
     given(REPORT).when(replace(REPORT, title="Yearly report, second printing")).then_refused(AlreadyExists, "/id")
+
+
+def test_a_source_is_withdrawn():
+    given(REPORT).when(WITHDRAWN).then(WITHDRAWN)
+
+
+def test_nothing_is_withdrawn_that_was_not_filed():
+    given().when(WITHDRAWN).then_refused(NotFound)
+
+
+@pytest.mark.parametrize("again", [WITHDRAWN, replace(WITHDRAWN, reason="again")], ids=["the same", "another reason"])
+def test_a_source_is_withdrawn_once(again):
+    given(REPORT, WITHDRAWN).when(again).then_refused(IsWithdrawn)
+
+
+def test_a_source_that_was_withdrawn_is_not_filed_again():
+    given(REPORT, WITHDRAWN).when(REPORT).then_refused(AlreadyExists, "/id")
+
+
+def test_the_state_keeps_what_was_filed_beside_its_withdrawal():
+    entries = entries_of(STREAM, [REPORT, WITHDRAWN], TODAY)
+    source = fold(SOURCE, entries)
+    assert (source.filed, source.withdrawn, source.touched) == (*entries, (SOURCE_ID,))
 
 
 def test_the_state_keeps_the_entry_that_filed_it():
@@ -45,3 +70,10 @@ def test_an_event_of_another_aggregate_is_not_folded():
     stray = PartyRegistered(name="Halden Works", kind="company", country="NO")
     with pytest.raises(TypeError, match=r"party-registered\.v1 is no event of a source"):
         fold(SOURCE, entries_of(STREAM, [stray], TODAY))
+    with pytest.raises(TypeError, match=r"party-registered\.v1 is no event of a source"):
+        fold(SOURCE, entries_of(STREAM, [REPORT, stray], TODAY))
+
+
+def test_a_stream_that_begins_with_a_withdrawal_is_not_folded():
+    with pytest.raises(TypeError, match=r"source-withdrawn\.v1 is no event of a source here"):
+        fold(SOURCE, entries_of(STREAM, [WITHDRAWN], TODAY))
