@@ -28,6 +28,7 @@ from projections.words import prefixes
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
+MENTIONS = load("projections", "mentions.sql")
 
 log = structlog.get_logger("reader")
 
@@ -170,6 +171,11 @@ class ReadModels:
         if not asked:
             return []
         return [_found(one) for one in await self._pool.fetch(SEARCH.queries["find"], size, asked, limit, passed)]
+
+    async def mentions(self, key: str, size: int, limit: int = 5) -> list[str]:
+        """Return some of the things that name an id as of `size`, other than itself, as `visits/visit_…`."""
+        records = await self._pool.fetch(MENTIONS["of"], key, size, limit)
+        return [f"{record['model']}/{record['id']}" for record in records]
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
         """Return the labels, as of `size`, of those of the ids that have one."""

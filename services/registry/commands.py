@@ -19,11 +19,13 @@ from events.errors import (
     FieldProblem,
     LogUnavailable,
     RegistryError,
+    RestedUpon,
     UnknownReference,
     WrongExpectedVersion,
 )
 from events.log import Append, Appended, Log, NewSalt, Recorded
 from events.vault import Vault, person_owner, plain_hash, salted_hash
+from projections.reader import ReadModels
 from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
@@ -31,6 +33,7 @@ from services.registry.drafts import OF_EVENT, Draft, Drafting
 from services.registry.ids import command_id
 from services.registry.streams import Streams
 
+TELL_SECONDS = 5.0  # that the read models are given to show everything that may rest on something
 ATTEMPTS = 100  # a stream that moves under a command a hundred times in a row is busier than the service can serve
 
 
@@ -63,9 +66,10 @@ class Answer(msgspec.Struct, frozen=True):
 class Commands:
     """Carries out commands, one or several at a time, all or nothing."""
 
-    def __init__(self, log: Log, vault: Vault, clock: Clock) -> None:
+    def __init__(self, log: Log, vault: Vault, read_models: ReadModels, clock: Clock) -> None:
         self._log = log
         self._vault = vault
+        self._read_models = read_models
         self._clock = clock
         self._streams = Streams(log)
         self._drafting = Drafting(self._streams, vault)
@@ -143,6 +147,16 @@ class Commands:
             pass  # to be said when there is nothing else
         return ()
 
+    async def _must_not_be_rested_upon(self, stream: str) -> None:
+        """Refuse to take everything back of something that others name, as of all that has been recorded by now.
+
+        Raises `RestedUpon`, and `ReadModelBehind` if that cannot be told yet.
+        """
+        size = (await self._log.head()).size
+        await self._read_models.wait_for(size, TELL_SECONDS)
+        if named := await self._read_models.mentions(stream.partition("/")[2], size):
+            raise RestedUpon(f"{stream} is named by {', '.join(named)}. Retract what rests on it first.")
+
     async def _decided(self, drafts: Sequence[Draft], expected: int | None, *, fresh: bool) -> Decided:
         return await Deciding(self._streams, self._clock, expected=expected, fresh=fresh).decide(drafts)
 
@@ -151,6 +165,8 @@ class Commands:
         for _attempt in range(ATTEMPTS):
             try:
                 decided = await self._decided(drafts, expected, fresh=fresh)
+                for stream in decided.emptied:
+                    await self._must_not_be_rested_upon(stream)
                 appended = await self._log.append(
                     replace(append, drafts=decided.drafts, claims=decided.claims, destroy=decided.destroy)
                 )

@@ -64,7 +64,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     log=log,
                     master=master,
                     vault=vault,
-                    commands=Commands(log, vault, clock),
+                    commands=Commands(log, vault, read_models, clock),
                     read_models=read_models,
                 )
             finally:

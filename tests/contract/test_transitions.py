@@ -131,3 +131,17 @@ async def test_a_timeline_tells_of_everything_in_order(service: Service) -> None
     ]
     assert [item["key"] for item in (await service.get("/v1/statistics", by="stage"))["items"]] == ["contact"]
     assert (await service.get("/v1/statistics", by="field"))["items"] == []
+
+
+async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:
+    cooperation, visit, one, _ = await a_visit(service)
+    registered = (await service.get(f"/v1/parties/{one}"))["position"]
+    opened = (await service.get(f"/v1/cooperations/{cooperation}"))["position"]
+    scheduled = (await service.get(f"/v1/visits/{visit}"))["position"]
+    refused = await service.post(f"/v1/log/entries/{registered}/retract", {"reason": "no such party"}, status=409)
+    assert refused["code"] == "rested-upon"
+    assert f"cooperations/{cooperation}" in refused["detail"]
+    for position in (scheduled, opened, registered):  # the other way round nothing is in the way
+        await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"})
+    await service.get(f"/v1/parties/{one}", status=404)
+    assert (await service.get("/v1/cooperations"))["items"] == []

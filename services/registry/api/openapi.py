@@ -186,13 +186,33 @@ def _command(name: str, parameters: list[Described]) -> Described:
         "summary": (command.event.__doc__ or "").partition("\n")[0],
         "tags": ["commands"],
         "parameters": [*parameters, IDEMPOTENCY_KEY, IF_MATCH],
-        "requestBody": _json_body(schemas.body_name(command)),
+        "requestBody": _file_source() if name == "file-source" else _json_body(schemas.body_name(command)),
         "responses": {
             "201": {"description": "Recorded, durably.", "headers": headers, "content": recorded},
             "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
             **_errors(OF_COMMANDS),
         },
     }
+
+
+def _file_source() -> Described:
+    """A source comes on its own, or with its document: then what is known of that may be left out."""
+    body = _json_body("FileSource")
+    form = {
+        "type": "object",
+        "title": "SourceWithDocument",
+        "properties": {
+            "metadata": {
+                "type": "string",
+                "description": "FileSource as JSON; `sha256`, `size` and `media_type` may be left out.",
+            },
+            "document": {"type": "string", "format": "binary", "description": "The document, with its media type."},
+        },
+        "required": ["metadata", "document"],
+        "additionalProperties": False,
+    }
+    body["content"][documents.MULTIPART] = {"schema": form}
+    return body
 
 
 def _batch() -> Described:
@@ -336,10 +356,10 @@ def _document() -> Described:
     errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND)
     return {
         "operationId": "file-document",
-        "summary": "File the text that a source rests on, under its own SHA-256.",
+        "summary": "File the document that a source rests on, under its own SHA-256.",
         "tags": ["commands"],
         "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
-        "requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string", "minLength": 1}}}},
+        "requestBody": {"required": True, "content": {one: {"schema": BINARY} for one in (*documents.MEDIA_TYPES, ANY)}},
         "responses": {
             "201": {"description": "On file, durably.", "headers": headers, "content": content},
             "200": {"description": "It was on file.", "headers": headers, "content": content},
@@ -349,7 +369,7 @@ def _document() -> Described:
 
 
 def _get_document() -> Described:
-    content = {media_type: {"schema": {"type": "string"}} for media_type in documents.MEDIA_TYPES}
+    content = {media_type: {"schema": BINARY} for media_type in documents.MEDIA_TYPES}
     return {
         "operationId": "get-document",
         "summary": "A document as it was filed, to be saved.",

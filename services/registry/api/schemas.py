@@ -36,26 +36,27 @@ EDTF = {
     "examples": ["2019-06-19", "2019-07"],
 }
 
-NAME_OR_ERASED = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "properties": {"erased": {"const": True}},
-            "required": ["erased"],
-            "additionalProperties": False,
-        },
-    ]
+ERASED = {
+    "type": "object",
+    "title": "Erased",
+    "description": "What stands for personal data that was erased.",
+    "properties": {"erased": {"const": True}},
+    "required": ["erased"],
+    "additionalProperties": False,
 }
+
+NAME_OR_ERASED = {"anyOf": [{"type": "string"}, {"$ref": REF + "Erased"}]}
 
 NAMES = {
     "type": "object",
+    "title": "Names",
     "description": "The label of every id in this answer that has one, as of the same log size.",
     "additionalProperties": NAME_OR_ERASED,
 }
 
 AS_OF = {
     "type": "object",
+    "title": "AsOf",
     "description": "The log size that this answer is for, and when its last entry was recorded.",
     "properties": {
         "size": {"type": "integer", "minimum": 0},
@@ -63,6 +64,8 @@ AS_OF = {
     },
     "required": ["size", "recorded_at"],
 }
+
+OF_ANSWERS = {"names": {"$ref": REF + "Names"}, "as_of": {"$ref": REF + "AsOf"}}
 
 TIMELINE = {
     "meeting": "MeetingItem",
@@ -104,9 +107,11 @@ def components() -> Schema:
         schemas[list_name(name)] = _list_of(REF + item.__name__)
         schemas[one_name(name)] = {
             **schemas[item.__name__],
-            "properties": {**schemas[item.__name__]["properties"], "names": NAMES, "as_of": AS_OF},
+            "title": one_name(name),
+            "properties": {**schemas[item.__name__]["properties"], **OF_ANSWERS},
             "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
         }
+    schemas |= {"Erased": ERASED, "Names": NAMES, "AsOf": AS_OF}
     schemas["Batch"] = _batch(commands)
     schemas[list_name("search")] = _list_of(REF + "Hit")
     schemas["Timeline"] = _list_of("")
@@ -114,6 +119,7 @@ def components() -> Schema:
         "oneOf": [
             {
                 "type": "object",
+                "title": "Timeline" + item,
                 "properties": {"kind": {"const": kind}, "item": {"$ref": REF + item}},
                 "required": ["kind", "item"],
             }
@@ -125,7 +131,7 @@ def components() -> Schema:
         "properties": {
             "by": {"enum": list(BY)},
             "items": {"type": "array", "items": {"$ref": REF + "Counts"}},
-            "as_of": AS_OF,
+            "as_of": OF_ANSWERS["as_of"],
         },
         "required": ["by", "items", "as_of"],
     }
@@ -218,6 +224,12 @@ def _open(schemas: Schema) -> None:
     contact = {"anyOf": [*NAME_OR_ERASED["anyOf"], {"type": "null"}]}
     person["properties"] |= {"name": NAME_OR_ERASED, "contact": contact}
     person["required"] += ["name", "contact"]
+    commitment: Schema = schemas["CommitmentItem"]
+    commitment["properties"]["overdue"] = {
+        "type": "boolean",
+        "description": "Whether the last day on which it may be due is past: on the day `on`, today if not given.",
+    }
+    commitment["required"].append("overdue")
 
 
 def _list_of(item: str) -> Schema:
@@ -229,8 +241,7 @@ def _list_of(item: str) -> Schema:
                 "anyOf": [{"type": "string"}, {"type": "null"}],
                 "description": "The cursor of the next page, null on the last.",
             },
-            "names": NAMES,
-            "as_of": AS_OF,
+            **OF_ANSWERS,
         },
         "required": ["items", "next", "names", "as_of"],
     }
