@@ -233,7 +233,7 @@ class _Gathered:
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
             for changes, rows, _ in of_kind:
                 met = (row.id for state in (before, after) if state is not None for row in rows(state, None))
-                self.size += changes.apply(entry.position, rows, before, after, list(dict.fromkeys(met)))
+                self.size += changes.apply(entry, rows, before, after, list(dict.fromkeys(met)))
             return
         touched = [(key, key.partition("_")[0]) for key in after.touched]
         for changes, rows, prefixes in of_kind:
