@@ -92,6 +92,7 @@ class Ours:
         return await _rate(self._task, tasks, entries)
 
     async def _task(self, entries: int) -> None:
+        stream = ""
         for nth in range(entries):
             revision = nth % STREAM_LENGTH
             if revision == 0:
@@ -122,6 +123,7 @@ class Bare:
     async def _task(self, entries: int) -> None:
         async with self._pool.acquire() as connection:
             insert = await connection.prepare(_SQL["insert"])
+            stream = ""
             for nth in range(entries):
                 revision = nth % STREAM_LENGTH
                 if revision == 0:

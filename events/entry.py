@@ -71,11 +71,16 @@ def canonical_bytes(envelope: Envelope) -> bytes:
     return encoded
 
 
+_hash_of_leaf = hashlib.sha256(b"\x00").copy  # with the prefix taken in already
+
+
 def leaf_hash(entry: bytes) -> bytes:
     """Hash an entry as a Merkle leaf: SHA-256(0x00 || entry) (RFC 6962, section 2.1)."""
-    return hashlib.sha256(b"\x00" + entry).digest()
+    leaf = _hash_of_leaf()
+    leaf.update(entry)
+    return leaf.digest()
 
 
 def time_text(moment: datetime) -> str:
     """Write an instant as entries do: UTC, always six digits of microseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

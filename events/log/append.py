@@ -80,7 +80,8 @@ class Writer:
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
-        self._task = self._loop.create_task(self._run(), name="log writer")
+        self._turn = asyncio.Lock()
+        self._workers = [self._loop.create_task(self._work(), name=f"log writer {nth}") for nth in (1, 2)]
 
     @property
     def waiting(self) -> int:
@@ -106,7 +107,7 @@ class Writer:
         """Refuse new commands, record those that wait (or let their deadlines pass), and let go of the database."""
         self._closing = True
         self._wake.set()
-        await self._task
+        await asyncio.gather(*self._workers)
         await self._connection.close()
         if self._alarm is not None:
             self._alarm.cancel()
@@ -145,32 +146,26 @@ class Writer:
             taken.append(waiting)
         return taken
 
-    async def _run(self) -> None:
-        """Send a batch, and only then answer the one before: its callers' next commands are made ready meanwhile."""
-        answers: list[Answer] = []
+    async def _work(self) -> None:
+        """Take turns with the other worker: while one's batch commits, the callers of the other's are answered."""
         while True:
-            if not self._queue:
-                # Half of the callers first, and one turn of the loop for their next commands: from then on two
-                # halves alternate, one being made ready while the other commits.
-                half = (len(answers) + 1) // 2
-                _give(answers[:half])
-                answers = answers[half:]
-                await asyncio.sleep(0)
-            if not self._queue:
-                _give(answers)
-                answers = []
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            recording = self._loop.create_task(self._record(self._take()))
-            await asyncio.sleep(0)  # it is on its way
-            _give(answers)
-            answers = await recording
+            async with self._turn:
+                while not self._queue:
+                    if self._closing:
+                        return
+                    self._wake.clear()
+                    await self._wake.wait()
+                self._sent = self._take()
+                answers = await self._record(self._sent)
+                self._sent = ()
+            # In two halves, so that one half's next commands are made ready while the other's commit.
+            half = (len(answers) + 1) // 2
+            _give(answers[:half])
+            await asyncio.sleep(0)
+            _give(answers[half:])
 
     async def _record(self, commands: Sequence[Waiting]) -> list[Answer]:
         """Record commands and return the answers; settle the others, or put them back into the queue. Never raises."""
-        self._sent = commands
         try:
             return await self._settle(commands)
         except Exception as error:  # noqa: BLE001 - a caller waits for an answer, whatever went wrong

@@ -16,8 +16,8 @@ from events.log.command import Append, Appended, Head, Recorded
 from events.log.preparation import Waiting, entry_bytes
 from events.merkle.tree import Frontier, extend
 
-NewEntry: TypeAlias = "tuple[str, int, UUID, str, UUID, int, str, bytes, bytes]"
-"""A `log.new_entry`: stream, revision, id, type, command id, ordinal, classification, leaf, bytes."""
+NewEntry: TypeAlias = "tuple[str, int, UUID, str, UUID, int, str, bool, bytes, bytes]"
+"""A `log.new_entry`: stream, revision, id, type, command id, ordinal, classification, opens, leaf, bytes."""
 
 
 class Batch:
@@ -35,7 +35,6 @@ class Batch:
         self.before = head
         self.included: list[Waiting] = []
         self.held: list[Waiting] = []
-        self._first: dict[str, int | None] = {}
         self._revisions: dict[str, int] = {}
         self._commands: set[UUID] = set()
         self._taken: set[tuple[str, str]] = set()
@@ -74,8 +73,6 @@ class Batch:
         return (not command.keys and not command.salts) or not self._vault_held.intersection(_owners(command))
 
     def _hold(self, waiting: Waiting) -> None:
-        for stream in waiting.first:
-            self._first.setdefault(stream, None)
         self._claims += [(claim.scope, claim.value, None) for claim in waiting.command.claims]
         self._keys += [(key.owner, None, None) for key in waiting.command.keys]
         self.held.append(waiting)
@@ -83,22 +80,20 @@ class Batch:
     def _include(self, waiting: Waiting) -> None:
         command = waiting.command
         position = self.before.size + len(self._entries)
-        for stream, first in waiting.first.items():
-            if stream not in self._revisions:
-                self._first[stream] = first
-        self._revisions.update(waiting.after)
         self._commands.add(waiting.command_id)
         for claim in command.claims:
             self._taken.add((claim.scope, claim.value))
             self._claims.append((claim.scope, claim.value, position))
         if command.keys or command.salts or command.destroy:
             self._include_vault(waiting)
-        time, frontier, entries = self._time, self._frontier, self._entries
+        time, frontier, entries, revisions = self._time, self._frontier, self._entries, self._revisions
         for columns, form in waiting.entries:
+            stream = columns[0]
             stored = entry_bytes(form, position, time)
             leaf = leaf_hash(stored)
             extend(position, frontier, leaf)
-            entries.append((*columns, leaf, stored))
+            entries.append((*columns, stream not in revisions, leaf, stored))
+            revisions[stream] = columns[1]
             position += 1
         self.included.append(waiting)
 
@@ -116,10 +111,9 @@ class Batch:
             self.before.size,
             self._frontier,
             self.recorded_at,
-            list(self._first),
-            list(self._first.values()),
-            [waiting.command_id for waiting in (*self.included, *self.held)],
             self._entries,
+            [waiting.command_id for waiting in self.held] or None,
+            [stream for waiting in self.held for stream in waiting.first if stream not in self._revisions] or None,
             *_transposed(self._claims, 3),
             *_transposed(self._keys, 3),
             *_transposed(self._salts, 3),
@@ -144,7 +138,7 @@ class Batch:
             end = start + len(waiting.entries)
             recorded = tuple(
                 [
-                    Recorded(position + nth, entry[0], entry[1], entry[2], entry[3], at, entry[8])
+                    Recorded(position + nth, entry[0], entry[1], entry[2], entry[3], at, entry[9])
                     for nth, entry in enumerate(self._entries[start:end], start)
                 ]
             )

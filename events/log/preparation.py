@@ -43,7 +43,7 @@ class Waiting:
     Whoever settles it first decides: the writer, the deadline, or the caller who goes away.
     """
 
-    __slots__ = ("after", "command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "size")
+    __slots__ = ("command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "size")
 
     def __init__(
         self, command: Append, encoder: EntryEncoder, future: asyncio.Future[Appended], deadline: float
@@ -59,9 +59,8 @@ class Waiting:
         self.deadline = deadline
         self.in_doubt = False  # whether it may be recorded without our knowing
         self.command_id = QuickUUID(command.command_id.bytes)
-        self.first: dict[str, int] = {}  # the revision that each stream must have, and
-        self.after: dict[str, int] = {}  # the one that it has afterwards
-        self.entries = encoder.entries(command, self.command_id, self.first, self.after)
+        self.first: dict[str, int] = {}  # the revision that each stream must have
+        self.entries = encoder.entries(command, self.command_id, self.first)
         self.size = sum([len(form[0]) for _, form in self.entries])  # in bytes, about
 
     def answer(self, appended: Appended) -> None:
@@ -91,15 +90,14 @@ class EntryEncoder:
         self._source = f"https://{origin}"
         self._schemas = f"https://{origin}/v1/schemas/"
 
-    def entries(
-        self, command: Append, command_id: UUID, first: dict[str, int], after: dict[str, int]
-    ) -> list[tuple[Columns, Form]]:
-        """Encode a command's drafts; fill in the revisions that their streams must have `first`, and have `after`.
+    def entries(self, command: Append, command_id: UUID, first: dict[str, int]) -> list[tuple[Columns, Form]]:
+        """Encode a command's drafts; fill in the revision that each stream must have `first`.
 
         Raises `EntryTooLarge`, with every draft that is.
         """
         written_id, command_hash = str(command_id), command.command_hash.hex()
         entries: list[tuple[Columns, Form]] = []
+        after: dict[str, int] = {}
         too_large: list[FieldProblem] = []
         for ordinal, draft in enumerate(command.drafts):
             stream, event_type, classification = draft.stream, draft.event_type, draft.classification

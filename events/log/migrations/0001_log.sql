@@ -5,6 +5,8 @@
 
 CREATE SCHEMA log;
 
+-- One constraint that is checked, for each costs time under the lock; the rest the writer sees to, and `registry
+-- verify` looks at.
 CREATE TABLE log.entry (
     position bigint NOT NULL,
     recorded_at timestamptz NOT NULL,
@@ -21,16 +23,10 @@ CREATE TABLE log.entry (
     CONSTRAINT entry_stream_revision_key UNIQUE (stream, revision),
     CONSTRAINT entry_id_key UNIQUE (id),
     CONSTRAINT entry_command_ordinal_key UNIQUE (command_id, ordinal),
-    CONSTRAINT entry_position_from_zero CHECK (position >= 0),
-    CONSTRAINT entry_revision_from_zero CHECK (revision >= 0),
-    CONSTRAINT entry_ordinal_from_zero CHECK (ordinal >= 0),
-    CONSTRAINT entry_classification_known
-        CHECK (classification IN ('public', 'internal', 'restricted', 'confidential')),
-    CONSTRAINT entry_leaf_is_sha256 CHECK (octet_length(leaf) = 32),
-    CONSTRAINT entry_fits_a_bundle CHECK (octet_length(bytes) BETWEEN 1 AND 65535)
+    CONSTRAINT entry_is_a_leaf CHECK (octet_length(leaf) = 32 AND octet_length(bytes) <= 65535)
 );
 
--- Replay reads every byte once, in order: large entries lie beside the row, uncompressed, rather than cost time under the lock.
+-- Replay reads every byte once, in order: large entries lie beside the row, uncompressed.
 ALTER TABLE log.entry ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
 COMMENT ON TABLE log.entry IS 'What was recorded, in order, for good. The bytes are the truth; the other columns are copies for indexes.';
@@ -46,9 +42,7 @@ CREATE TABLE log.head (
     frontier bytea[] NOT NULL,
     last_recorded_at timestamptz,
     CONSTRAINT head_key PRIMARY KEY (one),
-    CONSTRAINT head_is_one_row CHECK (one),
-    CONSTRAINT head_size_from_zero CHECK (size >= 0),
-    CONSTRAINT head_time_unless_empty CHECK ((size = 0) = (last_recorded_at IS NULL))
+    CONSTRAINT head_is_one_row CHECK (one)
 ) WITH (fillfactor = 10);
 
 INSERT INTO log.head (size, frontier) VALUES (0, '{}');
@@ -116,9 +110,12 @@ CREATE TYPE log.new_entry AS (
     command_id uuid,
     ordinal integer,
     classification text,
+    opens boolean,
     leaf bytea,
     bytes bytea
 );
+
+COMMENT ON COLUMN log.new_entry.opens IS 'Whether it is the first of its stream in its batch: its stream must be at the revision before it.';
 
 -- One batch of commands in one transaction and one round trip.
 --
@@ -127,10 +124,9 @@ CREATE TYPE log.new_entry AS (
 -- writes nothing and says what is, the head included. The lock is held until the transaction ends, so a batch sent
 -- again because its outcome was unknown waits for the first attempt to end, and then finds its commands recorded or not.
 --
--- The n-th of `_entries` gets position _size + n - 1. `_revisions` are those that the streams in `_streams` must have
--- before. Claims, keys and salts are arrays in parallel, null if there are none. Keys are made before any is destroyed.
--- What is asked for on behalf of commands that are not in the batch has no revision, position or wrapped key, and
--- does not count, but for command ids.
+-- The n-th of `_entries` gets position _size + n - 1. Claims, keys and salts are arrays in parallel, null if there are
+-- none. Keys are made before any is destroyed. `_held_…` and claims without a position and keys that are not there are
+-- asked for on behalf of commands that are not in the batch; but for command ids, what is found of these does not count.
 -- It must not answer before its commit is durable, hence the check of synchronous_commit.
 -- The planner is held to one look into an index for each thing asked (LATERAL … LIMIT 1, no sequential scan), in a plan
 -- made once: its statistics may be those of an empty log.
@@ -138,10 +134,9 @@ CREATE FUNCTION log.append(
     _size bigint,
     _frontier bytea[],
     _recorded_at timestamptz,
-    _streams text[],
-    _revisions integer[],
-    _commands uuid[],
     _entries log.new_entry[],
+    _held_commands uuid[],
+    _held_streams text[],
     _claim_scope text[],
     _claim_value text[],
     _claim_position bigint[],
@@ -184,16 +179,24 @@ BEGIN
     SELECT array_agg(asked.stream), array_agg(coalesce(latest.revision, -1)),
         coalesce(bool_and(coalesce(latest.revision, -1) = asked.revision), true)
     INTO found_streams, found_revisions, unmoved
-    FROM unnest(_streams, _revisions) AS asked (stream, revision)
+    FROM (
+        SELECT e.stream, e.revision - 1 AS revision FROM unnest(_entries) AS e WHERE e.opens
+        UNION ALL
+        SELECT held.stream, NULL FROM unnest(_held_streams) AS held (stream)
+    ) AS asked
     LEFT JOIN LATERAL (
         SELECT e.revision FROM log.entry AS e WHERE e.stream = asked.stream ORDER BY e.revision DESC LIMIT 1
     ) AS latest ON true;
 
-    SELECT array_agg(e.command_id) INTO known_commands
-    FROM unnest(_commands) AS asked (command_id)
+    SELECT array_agg(known.command_id) INTO known_commands
+    FROM (
+        SELECT e.command_id FROM unnest(_entries) AS e WHERE e.ordinal = 0
+        UNION ALL
+        SELECT held.command_id FROM unnest(_held_commands) AS held (command_id)
+    ) AS asked
     CROSS JOIN LATERAL (
         SELECT e.command_id FROM log.entry AS e WHERE e.command_id = asked.command_id AND e.ordinal = 0 LIMIT 1
-    ) AS e;
+    ) AS known;
 
     IF cardinality(_claim_scope) > 0 THEN
         SELECT array_agg(c.scope), array_agg(c.value), coalesce(bool_and(asked.position IS NULL), true)
