@@ -22,12 +22,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt, RegistryError, SourceWithdrawn
-from events.log import NewKey
+from events.log import NewKey, NewToken
 from events.sql import load
+from events.words import words
 
 QUERIES = load("events", "vault.sql")
 KEY_BYTES = 32
 NONCE_BYTES = 12
+TOKEN_BYTES = 16
 
 
 class MasterKeyUnusable(RegistryError):
@@ -133,6 +135,24 @@ class Vault:
     async def command_salt(self, command: UUID) -> bytes:
         """Return the salt of a recorded command's hash, or a fresh one where there is none (or none any more)."""
         return await self._pool.fetchval(QUERIES["salt"], command) or secrets.token_bytes(KEY_BYTES)
+
+    def blind(self, owner: str, text: str) -> tuple[NewToken, ...]:
+        """Return the tokens by which an owner is found by the words of a text: in the order of the words, each once."""
+        return tuple(NewToken(owner, token) for token in self._blind(text))
+
+    async def find(self, text: str) -> list[str]:
+        """Return the owners that have all the words of a text (not only their beginnings), whatever case and diacritics.
+
+        Who was erased has none.
+        """
+        tokens = self._blind(text)
+        if not tokens:
+            return []
+        return [record["owner"] for record in await self._pool.fetch(QUERIES["found"], tokens, len(tokens))]
+
+    def _blind(self, text: str) -> list[bytes]:
+        key = self._master.derive("blind tokens")
+        return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in dict.fromkeys(words(text))]
 
     async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
         """Return what is on file of documents, by SHA-256 in hex."""

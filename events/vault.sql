@@ -12,6 +12,12 @@ INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);
 -- The salt of a command's hash, if the command named somebody whose key is there still: $1 command id.
 SELECT salt FROM vault.command_salt WHERE command_id = $1 LIMIT 1;
 
+-- name: found
+-- The owners that have all of some tokens: $1 tokens, each once, $2 their number.
+SELECT owner FROM vault.token WHERE token = ANY ($1::bytea[])
+GROUP BY owner HAVING count(*) = $2
+ORDER BY owner LIMIT 500;
+
 -- name: document
 -- What is on file, without its content: $1 SHA-256s.
 SELECT sha256, media_type, size, characters FROM log.document WHERE sha256 = ANY ($1::bytea[]);

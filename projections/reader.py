@@ -18,13 +18,13 @@ import structlog
 
 from events.errors import RegistryError
 from events.sql import load
+from events.words import prefixes
 from projections.engine import QUERIES, Connection
 from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 from projections.search import SEARCH
-from projections.words import prefixes
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")

@@ -16,8 +16,8 @@ from events.catalogue.party import Party
 from events.catalogue.source import Source
 from events.entry import canonical
 from events.sql import load
+from events.words import words
 from projections.model import Only, ReadModel, Row, some
-from projections.words import words
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):

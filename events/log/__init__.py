@@ -1,7 +1,7 @@
 """The log in PostgreSQL: append by group commit; read by position, by stream and by command."""
 
 from events.log.append import Counts, Limits
-from events.log.command import Append, Appended, Claim, Draft, Head, NewKey, NewSalt, Recorded
+from events.log.command import Append, Appended, Claim, Draft, Head, NewKey, NewSalt, NewToken, Recorded
 from events.log.log import Log
 from events.log.read import Reader, RecordedCommand
 
@@ -16,6 +16,7 @@ __all__ = [
     "Log",
     "NewKey",
     "NewSalt",
+    "NewToken",
     "Reader",
     "Recorded",
     "RecordedCommand",

@@ -43,6 +43,7 @@ class Batch:
         self._claims: list[tuple[str, str, int | None]] = []
         self._keys: list[tuple[str, bytes | None, str | None]] = []
         self._salts: list[tuple[UUID, str, bytes]] = []
+        self._tokens: list[tuple[str, bytes]] = []
         self._destroy: list[str] = []
         self._frontier = list(head.frontier.roots)
         self._time = time_text(self.recorded_at).encode()
@@ -101,6 +102,7 @@ class Batch:
         command = waiting.command
         self._keys += [(key.owner, key.wrapped, key.key_id) for key in command.keys]
         self._salts += [(waiting.command_id, salt.owner, salt.salt) for salt in command.salts]
+        self._tokens += [(token.owner, token.token) for token in command.tokens]
         self._destroy += command.destroy
         self._vault_held.update(key.owner for key in command.keys)
         self._vault_held.update(command.destroy)
@@ -117,6 +119,7 @@ class Batch:
             *_transposed(self._claims, 3),
             *_transposed(self._keys, 3),
             *_transposed(self._salts, 3),
+            *_transposed(self._tokens, 2),
             self._destroy or None,
         )
 

@@ -54,11 +54,18 @@ class NewSalt(Struct, frozen=True, kw_only=True):
     salt: bytes
 
 
+class NewToken(Struct, frozen=True):
+    """A blind token by which an owner is to be found, in place of all that it had; gone when the owner's key is."""
+
+    owner: str
+    token: bytes
+
+
 class Append(Struct, frozen=True, kw_only=True):
     """One command: all of it is recorded, next to each other and in order, or nothing is.
 
     `command_hash` (32 bytes) tells a repetition of the request from another request under the same id. In one
-    transaction with the entries, `keys` and `salts` are kept and the keys and salts of the owners in `destroy` deleted.
+    transaction with the entries, `keys`, `salts` and `tokens` are kept, and those of the owners in `destroy` deleted.
     """
 
     command_id: UUID
@@ -71,6 +78,7 @@ class Append(Struct, frozen=True, kw_only=True):
     causation_id: str | None = None
     keys: tuple[NewKey, ...] = ()
     salts: tuple[NewSalt, ...] = ()
+    tokens: tuple[NewToken, ...] = ()
     destroy: tuple[str, ...] = ()
 
 

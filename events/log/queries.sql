@@ -5,7 +5,7 @@
 -- One batch; see log.append in migrations/0001_log.sql for its parameters and answer.
 SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
     taken_scopes, taken_values, taken_keys
-FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
 -- name: durability
 SELECT current_setting('synchronous_commit');

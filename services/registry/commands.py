@@ -109,6 +109,7 @@ class Commands:
                 drafts=(),
                 on_behalf_of=actor.party,
                 keys=tuple(key for draft in drafts for key in draft.keys),
+                tokens=tuple(token for draft in drafts for token in draft.tokens),
                 salts=tuple(NewSalt(owner=owner, salt=salt) for owner in sorted(owners)) if salt else (),
             )
             return await self._append(drafts, append, expected)

@@ -24,7 +24,7 @@ from events.errors import (
     SourceWithdrawn,
     UnknownReference,
 )
-from events.log import NewKey
+from events.log import NewKey, NewToken
 from events.shape import convert
 from events.values import Value
 from events.vault import Vault, person_owner, seal
@@ -45,6 +45,7 @@ class Draft(msgspec.Struct, frozen=True):
     body: Body
     event: Event
     keys: tuple[NewKey, ...] = ()
+    tokens: tuple[NewToken, ...] = ()
 
 
 class Drafting:
@@ -139,17 +140,19 @@ class Drafting:
     async def _draft(self, body: Body) -> Draft:
         if body.command.event is EntryCorrected:
             target = cast("CommandType", body.target)
-            event, _ = await self._sealed(body, convert(body.replacement, target.body), new=False)
+            replacing = await self._sealed(body, convert(body.replacement, target.body), new=False)
+            replacement = {
+                "replacement": to_builtins(replacing.event),
+                "replacement_type": replacing.event.event_type,
+            }
             data = cast("dict[str, Any]", body.data)
-            replacing = {"replacement": to_builtins(event), "replacement_type": event.event_type}
-            return Draft(body, convert({**data, **replacing}, EntryCorrected))
-        event, keys = await self._sealed(body, body.value(), new=True)
-        return Draft(body, event, keys)
+            return Draft(body, convert({**data, **replacement}, EntryCorrected), tokens=replacing.tokens)
+        return await self._sealed(body, body.value(), new=True)
 
-    async def _sealed(self, body: Body, value: Value, *, new: bool) -> tuple[Event, tuple[NewKey, ...]]:
+    async def _sealed(self, body: Body, value: Value, *, new: bool) -> Draft:
         """Return the event, what is personal in it sealed: under a new key, or under the one that the person has."""
         if not isinstance(value, PersonalDetails):
-            return cast("Event", value), ()
+            return Draft(body, cast("Event", value))
         owner = person_owner(body.stream.partition("/")[2])
         keys: tuple[NewKey, ...] = ()
         if new:
@@ -161,7 +164,8 @@ class Drafting:
                 raise NotFound("The person's data was erased; there is nothing left to correct.")
         details = canonical.encode({"name": value.name, "contact": value.contact})
         sealed = base64.b64encode(seal(key, owner, details)).decode()
-        return PersonRegistered(sealed=sealed, citations=value.citations, note=value.note), keys
+        event = PersonRegistered(sealed=sealed, citations=value.citations, note=value.note)
+        return Draft(body, event, keys, self._vault.blind(owner, value.name))
 
 
 def under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:

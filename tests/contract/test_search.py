@@ -56,3 +56,19 @@ async def test_what_was_found_comes_in_pages_that_do_not_shift(recorded: Service
     whole = await recorded.get("/v1/search", q="s", as_of=str(first["as_of"]["size"]), limit=500)
     assert ids == [item["id"] for item in whole["items"]]
     assert len(ids) > 2
+
+
+async def test_people_are_found_by_their_names_until_they_are_erased(service: Service) -> None:
+    person = (await service.post("/v1/people", {"name": "Zoë Müller-Example", "contact": "z@example.org"}))["id"]
+    for text in ("zoe", "MULLER example", "Zoë Müller-Example"):
+        assert [item["id"] for item in (await service.get("/v1/search", q=text))["items"]] == [person]
+    assert await found(service, "zo") == []
+    assert await found(service, "zoe other") == []
+    position = (await service.get(f"/v1/people/{person}"))["position"]
+    correction = {"replacement": {"name": "Zoé Meunier"}, "reason": "misheard"}
+    await service.post(f"/v1/log/entries/{position}/correct", correction)
+    assert await found(service, "muller") == []
+    assert await found(service, "meunier") == ["Zoé Meunier"]
+    await service.post(f"/v1/people/{person}/erase", {"authority": "the court", "reason": "asked to be forgotten"})
+    assert await found(service, "meunier") == []
+    assert await service.parts.pool.fetchval("SELECT count(*) FROM vault.token") == 0

@@ -124,8 +124,8 @@ COMMENT ON COLUMN log.new_entry.opens IS 'Whether it is the first of its stream 
 -- writes nothing and says what is, the head included. The lock is held until the transaction ends, so a batch sent
 -- again because its outcome was unknown waits for the first attempt to end, and then finds its commands recorded or not.
 --
--- The n-th of `_entries` gets position _size + n - 1. Claims, keys and salts are arrays in parallel, null if there are
--- none. Keys are made before any is destroyed. `_held_…` and claims without a position and keys that are not there are
+-- The n-th of `_entries` gets position _size + n - 1. Claims, keys, salts and tokens are arrays in parallel, null if there
+-- are none; tokens take the place of all that their owners had. Keys are made before any is destroyed. `_held_…` and claims without a position and keys that are not there are
 -- asked for on behalf of commands that are not in the batch; but for command ids, what is found of these does not count.
 -- It must not answer before its commit is durable, hence the check of synchronous_commit.
 -- The planner is held to one look into an index for each thing asked (LATERAL … LIMIT 1, no sequential scan), in a plan
@@ -146,6 +146,8 @@ CREATE FUNCTION log.append(
     _salt_command uuid[],
     _salt_owner text[],
     _salt bytea[],
+    _token_owner text[],
+    _token bytea[],
     _destroy text[],
     OUT appended boolean,
     OUT size bigint,
@@ -241,6 +243,11 @@ BEGIN
         INSERT INTO vault.command_salt (command_id, owner, salt)
         SELECT s.command_id, s.owner, s.salt
         FROM unnest(_salt_command, _salt_owner, _salt) AS s (command_id, owner, salt);
+    END IF;
+    IF cardinality(_token_owner) > 0 THEN
+        DELETE FROM vault.token AS t WHERE t.owner = ANY (_token_owner);
+        INSERT INTO vault.token (owner, token)
+        SELECT t.owner, t.token FROM unnest(_token_owner, _token) AS t (owner, token);
     END IF;
     IF cardinality(_destroy) > 0 THEN
         DELETE FROM vault.key AS k WHERE k.owner = ANY (_destroy);

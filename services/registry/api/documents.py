@@ -33,6 +33,9 @@ SIGNATURES: Final[Mapping[bytes, str]] = {
     b"\xff\xd8\xff": "image/jpeg",
 }
 MEDIA_TYPES: Final = (PLAIN_TEXT, *SIGNATURES.values())
+UNNAMED: Final = "application/octet-stream"
+TAKEN: Final = (*MEDIA_TYPES, UNNAMED)
+"""The media types that a document may be sent as; one of none in particular is told by its content."""
 MULTIPART: Final = "multipart/form-data"
 FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
 SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -86,7 +89,7 @@ async def file(parts: Parts, content: bytes, declared: str, pointer: str) -> tup
     if not content:
         raise InvalidField.of([FieldProblem("the document is empty", pointer=pointer)])
     media_type, characters = _told_by_content(content, pointer)
-    if declared not in (media_type, "application/octet-stream"):
+    if declared not in (media_type, UNNAMED):
         raise UnsupportedMediaType(
             f"The document is {media_type}; it was sent as {declared or 'nothing in particular'}."
         )

@@ -196,22 +196,13 @@ def _command(name: str, parameters: list[Described]) -> Described:
 
 
 def _file_source() -> Described:
-    """A source comes on its own, or with its document: then what is known of that may be left out."""
+    """A source comes on its own, or in a form together with its document."""
     body = _json_body("FileSource")
-    form = {
-        "type": "object",
-        "title": "SourceWithDocument",
-        "properties": {
-            "metadata": {
-                "type": "string",
-                "description": "FileSource as JSON; `sha256`, `size` and `media_type` may be left out.",
-            },
-            "document": {"type": "string", "format": "binary", "description": "The document, with its media type."},
-        },
-        "required": ["metadata", "document"],
-        "additionalProperties": False,
+    encoding = {
+        "metadata": {"contentType": "application/json"},
+        "document": {"contentType": ", ".join(documents.TAKEN)},
     }
-    body["content"][documents.MULTIPART] = {"schema": form}
+    body["content"][documents.MULTIPART] = {"schema": {"$ref": REF + "SourceWithDocument"}, "encoding": encoding}
     return body
 
 
@@ -359,7 +350,12 @@ def _document() -> Described:
         "summary": "File the document that a source rests on, under its own SHA-256.",
         "tags": ["commands"],
         "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
-        "requestBody": {"required": True, "content": {one: {"schema": BINARY} for one in (*documents.MEDIA_TYPES, ANY)}},
+        "requestBody": {
+            "description": f"Sent as {documents.UNNAMED}, or as what it is: {', '.join(documents.MEDIA_TYPES)}. "
+            "What it is, its content tells; text is UTF-8.",
+            "required": True,
+            "content": {documents.UNNAMED: {"schema": schemas.BINARY}},
+        },
         "responses": {
             "201": {"description": "On file, durably.", "headers": headers, "content": content},
             "200": {"description": "It was on file.", "headers": headers, "content": content},
@@ -369,7 +365,8 @@ def _document() -> Described:
 
 
 def _get_document() -> Described:
-    content = {media_type: {"schema": BINARY} for media_type in documents.MEDIA_TYPES}
+    content: Described = {media_type: {"schema": schemas.BINARY} for media_type in documents.MEDIA_TYPES}
+    content[documents.PLAIN_TEXT] = {"schema": {"type": "string"}}
     return {
         "operationId": "get-document",
         "summary": "A document as it was filed, to be saved.",

@@ -8,8 +8,12 @@ import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from events.entry import canonical
 from events.errors import FieldProblem, NotFound
 from projections import LISTED
+from projections.people import PEOPLE
+from projections.reader import Found
+from projections.search import Hit
 from services.registry.access.roles import READ
 from services.registry.api import query, reads, render
 from services.registry.api.query import Asking
@@ -79,19 +83,34 @@ async def statistics(request: Asking) -> Response[bytes]:
 
 @get("/v1/search", opt=READ, name="search")
 async def search(request: Asking) -> Response[bytes]:
-    """Find things by words: case and diacritics do not matter, and the beginning of a word is enough."""
+    """Find things by words: case and diacritics do not matter, and the beginning of a word is enough; people by all."""
     parts: Parts = request.app.state.parts
     secret = parts.master.derive(reads.CURSOR_PURPOSE)
     asked, text = query.of_search(request, secret)
     size = await query.resolve(parts, asked, asked.cursor)
     passed = int(asked.cursor.sort) if asked.cursor else 0
-    found = await parts.read_models.search(text, size, limit=asked.limit + 1, passed=passed)
+    people = await _people(parts, text, size)
+    found = people[passed : passed + asked.limit + 1]
+    rest = {"limit": asked.limit + 1 - len(found), "passed": max(0, passed - len(people))}
+    found += await parts.read_models.search(text, size, **rest)
     following = None
     if len(found) > asked.limit:
         cursor = query.Cursor(size, str(passed + asked.limit), "")
         following = query.seal_cursor(cursor, asked.context, secret)
     found = found[: asked.limit]
     return await reads.list_answer(request, [one.body for one in found], found, size, following)
+
+
+async def _people(parts: Parts, text: str, size: int) -> list[Found]:
+    """Return the people who have all the words in their names: they come first, as there are few of a name."""
+    hits: list[Found] = []
+    for owner in await parts.vault.find(text):
+        person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], size)
+        if person is not None:
+            item, *_ = await render.items(parts, [person], size)
+            hit = Hit(id=person.id, kind="person", title=msgspec.json.decode(item)["name"])
+            hits.append(Found(id=person.id, sort="", refs=(person.id,), body=canonical.encode(hit)))
+    return hits
 
 
 HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics, search]

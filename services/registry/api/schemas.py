@@ -67,6 +67,8 @@ AS_OF = {
 
 OF_ANSWERS = {"names": {"$ref": REF + "Names"}, "as_of": {"$ref": REF + "AsOf"}}
 
+BINARY = {"type": "string", "format": "binary", "minLength": 1}
+
 TIMELINE = {
     "meeting": "MeetingItem",
     "negotiations": "NegotiationsItem",
@@ -111,6 +113,7 @@ def components() -> Schema:
             "properties": {**schemas[item.__name__]["properties"], **OF_ANSWERS},
             "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
         }
+    schemas |= _with_document(schemas["FileSource"])
     schemas |= {"Erased": ERASED, "Names": NAMES, "AsOf": AS_OF}
     schemas["Batch"] = _batch(commands)
     schemas[list_name("search")] = _list_of(REF + "Hit")
@@ -119,7 +122,7 @@ def components() -> Schema:
         "oneOf": [
             {
                 "type": "object",
-                "title": "Timeline" + item,
+                "title": kind.capitalize(),
                 "properties": {"kind": {"const": kind}, "item": {"$ref": REF + item}},
                 "required": ["kind", "item"],
             }
@@ -204,7 +207,7 @@ def _named(schemas: Schema, reference: Schema) -> Schema:
 
 
 def _open(schemas: Schema) -> None:
-    """Say of the items that citations come with their words, and people with their details."""
+    """Say of the items that citations come with their words, people with their details, and nothing is left out."""
     schemas["Quotation"] = {
         **schemas["Citation"],
         "title": "Quotation",
@@ -218,6 +221,12 @@ def _open(schemas: Schema) -> None:
     for name in [name for name in schemas if name.endswith("Item") or name == "Change"]:
         text = msgspec.json.encode(schemas[name]).replace((REF + 'Citation"').encode(), (REF + 'Quotation"').encode())
         schemas[name] = msgspec.json.decode(text)
+    for schema in (
+        schemas[name] for name in schemas if name.endswith("Item") or name in ("Change", "Amendment", "Hit")
+    ):
+        schema["required"] = list(schema["properties"])
+        if "recorded_at" in schema["properties"]:
+            schema["properties"]["recorded_at"] = {"type": "string", "format": "date-time"}
     person: Schema = schemas["PersonItem"]
     person["properties"].pop("sealed")
     person["required"].remove("sealed")
@@ -230,6 +239,23 @@ def _open(schemas: Schema) -> None:
         "description": "Whether the last day on which it may be due is past: on the day `on`, today if not given.",
     }
     commitment["required"].append("overdue")
+
+
+def _with_document(source: Schema) -> Schema:
+    """Describe the form that brings a source together with its document, which tells the rest of the source itself."""
+    told = ("sha256", "size", "media_type")
+    metadata = {**source, "title": "SourceMetadata"}
+    metadata["required"] = [name for name in source["required"] if name not in told]
+    form = {
+        "type": "object",
+        "properties": {
+            "metadata": {"$ref": REF + "SourceMetadata"},
+            "document": {**BINARY, "description": "The document, with its media type."},
+        },
+        "required": ["metadata", "document"],
+        "additionalProperties": False,
+    }
+    return {"SourceMetadata": metadata, "SourceWithDocument": form}
 
 
 def _list_of(item: str) -> Schema:
