@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import AGGREGATES, COMMANDS, Aggregate, Entry, Event, Facts
+from events.catalogue import AGGREGATES, AMENDING, COMMANDS, Aggregate, Entry, Event, Facts
+from events.catalogue import EVENTS as NEWEST
+from events.catalogue.history import AMENDMENTS
 from events.codec import EVENT_TYPES, decode_entry
 from events.errors import NotFound, RegistryError, RuleBroken
 from tests.golden import files
@@ -97,6 +99,13 @@ def test_touched_names_what_changed_and_the_rest_is_the_very_same(wish):
         assert all(before[key] is after[key] for key in before if key not in {*step.after.touched, step.after.id})
 
 
+def began(thing: Any) -> Entry[Any] | None:
+    """The entry that a thing began with, if its state has it."""
+    return next(
+        (one for one in (thing, *map(thing.__getattribute__, thing.__struct_fields__)) if isinstance(one, Entry)), None
+    )
+
+
 @given(asked())
 def test_things_stand_in_the_order_of_recording(wish):
     aggregate, wishes = wish
@@ -104,7 +113,7 @@ def test_things_stand_in_the_order_of_recording(wish):
         for name in step.after.__struct_fields__ if step.after else ():
             held = getattr(step.after, name)
             if isinstance(held, Mapping):
-                positions = [value.position for value in held.values() if isinstance(value, Entry)]
+                positions = [entry.position for entry in map(began, held.values()) if entry]
                 assert positions == sorted(positions)
 
 
@@ -147,6 +156,8 @@ def test_a_command_fills_ids_of_its_own_kind_into_fields_that_an_event_cannot_be
     assert command.opens == (not command.identifies and command.event is aggregate.events[0])
     if command.identifies:
         assert shape[".".join(command.identifies)].startswith(f"required string pattern=^{command.prefix}_")
+    for target in command.targets:
+        assert shape[target].startswith(f"required string pattern=^{target.removesuffix('_id')}_")
     if command.numbered:
         array, field, prefix = command.numbered
         assert shape[f"{array}[].{field}"].startswith(f"required string pattern=^{prefix}_")
@@ -158,9 +169,11 @@ def test_no_body_has_a_field_that_is_the_envelope_s(command):
 
 
 def test_no_two_events_and_no_two_commands_share_a_name():
-    assert len(EVENT_TYPES) == sum(len(one.events) for one in AGGREGATES.values())
+    assert len({event.event_type for event in NEWEST}) == len(NEWEST) == len(EVENTS) + len(AMENDMENTS)
     assert len(COMMANDS) == sum(len(one.commands) for one in AGGREGATES.values())
-    assert EVENTS.keys() == set(EVENT_TYPES.values()), "a strategy is missing in tests/support/histories.py"
+    assert COMMANDS.keys().isdisjoint(AMENDING)
+    assert EVENTS.keys() | set(AMENDMENTS) == set(NEWEST), "a strategy is missing in tests/support/histories.py"
+    assert set(NEWEST) <= set(EVENT_TYPES.values())
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
