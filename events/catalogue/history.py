@@ -8,7 +8,7 @@ in the log; only the fold reads differently, from the position of the amendment 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from typing import Annotated, Any, TypeAlias, cast
@@ -105,18 +105,25 @@ class _Ledger:
         self._must_be_in_force(original)
         return self._entries[original]
 
-    def effective(self) -> list[Entry[Any]]:
-        """Return the originals that are not retracted, in order, each with what stands in its place."""
-        entries: list[Entry[Any]] = []
+    def standing(self) -> Iterator[tuple[int, list[int]]]:
+        """Yield the originals that are not retracted, in order, each with its corrections that are not."""
         for original, corrections in self._corrections.items():
-            entry = self._entries[original]
-            standing = [one for one in corrections if one not in self._void]
-            if standing:
-                amendments = tuple(_amendment(self._entries[one]) for one in standing)
-                entry = replace(entry, event=self._said[standing[-1]], corrections=amendments)
             if original not in self._void:
-                entries.append(entry)
-        return entries
+                yield original, [one for one in corrections if one not in self._void]
+
+    def effective(self) -> Iterator[Entry[Any]]:
+        """Yield the originals that are not retracted, in order, each with what stands in its place."""
+        for original, corrections in self.standing():
+            entry = self._entries[original]
+            if corrections:
+                amendments = tuple(_amendment(self._entries[one]) for one in corrections)
+                entry = replace(entry, event=self._said[corrections[-1]], corrections=amendments)
+            yield entry
+
+    def forgone(self) -> Iterator[Event]:
+        """Yield every event that was stated and does not stand."""
+        stands = {corrections[-1] if corrections else original for original, corrections in self.standing()}
+        yield from (event for position, event in self._said.items() if position not in stands)
 
     def stated(self, position: int) -> Event:
         """Return the event that an original or a correction states."""
@@ -210,13 +217,8 @@ def _with_forgone(aggregate: Aggregate, ledger: _Ledger, state: Any) -> Any:
     """Keep in a state what was claimed by events that do not stand any more: it stays the stream's own."""
     if state is None:
         return None
-    standing = {id(entry.event) for entry in ledger.effective()}
-    forgone = frozenset(
-        (claim.scope, claim.value)
-        for event in ledger.said()
-        if id(event) not in standing
-        for claim in aggregate.claims(None, event)
-    )
+    claims = (claim for event in ledger.forgone() for claim in aggregate.claims(None, event))
+    forgone = frozenset((claim.scope, claim.value) for claim in claims)
     return replace(state, forgone=forgone) if forgone else state
 
 
