@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, get
 
-from events.catalogue import COMMANDS
+from events.catalogue import COMMANDS, Aggregate
 from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
@@ -163,7 +163,7 @@ def _in_path(name: str, schema: Described) -> Described:
 
 
 def _command(name: str, parameters: list[Described]) -> Described:
-    _, command = COMMANDS[name]
+    aggregate, command = COMMANDS[name]
     headers: Described = {
         "Registry-Size": SIZE_HEADER,
         "ETag": _header("The stream's revision, to be sent back as If-Match."),
@@ -178,11 +178,32 @@ def _command(name: str, parameters: list[Described]) -> Described:
         "parameters": [*parameters, IDEMPOTENCY_KEY, IF_MATCH],
         "requestBody": _json_body(schemas.body_name(command)),
         "responses": {
-            "201": {"description": "Recorded, durably.", "headers": headers, "content": recorded},
+            "201": {
+                "description": "Recorded, durably.",
+                "headers": headers,
+                "content": recorded,
+                "links": _links(name, aggregate),
+            },
             "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
             **_errors(OF_COMMANDS),
         },
     }
+
+
+def _links(name: str, aggregate: Aggregate) -> Described:
+    """Say where what was recorded is read (and how to wait for it), and what can be done with a new thing."""
+    model = ROUTES[name].location.split("/")[2]
+    in_stream = ROUTES[name].location.endswith("{stream}") and bool(COMMANDS[name][1].identifies)
+    key = "$request.path.id" if in_stream else "$response.body#/id"
+    parameters = {"path.id": key, "header.Registry-Min-Size": "$response.header.Registry-Size"}
+    links: Described = {f"get-{model}": {"operationId": f"get-{model}", "parameters": parameters}}
+    if COMMANDS[name][1].opens:
+        links |= {
+            one.name: {"operationId": one.name, "parameters": {"path.id": key}}
+            for one in aggregate.commands
+            if not one.opens
+        }
+    return links
 
 
 def _batch() -> Described:
