@@ -21,11 +21,10 @@ NOTHING = {
 """Ids that are ids, of nothing."""
 
 
-class World:
-    """What is recorded, by name. `fill` puts ids in the place of `$names`, wherever they stand."""
+class Names:
+    """Ids by name. `fill` puts them in the place of `$names`, wherever they stand."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self) -> None:
         self.ids: dict[str, str] = dict(NOTHING)
 
     def fill(self, value: Any) -> Any:
@@ -36,6 +35,14 @@ class World:
         if isinstance(value, dict):
             return {key: self.fill(one) for key, one in value.items()}
         return value
+
+
+class World(Names):
+    """What is recorded in a registry, by name."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self.service = service
 
     async def record(self, name: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Post a body and keep the id of what it brought under a name."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, get
 
-from events.catalogue import AMENDING, COMMANDS
+from events.catalogue import AMENDING, COMMANDS, Aggregate
 from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
@@ -173,7 +173,7 @@ def _in_path(name: str, schema: Described) -> Described:
 
 
 def _command(name: str, parameters: list[Described]) -> Described:
-    command = AMENDING[name] if name in AMENDING else COMMANDS[name][1]
+    aggregate, command = (None, AMENDING[name]) if name in AMENDING else COMMANDS[name]
     headers: Described = {
         "Registry-Size": SIZE_HEADER,
         "ETag": _header("The stream's revision, to be sent back as If-Match."),
@@ -188,7 +188,12 @@ def _command(name: str, parameters: list[Described]) -> Described:
         "parameters": [*parameters, IDEMPOTENCY_KEY, IF_MATCH],
         "requestBody": _file_source() if name == "file-source" else _json_body(schemas.body_name(command)),
         "responses": {
-            "201": {"description": "Recorded, durably.", "headers": headers, "content": recorded},
+            "201": {
+                "description": "Recorded, durably.",
+                "headers": headers,
+                "content": recorded,
+                **({"links": _links(name, aggregate)} if aggregate else {}),
+            },
             "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
             **_errors(OF_COMMANDS),
         },
@@ -204,6 +209,24 @@ def _file_source() -> Described:
     }
     body["content"][documents.MULTIPART] = {"schema": {"$ref": REF + "SourceWithDocument"}, "encoding": encoding}
     return body
+
+
+def _links(name: str, aggregate: Aggregate) -> Described:
+    """Say where what was recorded is read (and how to wait for it), and what can be done with a new thing."""
+    model = ROUTES[name].location.split("/")[2]
+    in_stream = ROUTES[name].location.endswith("{stream}") and bool(COMMANDS[name][1].identifies)
+    key = "$request.path.id" if in_stream else "$response.body#/id"
+    if ROUTES[name].location.endswith("{roadmap_id}"):
+        key = "$request.path.roadmap_id"
+    parameters = {"path.id": key, "header.Registry-Min-Size": "$response.header.Registry-Size"}
+    links: Described = {f"get-{model}": {"operationId": f"get-{model}", "parameters": parameters}}
+    if COMMANDS[name][1].opens:
+        links |= {
+            one.name: {"operationId": one.name, "parameters": {"path.id": key}}
+            for one in aggregate.commands
+            if not one.opens and not one.targets
+        }
+    return links
 
 
 def _batch() -> Described:

@@ -1,0 +1,137 @@
+"""The OpenAPI document fuzzed: whatever it allows and forbids is sent to the service as it is deployed.
+
+Coverage (every boundary that a schema states, one by one) of all reads and of commands that have all kinds of fields
+between them, and random requests to all routes. With REGISTRY_TEST_FUZZ=full, coverage of all routes and many more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from projections import LISTED
+from services.registry.access import tokens
+from services.registry.api.commands import ROUTES
+from services.registry.clock import now
+from tests.support.check_log import check_log
+from tests.support.history import steps
+from tests.support.processes import deployed
+from tests.support.service import ALL_ROLES
+from tests.support.world import TEXT, Names, party
+
+FULL = os.environ.get("REGISTRY_TEST_FUZZ") == "full"
+EXAMPLES = 50 if FULL else 2
+AT_LEAST = 2_000  # requests; fewer, and something was not tried
+SEED = 1  # what is found is found again; another seed is for whoever looks for more
+
+COVERED = {"/v1/parties", "/v1/people", "/v1/cooperations/{id}/roadmaps", "/v1/cooperations/{id}/visits"}
+"""The commands of which every boundary is tried."""
+
+CHECKS_LEFT_OUT = [
+    # What is well-formed may be refused all the same, and has to be: a reference to nothing, a size that the log has
+    # not reached, another revision than the stream's (412), a country or a date that is none. That real requests are
+    # taken, and are as documented, is tried in test_openapi.py.
+    "positive_data_acceptance",
+]
+PHASES = ["examples", "coverage", "fuzzing"]
+"""Not the stateful one: it follows links from what was recorded, and random bodies are hardly ever recorded."""
+
+ITEMS = {
+    "parties": ["ministry", "company"],
+    "people": ["ada", "bob"],
+    "occasions": ["show"],
+    "sources": ["report"],
+    "cooperations": ["first", "second"],
+    "meetings": ["met"],
+    "negotiations": ["terms"],
+    "roadmaps": ["roadmap"],
+    "visits": ["july"],
+    "rounds": ["round"],
+    "agreements": ["contract"],
+}
+"""What is asked for one by one, besides what there is not."""
+
+
+async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_it_does_not_state(tmp_path: Path):
+    async with deployed(tmp_path) as deployment:
+        with deployment.start("serve"), deployment.start("project"):
+            await deployment.ready()
+            token = await make_token(deployment.access.service)
+            configuration = tmp_path / "schemathesis.toml"
+            configuration.write_text(configured(await record(deployment.base_url, token)), encoding="utf-8")
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "schemathesis.cli", "--no-color", f"--config-file={configuration}"),
+                *("run", f"{deployment.base_url}/openapi.json", f"--header=Authorization: Bearer {token}"),
+                *("--checks=all", f"--exclude-checks={','.join(CHECKS_LEFT_OUT)}", f"--phases={','.join(PHASES)}"),
+                *(f"--max-examples={EXAMPLES}", f"--seed={SEED}", "--no-shrink", "--continue-on-failure"),
+                *("--warnings=off", "--generation-database=none"),
+                cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            said, _ = await process.communicate()
+        report = said.decode()
+        assert process.returncode == 0, report
+        tried = re.search(r"(\d+) generated, \1 passed", report)
+        assert tried, report
+        assert int(tried[1]) > AT_LEAST
+        lines = (tmp_path / "registry.log").read_text(encoding="utf-8").splitlines()
+        failed = [line for line in lines if '"failed"' in line]
+        assert not failed, failed[0]
+        await check_log(deployment.access.owner)
+
+
+async def make_token(dsn: str) -> str:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return (await tokens.create(connection, name="fuzzer", roles=ALL_ROLES, now=now()))[0]
+    finally:
+        await connection.close()
+
+
+async def record(base_url: str, token: str) -> dict[str, str]:
+    """Record the history (but its end, which would shut a cooperation) and more, and return its ids by name."""
+    names = Names()
+    sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
+    async with httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {token}"}) as client:
+        plain = {"Content-Type": "text/plain"}
+        (await client.put(f"/v1/documents/{sha256}", content=TEXT, headers=plain)).raise_for_status()
+        for name, path, body in steps(sha256)[:-1]:
+            answer = (await client.post(names.fill(path), json=names.fill(body))).raise_for_status()
+            names.ids[name] = answer.json()["id"]
+        more = [{"command": "register-party", "data": party(f"Party {number}")} for number in range(60)]
+        (await client.post("/v1/batch", json={"commands": more})).raise_for_status()
+    return names.ids
+
+
+def configured(ids: dict[str, str]) -> str:
+    """What schemathesis is told: things that there are, sizes that the log has, and where to leave out coverage."""
+    dictionaries = {kind: [ids[name] for name in names] for kind, names in ITEMS.items()}
+    dictionaries |= {"sizes": ["0", "1", "57"], "moments": ["0", "57", "2019-06-20T12:00:00Z"]}
+    lines = ["[dictionaries]"]
+    lines += [f"{name} = {{values = {json.dumps(values)}}}" for name, values in dictionaries.items()]
+    lines += ["[parameters]", bound("header.Registry-Min-Size", "sizes"), bound("query.as_of", "moments")]
+    for kind in ITEMS:
+        lines += ["[[operations]]", f'include-path-regex = "^/v1/{kind}/.id."']
+        lines += ["[operations.parameters]", bound("path.id", kind, probability=0.8)]
+    commands = {route.path.replace(":str", "") for route in ROUTES.values()} | {"/v1/batch"}
+    for path in sorted(commands - COVERED) if not FULL else ():
+        lines += ["[[operations]]", f'include-path = "{path}"', 'include-method = "POST"']
+        lines += ["phases.coverage.enabled = false"]
+    return "\n".join(lines)
+
+
+def bound(parameter: str, dictionary: str, probability: float = 1.0) -> str:
+    return f'"{parameter}" = {{dictionary = "{dictionary}", probability = {probability}}}'
+
+
+def test_every_kind_of_thing_is_asked_for():
+    assert {model.name for model in LISTED} == ITEMS.keys()

@@ -1,0 +1,155 @@
+"""Waiting for read models: whoever names a log size reads what includes it, or is told in time that it does not yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+
+from events import sql
+from projections import reader, rebuild
+from projections.engine import Connection, Projection
+from projections.parties import PARTIES
+from projections.reader import ReadModelBehind, ReadModels
+from tests.support.cluster import Database
+from tests.support.projecting import Recorder, projecting, reading, terminate
+from tests.support.recording import PATIENCE, connected, until
+
+LISTENER = "registry-position"
+SHORT = 0.05  # seconds
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long before trying again, and only what is heard or asked for is known."""
+    monkeypatch.setattr(reader, "RETRY_SECONDS", (0.01,))
+    monkeypatch.setattr(reader, "HEARTBEAT_SECONDS", PATIENCE)
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    async with projecting(database) as made:
+        yield made
+
+
+@pytest.fixture
+async def read_models(database: Database) -> AsyncIterator[ReadModels]:
+    async with reading(database) as made:
+        yield made
+
+
+@pytest.fixture
+def recorder(database: Database) -> Recorder:
+    return Recorder(database)
+
+
+@pytest.fixture
+async def projection(recorder: Recorder, connection: Connection) -> Projection:
+    """Live read models that show ten of twenty entries."""
+    await recorder.record(20)
+    made = await rebuild.begin(connection)
+    await made.catch_up(10)
+    await made.go_live()
+    return made
+
+
+async def waiting(read_models: ReadModels, size: int, count: int = 1) -> list[asyncio.Task[None]]:
+    """Begin to wait for a size, and return when the wait has begun."""
+    tasks = [asyncio.create_task(read_models.wait_for(size, PATIENCE)) for _ in range(count)]
+
+    async def begun() -> bool:
+        return len(read_models._moved._waiters) >= count  # type: ignore[attr-defined]
+
+    await until(begun)
+    return tasks
+
+
+async def test_a_size_that_is_shown_already_is_not_waited_for(read_models, projection):
+    await read_models.wait_for(10, SHORT)
+    await read_models.wait_for(10, 0)
+    await read_models.wait_for(0, 0)
+
+
+async def test_a_size_that_is_not_shown_in_time_is_refused_with_how_far_they_are(read_models, projection):
+    with pytest.raises(ReadModelBehind, match="show 10 entries, not yet 11"):
+        await read_models.wait_for(11, SHORT)
+
+
+async def test_who_waits_goes_on_as_soon_as_the_size_is_shown_and_not_before(read_models, projection):
+    (task,) = await waiting(read_models, 15)
+    await projection.catch_up(14)
+    with pytest.raises(ReadModelBehind, match="show 14 entries, not yet 15"):
+        await read_models.wait_for(15, SHORT)
+    assert not task.done()
+    await projection.catch_up(16)
+    await task
+    assert await read_models.position() == 16
+
+
+async def test_a_wait_that_is_given_up_is_in_nobodys_way(read_models, projection):
+    tasks = await waiting(read_models, 20, count=20)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.gather(*tasks[::2], return_exceptions=True)
+    assert all(task.cancelled() for task in tasks[::2])
+    await projection.catch_up()
+    await asyncio.gather(*tasks[1::2])
+    await read_models.wait_for(20, 0)
+
+
+async def test_there_is_nothing_to_wait_for_before_anything_was_built(read_models, recorder, connection):
+    assert await read_models.live_position() is None
+    with pytest.raises(ReadModelBehind, match="not been built"):
+        await read_models.position()
+    await recorder.record(3)
+    with pytest.raises(ReadModelBehind, match="show 0 entries, not yet 3"):
+        await read_models.wait_for(3, SHORT)
+    (task,) = await waiting(read_models, 3)
+    await rebuild.ensure(connection)
+    await task
+    assert await read_models.position() == 3
+
+
+async def test_a_listener_whose_session_is_ended_listens_again(read_models, projection, database):
+    (task,) = await waiting(read_models, 20)
+    assert await terminate(database, LISTENER) == 1
+    await projection.catch_up(15)
+    assert await terminate(database, LISTENER) <= 1
+    await projection.catch_up()
+    await task
+
+
+async def test_what_was_not_heard_is_asked_for(projection, database):
+    async with reading(database) as read_models:
+        await read_models.stop()
+        await read_models.wait_for(10, SHORT)
+        await projection.catch_up()
+        await read_models.wait_for(20, SHORT)
+
+
+async def test_a_notification_that_says_anything_moves_nothing(read_models, projection, database):
+    (task,) = await waiting(read_models, 20)
+    async with connected(database.service_dsn) as anybody:
+        for payload in ("", "20", "-1", "nonsense"):
+            await anybody.execute("SELECT pg_notify('registry_projected', $1)", payload)
+    with pytest.raises(ReadModelBehind, match="show 10 entries"):
+        await read_models.wait_for(20, SHORT)
+    assert not task.done()
+    await projection.catch_up()
+    await task
+
+
+async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong(read_models, projection):
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, refs, body, mood FROM read.parties")
+    with pytest.raises(ReadModelBehind, match="parties is being built"):
+        await read_models.page(replace(PARTIES, queries=of_tomorrow, filters=()), 10, {}, limit=1)
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: one\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
+    with pytest.raises(ReadModelBehind, match="parties is being built"):
+        await read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10)
+
+
+async def test_no_ids_have_no_labels(read_models, projection):
+    assert await read_models.labels([], 10) == {}
+    assert await read_models.labels(["party_none"], 10) == {}
