@@ -19,6 +19,7 @@ OPEN = None
 READ = {"reader", "auditor"}
 RECORD = {"recorder"}
 FOLLOW = {"follower", "auditor"}
+ANY = {role.value for role in Role}
 
 ROUTES: dict[str, set[str] | None] = {
     "GET /health/live": OPEN,
@@ -46,6 +47,27 @@ ROUTES: dict[str, set[str] | None] = {
     "POST /v1/cooperations/{id:str}/resume": RECORD,
     "POST /v1/cooperations/{id:str}/conclude": RECORD,
     "POST /v1/cooperations/{id:str}/abandon": RECORD,
+    "POST /v1/parties/{id:str}/rename": RECORD,
+    "POST /v1/parties/{id:str}/amend": RECORD,
+    "POST /v1/parties/{id:str}/merge": RECORD,
+    "POST /v1/people/{id:str}/leave-post": RECORD,
+    "POST /v1/people/{id:str}/erase": RECORD,
+    "POST /v1/occasions/{id:str}/amend": RECORD,
+    "POST /v1/occasions/{id:str}/cancel": RECORD,
+    "POST /v1/sources/{id:str}/withdraw": RECORD,
+    "POST /v1/cooperations/{id:str}/roadmaps/{roadmap_id:str}/milestones/{milestone_id:str}/meet": RECORD,
+    "POST /v1/cooperations/{id:str}/roadmaps/{roadmap_id:str}/milestones/{milestone_id:str}/miss": RECORD,
+    "POST /v1/cooperations/{id:str}/roadmaps/{roadmap_id:str}/milestones/{milestone_id:str}/reschedule": RECORD,
+    "POST /v1/cooperations/{id:str}/visits/{visit_id:str}/reschedule": RECORD,
+    "POST /v1/cooperations/{id:str}/visits/{visit_id:str}/cancel": RECORD,
+    "POST /v1/cooperations/{id:str}/visits/{visit_id:str}/held": RECORD,
+    "POST /v1/cooperations/{id:str}/rounds/{round_id:str}/reschedule": RECORD,
+    "POST /v1/cooperations/{id:str}/rounds/{round_id:str}/cancel": RECORD,
+    "POST /v1/cooperations/{id:str}/rounds/{round_id:str}/held": RECORD,
+    "POST /v1/cooperations/{id:str}/agreements/{agreement_id:str}/amend": RECORD,
+    "POST /v1/cooperations/{id:str}/agreements/{agreement_id:str}/terminate": RECORD,
+    "POST /v1/log/entries/{position:str}/correct": RECORD,
+    "POST /v1/log/entries/{position:str}/retract": RECORD,
     "POST /v1/batch": RECORD,
     "PUT /v1/documents/{sha256:str}": RECORD,
     "GET /v1/parties": READ,
@@ -70,6 +92,16 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/rounds/{id:str}": READ,
     "GET /v1/agreements": READ,
     "GET /v1/agreements/{id:str}": READ,
+    "GET /v1/commitments": READ,
+    "GET /v1/commitments/{id:str}": READ,
+    "GET /v1/cooperations/{id:str}/timeline": READ,
+    "GET /v1/parties/{id:str}/timeline": READ,
+    "GET /v1/search": READ,
+    "GET /v1/statistics": READ,
+    "GET /v1/calendar.ics": READ,
+    "GET /v1/documents/{sha256:str}": READ,
+    "GET /v1/schemas": ANY,
+    "GET /v1/schemas/{type:str}": ANY,
     "GET /v1/log/entries": FOLLOW,
     "GET /v1/log/entries/{position:str}": FOLLOW,
 }

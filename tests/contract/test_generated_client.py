@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 

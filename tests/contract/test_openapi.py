@@ -13,10 +13,10 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from events.catalogue import COMMANDS
+from events.catalogue import AMENDING, COMMANDS
 from services.registry import problems
 from services.registry.api import openapi
-from services.registry.api.commands import ROUTES
+from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.sample import story
 from services.registry.version import VERSION
 from tests.support.history import steps
@@ -139,7 +139,9 @@ async def test_every_route_is_in_the_document_and_the_other_way_round(service: S
 
 def test_every_command_is_in_the_document_of_batches(document: dict[str, Any]):
     kinds = document["components"]["schemas"]["Batch"]["properties"]["commands"]["items"]["oneOf"]
-    assert {one["properties"]["command"]["const"] for one in kinds} == COMMANDS.keys() == ROUTES.keys()
+    assert {one["properties"]["command"]["const"] for one in kinds} == COMMANDS.keys() | AMENDING.keys()
+    assert COMMANDS.keys() == ROUTES.keys()
+    assert AMENDING.keys() == AMENDMENTS.keys()
 
 
 def test_every_path_parameter_is_declared(document: dict[str, Any]):

@@ -87,8 +87,8 @@ ROUTES: Mapping[str, Route] = {
 }
 
 AMENDMENTS: Mapping[str, str] = {
-    "correct-entry": "/v1/log/entries/{position:int}/correct",
-    "retract-entry": "/v1/log/entries/{position:int}/retract",
+    "correct-entry": "/v1/log/entries/{position:str}/correct",
+    "retract-entry": "/v1/log/entries/{position:str}/retract",
 }
 
 
@@ -179,12 +179,11 @@ def _amending(command: str, path: str) -> HTTPRouteHandler:
 
     async def amend(request: Asking) -> Response[Recorded]:
         parts: Parts = request.app.state.parts
-        position: int = request.path_params["position"]
-        found = await parts.log.read_all(position, 1) if 0 <= position < query.MAX_SIZE else []
+        given: str = request.path_params["position"]
+        position = int(given) if query.POSITION.fullmatch(given) else -1
+        found = await parts.log.read_all(position, 1) if position >= 0 else []
         if not found:
-            raise NotFound(
-                f"The log has no entry at position {position}.", [FieldProblem("no such entry", parameter="position")]
-            )
+            raise NotFound("The log has no such entry.", [FieldProblem("no such entry", parameter="position")])
         head = _Head(request)
         body = await body_of(request)
         if isinstance(body, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 from litestar import Response, get
@@ -16,7 +15,6 @@ from services.registry.parts import Parts
 
 NDJSON = "application/x-ndjson"
 PAGE = 500
-POSITION = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @get("/v1/log/entries", opt=FOLLOW, name="list-entries")
@@ -40,7 +38,7 @@ async def get_entry(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     query.nothing(request)
     position: str = request.path_params["position"]
-    found = await parts.log.read_all(int(position), 1) if POSITION.fullmatch(position) else []
+    found = await parts.log.read_all(int(position), 1) if query.POSITION.fullmatch(position) else []
     if not found:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
     head = (await parts.log.head()).size

@@ -27,6 +27,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 MAX_TEXT = 300
 MAX_SIZE = 2**63 - 1
+POSITION = re.compile("0|[1-9][0-9]{0,17}")
 MAC_BYTES = 16
 
 _INSTANT = re.compile(
