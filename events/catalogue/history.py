@@ -8,6 +8,7 @@ in the log; only the fold reads differently, from the position of the amendment 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache
@@ -92,7 +93,7 @@ class _Ledger:
         self._corrections: dict[int, list[int]] = {}  # by original, the positions of its corrections
         self._said: dict[int, Event] = {}  # by position, the event that an original or a correction states
         self._retracts: dict[int, int] = {}  # by position, what a retraction names
-        self._void: set[int] = set()  # what is retracted, by a retraction that is not
+        self._against: Counter[int] = Counter()  # by position, how many retractions in force name it
         for entry in entries:
             self._add(entry)
 
@@ -108,8 +109,8 @@ class _Ledger:
     def standing(self) -> Iterator[tuple[int, list[int]]]:
         """Yield the originals that are not retracted, in order, each with its corrections that are not."""
         for original, corrections in self._corrections.items():
-            if original not in self._void:
-                yield original, [one for one in corrections if one not in self._void]
+            if not self._against[original]:
+                yield original, [one for one in corrections if not self._against[one]]
 
     def effective(self) -> Iterator[Entry[Any]]:
         """Yield the originals that are not retracted, in order, each with what stands in its place."""
@@ -145,7 +146,7 @@ class _Ledger:
             self._must_be_retractable(event.retracts)
             self._original[position] = self._original[event.retracts]
             self._retracts[position] = event.retracts
-            self._turn(event.retracts)
+            self._count(event.retracts)
         else:
             self._original[position] = position
             self._corrections[position] = []
@@ -155,19 +156,22 @@ class _Ledger:
     def _must_be_in_force(self, position: int) -> None:
         if position not in self._entries:
             raise NotCorrectable(f"There is no entry {position} in this stream.")
-        if position in self._void:
+        if self._against[position]:
             raise NotCorrectable(f"Entry {position} is retracted already; to bring it back, retract the retraction.")
 
     def _must_be_retractable(self, position: int) -> None:
         if not self._entries[position].event.retractable:
             raise NotCorrectable(f"Entry {position} cannot be undone: the key that it destroyed is gone.")
 
-    def _turn(self, position: int) -> None:
-        """Put an entry out of force, or in force again; with a retraction that turns, what it names turns back."""
-        at: int | None = position
-        while at is not None:
-            self._void ^= {at}
-            at = self._retracts.get(at)
+    def _count(self, position: int) -> None:
+        """Count one more retraction against an entry; if that is one itself, it may now count no more, and so on."""
+        at, change = position, 1
+        while True:
+            was = bool(self._against[at])
+            self._against[at] += change
+            if bool(self._against[at]) == was or at not in self._retracts:
+                return
+            at, change = self._retracts[at], -change
 
 
 def _amendment(entry: Entry[Any]) -> Amendment:

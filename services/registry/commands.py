@@ -91,7 +91,7 @@ class Commands:
         `Log.append` raises; then nothing has been recorded.
         """
         bodies, invalid = read_all(asked)
-        if problems or invalid:
+        if problems or invalid or any(body.problems for body in bodies):
             await self._drafting.refuse(bodies, [*problems, *invalid])
         command = command_id(actor.name, key)
         said = canonical.encode([body.said for body in bodies])

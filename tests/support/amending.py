@@ -33,6 +33,10 @@ class Told(NamedTuple):
     merged: Mapping[str, str] = {}
     whole: Mapping[str, str] = {}
 
+    def __repr__(self) -> str:
+        """Say what was told, and no more: histories are long."""
+        return f"{self.specification.stream}: {', '.join(repr(entry.event) for entry in self.entries)}"
+
     @classmethod
     def of(cls, specification: Specification, *events: Event) -> Told:
         """Tell what was recorded on the specification's day."""

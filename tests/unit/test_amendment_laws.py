@@ -29,6 +29,11 @@ class Step(NamedTuple):
     before: Told
     result: Told | RegistryError
 
+    def __repr__(self) -> str:
+        """Say what a failing test wants to know, of histories that are long."""
+        outcome = self.result.entries[-1].event if isinstance(self.result, Told) else self.result
+        return f"after {len(self.before.entries)}: {outcome!r}"
+
 
 @st.composite
 def amended(draw: st.DrawFn) -> tuple[Told, list[Step]]:

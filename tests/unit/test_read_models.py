@@ -202,8 +202,8 @@ def test_everything_with_an_id_of_its_own_that_a_row_refers_to_has_a_name_of_its
 def test_a_row_stands_under_an_id_that_no_other_stream_can_have(wish):
     aggregate, wishes = wish
     claimed: set[str] = set()
-    for _, entry, after in history(aggregate, wishes):
-        claimed |= {claim.value for claim in aggregate.claims(entry.event) if claim.scope == "id"}
+    for before, entry, after in history(aggregate, wishes):
+        claimed |= {claim.value for claim in aggregate.claims(before, entry.event) if claim.scope == "id"}
         for model in of_kind(aggregate):
             assert rows_of(model, aggregate, after).keys() <= {after.id, *claimed}
 

@@ -205,6 +205,16 @@ def test_retractions_are_retracted_to_any_depth():
         step = step.retract(number)
 
 
+def test_what_is_retracted_twice_over_holds_again_when_neither_retraction_does():
+    once = told(*TALKS).retract(2)
+    twice = once.retract(3).retract(2).retract(4)  # the first retraction is in force again, and the second one still
+    assert MEETING_ID not in twice.state.meetings
+    assert MEETING_ID not in twice.retract(5).state.meetings
+    assert MEETING_ID not in twice.retract(3).state.meetings
+    assert MEETING_ID in twice.retract(3).retract(5).state.meetings
+    assert MEETING_ID in twice.retract(5).retract(3).state.meetings
+
+
 def test_a_retraction_that_was_retracted_is_not_retracted_again():
     restored = told(*TALKS).retract(2).retract(3)
     with refused(NotCorrectable, says="Entry 49 is retracted already"):
