@@ -20,7 +20,7 @@ from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.access.roles import OPEN
-from services.registry.api import query, schemas
+from services.registry.api import forms, query, schemas
 from services.registry.api.commands import ROUTES
 from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
@@ -226,15 +226,15 @@ def _batch() -> Described:
 def _list(model: ReadModel) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
     filters = [parameter for one in model.filters for parameter in _filter(one)]
+    link = _header("The next page, as rel=next.", required=False)
+    read = _read(schemas.list_name(model.name), Link=link)
+    read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
     return {
         "operationId": f"list-{model.name}",
-        "summary": f"List {model.name}, as of any log size.",
+        "summary": f"List {model.name}, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {
-            **_read(schemas.list_name(model.name), Link=_header("The next page, as rel=next.", required=False)),
-            **_errors(OF_READS),
-        },
+        "responses": {**read, **_errors(OF_READS)},
     }
 
 
@@ -293,7 +293,7 @@ def _entries() -> Described:
         return {"name": name, "in": "query", "schema": schema, "description": says}
 
     read = _read("Entries")
-    read["200"]["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
+    read["200"]["content"][forms.NDJSON] = {"schema": {"type": "string"}}
     read["200"]["headers"].pop("ETag")
     return {
         "operationId": "list-entries",

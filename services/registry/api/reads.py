@@ -13,7 +13,7 @@ from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
 from projections.reader import Found
 from services.registry.access.roles import READ
-from services.registry.api import query, render
+from services.registry.api import forms, query, render
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -43,13 +43,21 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         following = None
         if more:
             following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
-        body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
-            b",".join(await render.items(parts, found, size)),
-            msgspec.json.encode(following),
-            msgspec.json.encode(await render.names(parts, found, size)),
-            msgspec.json.encode(await render.as_of(parts, size)),
-        )
-        return render.answer(request, body, size, links=_next_link(request, following) if following else "")
+        items, names = await render.items(parts, found, size), await render.names(parts, found, size)
+        match form := forms.wanted(request, forms.NDJSON, forms.CSV):
+            case forms.NDJSON:
+                body = forms.lines(found, items, names)
+            case forms.CSV:
+                body = forms.table(model, found, items, names)
+            case _:
+                body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
+                    b",".join(items),
+                    msgspec.json.encode(following),
+                    msgspec.json.encode(names),
+                    msgspec.json.encode(await render.as_of(parts, size)),
+                )
+        links = _next_link(request, following) if following else ""
+        return render.answer(request, body, size, links=links, media_type=form)
 
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
 

@@ -100,16 +100,24 @@ async def as_of(parts: Parts, size: int) -> dict[str, Any]:
     return {"size": size, "recorded_at": recorded[0].recorded_at if recorded else None}
 
 
-def answer(request: Asking, body: bytes, size: int, *, revision: int | None = None, links: str = "") -> Response[bytes]:
-    """Answer with JSON and its entity tag, or that the client has it already (RFC 9110, section 13.1.2)."""
+def answer(
+    request: Asking,
+    body: bytes,
+    size: int,
+    *,
+    revision: int | None = None,
+    links: str = "",
+    media_type: str = MediaType.JSON,
+) -> Response[bytes]:
+    """Answer with a body and its entity tag, or that the client has it already (RFC 9110, section 13.1.2)."""
     digest = hashlib.sha256(body).hexdigest()[:16]
     tag = f'"{digest}"' if revision is None else f'"{revision}.{digest}"'
-    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if links:
         headers["Link"] = links
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(body, media_type=MediaType.JSON, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
 
 
 def _matches(given: str | None, tag: str) -> bool:
