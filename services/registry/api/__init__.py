@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import commands, documents, health, log, openapi, reads
+from services.registry.api import commands, docs, documents, health, log, reads
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
@@ -17,7 +17,7 @@ _SERVED: list[HTTPRouteHandler] = [
     *reads.HANDLERS,
     *log.HANDLERS,
     *health.HANDLERS,
-    *openapi.HANDLERS,
+    *docs.HANDLERS,
 ]
 
 
