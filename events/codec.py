@@ -1,4 +1,4 @@
-"""From an entry's bytes to its typed event: stored type strings are the contract, never a class path (ADR 0010).
+"""From an entry's bytes to its typed event: stored type strings are the contract, never a class path (ADR 0012).
 
 A version that was ever stored stays readable. Fields that a version got later have defaults. Where that is not enough,
 the new version gets a class of its own, and the old class an `Upcaster` here. What a newer program added to a version

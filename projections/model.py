@@ -135,7 +135,7 @@ def row(item: Item, sort: str, *columns: object) -> Row:
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
-_REF = re.compile(rb'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"')
+_REF = re.compile(rb'"((?:p(?:arty|erson)|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"')
 _BACKSLASH = ord("\\")
 
 

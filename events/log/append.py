@@ -80,8 +80,7 @@ class Writer:
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
-        self._turn = asyncio.Lock()
-        self._workers = [self._loop.create_task(self._work(), name=f"log writer {nth}") for nth in (1, 2)]
+        self._task = self._loop.create_task(self._run(), name="log writer")
 
     @property
     def waiting(self) -> int:
@@ -107,7 +106,7 @@ class Writer:
         """Refuse new commands, record those that wait (or let their deadlines pass), and let go of the database."""
         self._closing = True
         self._wake.set()
-        await asyncio.gather(*self._workers)
+        await self._task
         await self._connection.close()
         if self._alarm is not None:
             self._alarm.cancel()
@@ -146,23 +145,24 @@ class Writer:
             taken.append(waiting)
         return taken
 
-    async def _work(self) -> None:
-        """Take turns with the other worker: while one's batch commits, the callers of the other's are answered."""
+    async def _run(self) -> None:
+        """Record batch after batch.
+
+        Those who were just answered get to send their next command before the next batch is made: one turn of the
+        loop, not a delay. Without it half-full batches would alternate, each with a flush of its own.
+        """
+        answers: list[Answer] = []
         while True:
-            async with self._turn:
-                while not self._queue:
-                    if self._closing:
-                        return
-                    self._wake.clear()
-                    await self._wake.wait()
-                self._sent = self._take()
-                answers = await self._record(self._sent)
-                self._sent = ()
-            # In two halves, so that one half's next commands are made ready while the other's commit.
-            half = (len(answers) + 1) // 2
-            _give(answers[:half])
+            _give(answers)
             await asyncio.sleep(0)
-            _give(answers[half:])
+            while not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            self._sent = self._take()
+            answers = await self._record(self._sent)
+            self._sent = ()
 
     async def _record(self, commands: Sequence[Waiting]) -> list[Answer]:
         """Record commands and return the answers; settle the others, or put them back into the queue. Never raises."""
@@ -220,7 +220,7 @@ class Writer:
         for waiting in reversed(batch.held):
             self._queue.appendleft(waiting)
             self._queued_bytes += waiting.size
-        return list(batch.answers())
+        return batch.answers()
 
     async def _sort_out(self, commands: Sequence[Waiting], batch: Batch, found: Found) -> set[Waiting]:
         """Nothing was written: settle the commands that cannot be recorded as they are, each for its own reason.

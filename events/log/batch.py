@@ -6,8 +6,9 @@ taken for certain.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias
 from uuid import UUID
 
@@ -32,7 +33,7 @@ class Batch:
         """Begin at a head; entries are recorded `now`, but never before the last one there is."""
         last = head.last_recorded_at
         self.recorded_at = now if last is None else max(now, last)
-        self.before = head
+        self._base = head.size
         self.included: list[Waiting] = []
         self.held: list[Waiting] = []
         self._revisions: dict[str, int] = {}
@@ -53,7 +54,7 @@ class Batch:
         """Put commands together, in order; what is set `aside` is held, what nobody waits for any more left out."""
         batch = cls(head, now)
         for waiting in commands:
-            if waiting.settled:
+            if waiting.future.done():
                 continue
             if waiting not in aside and batch._fits(waiting):
                 batch._include(waiting)
@@ -62,16 +63,19 @@ class Batch:
         return batch
 
     def _fits(self, waiting: Waiting) -> bool:
-        command = waiting.command
+        revisions = self._revisions
+        for stream, first in waiting.first.items():
+            if revisions.get(stream, first) != first:
+                return False
         if waiting.command_id in self._commands:
             return False
-        for stream, first in waiting.first.items():
-            if self._revisions.get(stream, first) != first:
-                return False
+        return waiting.plain or self._is_free(waiting.command)
+
+    def _is_free(self, command: Append) -> bool:
         for claim in command.claims:
             if (claim.scope, claim.value) in self._taken:
                 return False
-        return (not command.keys and not command.salts) or not self._vault_held.intersection(_owners(command))
+        return self._vault_held.isdisjoint(_owners(command))
 
     def _hold(self, waiting: Waiting) -> None:
         self._claims += [(claim.scope, claim.value, None) for claim in waiting.command.claims]
@@ -79,15 +83,10 @@ class Batch:
         self.held.append(waiting)
 
     def _include(self, waiting: Waiting) -> None:
-        command = waiting.command
-        position = self.before.size + len(self._entries)
-        self._commands.add(waiting.command_id)
-        for claim in command.claims:
-            self._taken.add((claim.scope, claim.value))
-            self._claims.append((claim.scope, claim.value, position))
-        if command.keys or command.salts or command.destroy:
-            self._include_vault(waiting)
+        if not waiting.plain:
+            self._include_rest(waiting)
         time, frontier, entries, revisions = self._time, self._frontier, self._entries, self._revisions
+        position = self._base + len(entries)
         for columns, form in waiting.entries:
             stream = columns[0]
             stored = entry_bytes(form, position, time)
@@ -96,10 +95,15 @@ class Batch:
             entries.append((*columns, stream not in revisions, leaf, stored))
             revisions[stream] = columns[1]
             position += 1
+        self._commands.add(waiting.command_id)
         self.included.append(waiting)
 
-    def _include_vault(self, waiting: Waiting) -> None:
+    def _include_rest(self, waiting: Waiting) -> None:
         command = waiting.command
+        position = self._base + len(self._entries)
+        for claim in command.claims:
+            self._taken.add((claim.scope, claim.value))
+            self._claims.append((claim.scope, claim.value, position))
         self._keys += [(key.owner, key.wrapped, key.key_id) for key in command.keys]
         self._salts += [(waiting.command_id, salt.owner, salt.salt) for salt in command.salts]
         self._tokens += [(token.owner, token.token) for token in command.tokens]
@@ -110,7 +114,7 @@ class Batch:
     def arguments(self) -> tuple[object, ...]:
         """Return the parameters of `log.append`, in order; null stands for an empty array of what few commands have."""
         return (
-            self.before.size,
+            self._base,
             self._frontier,
             self.recorded_at,
             self._entries,
@@ -131,22 +135,22 @@ class Batch:
     @property
     def after(self) -> Head:
         """The head once the batch is recorded."""
-        size = self.before.size + len(self._entries)
+        size = self._base + len(self._entries)
         return Head(size, Frontier(size, tuple(self._frontier)), self.recorded_at)
 
-    def answers(self) -> Iterator[tuple[Waiting, Appended]]:
-        """Yield each included command with what it recorded, in order."""
-        start, position, at = 0, self.before.size, self.recorded_at
+    def answers(self) -> list[tuple[Waiting, Appended]]:
+        """Return each included command with what it recorded, in order."""
+        position, at, entries = self._base, self.recorded_at, iter(self._entries)
+        answers: list[tuple[Waiting, Appended]] = []
         for waiting in self.included:
-            end = start + len(waiting.entries)
-            recorded = tuple(
-                [
-                    Recorded(position + nth, entry[0], entry[1], entry[2], entry[3], at, entry[9])
-                    for nth, entry in enumerate(self._entries[start:end], start)
-                ]
-            )
-            yield waiting, Appended(recorded, position + end)
-            start = end
+            recorded: list[Recorded] = []
+            for stream, revision, identifier, event_type, _, _, _, _, _, stored in islice(
+                entries, len(waiting.entries)
+            ):
+                recorded.append(Recorded(position, stream, revision, identifier, event_type, at, stored))
+                position += 1
+            answers.append((waiting, Appended(tuple(recorded), position)))
+        return answers
 
 
 def _owners(command: Append) -> set[str]:

@@ -43,7 +43,7 @@ class Waiting:
     Whoever settles it first decides: the writer, the deadline, or the caller who goes away.
     """
 
-    __slots__ = ("command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "size")
+    __slots__ = ("command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "plain", "size")
 
     def __init__(
         self, command: Append, encoder: EntryEncoder, future: asyncio.Future[Appended], deadline: float
@@ -53,15 +53,15 @@ class Waiting:
         Raises `EntryTooLarge`, `AlreadyClaimed` (the command claims a value twice), and TypeError or ValueError for
         a command that no program of this registry should send.
         """
-        _check(command)
+        self.plain = not (command.claims or command.keys or command.salts or command.destroy)
+        _check(command, plain=self.plain)
         self.command = command
         self.future = future
         self.deadline = deadline
         self.in_doubt = False  # whether it may be recorded without our knowing
         self.command_id = QuickUUID(command.command_id.bytes)
         self.first: dict[str, int] = {}  # the revision that each stream must have
-        self.entries = encoder.entries(command, self.command_id, self.first)
-        self.size = sum([len(form[0]) for _, form in self.entries])  # in bytes, about
+        self.entries, self.size = encoder.entries(command, self.command_id, self.first)
 
     def answer(self, appended: Appended) -> None:
         """Tell the caller what was recorded, unless the command is settled already."""
@@ -90,8 +90,10 @@ class EntryEncoder:
         self._source = f"https://{origin}"
         self._schemas = f"https://{origin}/v1/schemas/"
 
-    def entries(self, command: Append, command_id: UUID, first: dict[str, int]) -> list[tuple[Columns, Form]]:
-        """Encode a command's drafts; fill in the revision that each stream must have `first`.
+    def entries(
+        self, command: Append, command_id: UUID, first: dict[str, int]
+    ) -> tuple[list[tuple[Columns, Form]], int]:
+        """Encode a command's drafts, and count the bytes; fill in the revision that each stream must have `first`.
 
         Raises `EntryTooLarge`, with every draft that is.
         """
@@ -99,6 +101,7 @@ class EntryEncoder:
         entries: list[tuple[Columns, Form]] = []
         after: dict[str, int] = {}
         too_large: list[FieldProblem] = []
+        size = 0
         for ordinal, draft in enumerate(command.drafts):
             stream, event_type, classification = draft.stream, draft.event_type, draft.classification
             revision = after.get(stream)
@@ -134,9 +137,10 @@ class EntryEncoder:
                 continue
             columns = (stream, revision, identifier, event_type, command_id, ordinal, classification)
             entries.append((columns, _form(encoded)))
+            size += len(encoded)
         if too_large:
             raise EntryTooLarge(too_large[0].detail, too_large)
-        return entries
+        return entries, size
 
 
 def _form(encoded: bytes) -> Form:
@@ -155,7 +159,7 @@ def entry_bytes(form: Form, position: int, time: bytes) -> bytes:
     return b"%b%d%b%b%b" % (form[0], position, form[1], time, form[2])
 
 
-def _check(command: Append) -> None:
+def _check(command: Append, *, plain: bool) -> None:
     if not command.drafts:
         raise ValueError("a command records at least one event")
     if len(command.command_hash) != HASH_BYTES:
@@ -163,11 +167,11 @@ def _check(command: Append) -> None:
     for draft in command.drafts:
         if draft.expected_revision < NO_STREAM:
             raise ValueError(f"a stream that does not exist has revision {NO_STREAM}, and none has a lower one")
-    if command.keys and len({key.owner for key in command.keys}) < len(command.keys):
-        raise ValueError("a command brings one key for an owner")
-    if command.salts and len({salt.owner for salt in command.salts}) < len(command.salts):
-        raise ValueError("a command brings one salt for an owner")
-    if command.claims:
+    if not plain:
+        if len({key.owner for key in command.keys}) < len(command.keys):
+            raise ValueError("a command brings one key for an owner")
+        if len({salt.owner for salt in command.salts}) < len(command.salts):
+            raise ValueError("a command brings one salt for an owner")
         _check_claims(command.claims)
 
 

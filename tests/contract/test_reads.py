@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -282,6 +285,53 @@ async def test_a_list_has_fifty_items_unless_asked_otherwise(told: Told):
     assert len(listed["items"]) == 50
     assert listed["next"]
     assert len((await told.service.get("/v1/parties", country="DE", limit=500))["items"]) == 60
+
+
+# Forms
+
+
+@pytest.mark.parametrize("model", LISTED, ids=LISTS)
+async def test_every_list_is_given_as_lines_and_as_a_table_too(told: Told, model: ReadModel):
+    address = f"/v1/{model.name}?as_of={told.size}&limit=3"
+    whole = await get(told, address)
+    items, names = whole.json()["items"], whole.json()["names"]
+    lines = await told.service.client.get(address, headers={"Accept": "application/x-ndjson"})
+    assert lines.headers["content-type"].startswith("application/x-ndjson")
+    said = [json.loads(line) for line in lines.text.splitlines()]
+    assert {key: label for item in said for key, label in item["names"].items()} == names
+    assert [{key: value for key, value in item.items() if key != "names"} for item in said] == items
+    table = await told.service.client.get(address, headers={"Accept": "text/csv, application/json;q=0.5"})
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    assert table.content.count(b"\r\n") == len(items) + 1
+    for row, item in zip(csv.DictReader(io.StringIO(table.text, newline="")), said, strict=True):
+        assert row.keys() == item.keys()
+        assert list(row)[-1] == "names"
+        for name, cell in row.items():
+            assert cell == ("" if item[name] is None else item[name]) or json.loads(cell) == item[name]
+    for answer in (lines, table):
+        assert answer.headers.get("link") == whole.headers.get("link")
+        assert answer.headers["registry-size"] == whole.headers["registry-size"]
+        assert answer.headers["vary"] == "Accept"
+    assert len({answer.headers["etag"] for answer in (whole, lines, table)}) == 3
+
+
+async def test_a_cell_may_hold_anything_that_a_text_may(told: Told):
+    note = 'a "quoted" note, over\ntwo lines; with = and \u2028 and é'
+    recorded = await told.record("odd", "/v1/parties", party("Odd, Ltd", "PT", note=note))
+    answer = await told.service.client.get(
+        "/v1/parties?country=PT", headers={"Accept": "text/csv", "Registry-Min-Size": str(recorded["size"])}
+    )
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert (row["name"], row["note"]) == ("Odd, Ltd", note)
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/*", "text/html, */*;q=0.1", "image/png", "", "nonsense;;", "a/b;q=x"]
+)
+async def test_who_asks_for_nothing_that_there_is_gets_json(told: Told, accept: str):
+    answer = await told.service.client.get("/v1/parties", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
 
 
 # Names, quotations, personal data

@@ -86,7 +86,7 @@ async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_i
         lines = (tmp_path / "registry.log").read_text(encoding="utf-8").splitlines()
         failed = [line for line in lines if '"failed"' in line]
         assert not failed, failed[0]
-        await check_log(deployment.access.owner)
+        await check_log(deployment.access.service)
 
 
 async def make_token(dsn: str) -> str:

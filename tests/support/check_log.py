@@ -1,6 +1,7 @@
 """The oracle: reads the whole log and holds every invariant against it, sharing no code with the writer.
 
-A test that wrote ends with `await check_log(dsn)`. Anybody may run it on a database:
+A test that wrote ends with `await check_log(dsn)`, as a role that may read the log and the read models: those that are
+live are held against the log as well. Anybody may run it on a database:
 `python -m tests.support.check_log DSN`. More checks are given as `checks`: each gets the connection (in one
 repeatable-read transaction with everything else) and the summary, and raises AssertionError.
 """
@@ -19,6 +20,8 @@ from uuid import UUID
 
 import asyncpg
 import rfc8785
+
+from tests.support.check_read_models import live_read_models_equal_a_rebuild
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 MANDATORY = {
@@ -55,6 +58,7 @@ async def check_log(dsn: str, checks: Iterable[Check] = ()) -> Summary:
                 walk.entry(row)
             summary = walk.end(await connection.fetch("SELECT * FROM log.head"))
             await _claims_rest_on_entries(connection)
+            await live_read_models_equal_a_rebuild(connection)
             for check in checks:
                 await check(connection, summary)
             return summary

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import commands, documents, health, log, openapi, overviews, reads, schema_registry
+from services.registry.api import commands, docs, documents, health, log, overviews, reads, schema_registry
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
@@ -19,7 +19,7 @@ _SERVED: list[HTTPRouteHandler] = [
     *log.HANDLERS,
     *schema_registry.HANDLERS,
     *health.HANDLERS,
-    *openapi.HANDLERS,
+    *docs.HANDLERS,
 ]
 
 

@@ -9,11 +9,10 @@ from litestar.response import Stream
 
 from events.errors import FieldProblem, NotFound
 from services.registry.access.roles import FOLLOW
-from services.registry.api import query, render
+from services.registry.api import forms, query, render
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
 
-NDJSON = "application/x-ndjson"
 PAGE = 500
 
 
@@ -23,8 +22,9 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     parts: Parts = request.app.state.parts
     asked = query.of_entries(request)
     head = (await parts.log.head()).size
-    if NDJSON in request.headers.get("accept", "").lower():
-        return Stream(_lines(parts, asked, head), media_type=NDJSON, headers={"Registry-Size": str(head)})
+    if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
+        headers = {"Registry-Size": str(head), "Vary": "Accept"}
+        return Stream(_lines(parts, asked, head), media_type=forms.NDJSON, headers=headers)
     limit = asked.limit or query.DEFAULT_LIMIT
     entries = await _page(parts, asked, asked.first, limit, head)
     following = entries[-1][0] + 1 if len(entries) == limit else max(head, asked.first)

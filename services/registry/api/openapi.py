@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the same tables as the routes, and the pages that show it without any network.
+"""The OpenAPI document, made from the same tables as the routes.
 
 Litestar's own generation is not used: handlers read bodies and queries themselves, to name every offending field, and
 the tables say more than signatures could (ADR 0005).
@@ -9,20 +9,13 @@ from __future__ import annotations
 import re
 from functools import cache
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any
 
-import msgspec
-from litestar import MediaType, Response, get
-
 from events.catalogue import AMENDING, COMMANDS, Aggregate
-from events.errors import NotFound
 from projections import LISTED, ReadModel
 from projections.model import Filter
-from services.registry.access.roles import OPEN
-from services.registry.api import documents, overviews, query, schemas
+from services.registry.api import documents, forms, overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
-from services.registry.api.query import Asking
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
 
@@ -249,15 +242,15 @@ def _batch() -> Described:
 def _list(model: ReadModel) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
     filters = [parameter for one in model.filters for parameter in _filter(one)]
+    link = _header("The next page, as rel=next.", required=False)
+    read = _read(schemas.list_name(model.name), Link=link)
+    read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
     return {
         "operationId": f"list-{model.name}",
-        "summary": f"List {model.name}, as of any log size.",
+        "summary": f"List {model.name}, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {
-            **_read(schemas.list_name(model.name), Link=_header("The next page, as rel=next.", required=False)),
-            **_errors(OF_READS),
-        },
+        "responses": {**read, **_errors(OF_READS)},
     }
 
 
@@ -442,7 +435,7 @@ def _entries() -> Described:
         return {"name": name, "in": "query", "schema": schema, "description": says}
 
     read = _read("Entries")
-    read["200"]["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
+    read["200"]["content"][forms.NDJSON] = {"schema": {"type": "string"}}
     read["200"]["headers"].pop("ETag")
     return {
         "operationId": "list-entries",
@@ -517,59 +510,3 @@ def _problem(status: HTTPStatus, says: str) -> Described:
     if status is HTTPStatus.UNAUTHORIZED:
         described["headers"] = {"WWW-Authenticate": _header("How to present a token (RFC 6750).")}
     return described
-
-
-@get("/openapi.json", opt=OPEN, name="openapi", sync_to_thread=False)
-def openapi() -> Response[bytes]:
-    """Serve the document."""
-    return Response(msgspec.json.encode(document()), media_type=MediaType.JSON)
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Cooperation Registry</title><link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css"></head>
-<body><div id="docs"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body>
-</html>
-"""
-START = """SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true, validatorUrl: null
-});
-"""
-ASSETS = {"swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-
-@get("/docs", opt=OPEN, name="docs", sync_to_thread=False)
-def docs() -> Response[str]:
-    """Serve the page that shows the document; everything that it loads comes from here."""
-    return Response(PAGE, media_type=MediaType.HTML, headers={"Content-Security-Policy": POLICY})
-
-
-@get("/docs/start.js", opt=OPEN, name="docs-start", sync_to_thread=False)
-def start() -> Response[str]:
-    """Serve what starts the page."""
-    return Response(START, media_type="text/javascript")
-
-
-@get("/docs/assets/{name:str}", opt=OPEN, name="docs-assets", sync_to_thread=False)
-def asset(request: Asking) -> Response[bytes]:
-    """Serve one of the files that the page loads, and no other."""
-    name: str = request.path_params["name"]
-    if name not in ASSETS:
-        raise NotFound("Nothing is served at this address. See /docs.")
-    return Response(_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "max-age=3600"})
-
-
-@cache
-def _asset(name: str) -> bytes:
-    vendor = files("swagger_ui_bundle").joinpath("vendor")
-    folder = next(one for one in vendor.iterdir() if one.name.startswith("swagger-ui-5"))
-    return folder.joinpath(name).read_bytes()
-
-
-HANDLERS = [openapi, docs, start, asset]

@@ -16,7 +16,7 @@ from projections import LISTED, ReadModel
 from projections.commitments import COMMITMENTS
 from projections.reader import Found
 from services.registry.access.roles import READ
-from services.registry.api import query, render, streams
+from services.registry.api import forms, query, render, streams
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -40,7 +40,8 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         key = parts.master.derive(CURSOR_PURPOSE)
         asked = query.of_list(request, model, key, parts.clock().date())
         size = await query.resolve(parts, asked, asked.cursor)
-        if form := streams.wanted(request):
+        form = forms.wanted(request, forms.NDJSON, forms.CSV)
+        if form != forms.JSON and "limit" not in request.query_params:
             return streams.stream(parts, model, asked, size, form)
         after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
@@ -49,7 +50,11 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         if more:
             following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
         items = await render.items(parts, found, size, asked.on)
-        return await list_answer(request, items, found, size, following)
+        if form == forms.JSON:
+            return await list_answer(request, items, found, size, following)
+        body = forms.written(form, model, found, items, await render.names(parts, found, size))
+        links = _next_link(request, following) if following else ""
+        return render.answer(request, body, size, links=links, media_type=form)
 
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
 

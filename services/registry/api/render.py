@@ -115,7 +115,7 @@ def answer(
     """Answer with a body and its entity tag, or that the client has it already (RFC 9110, section 13.1.2)."""
     digest = hashlib.sha256(body).hexdigest()[:16]
     tag = f'"{digest}"' if revision is None else f'"{revision}.{digest}"'
-    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if links:
         headers["Link"] = links
     if _matches(request.headers.get("if-none-match"), tag):

@@ -1,0 +1,83 @@
+"""The forms in which a list is served: one JSON object, NDJSON with a line an item, or CSV with a row an item.
+
+A line is an item with the `names` of the ids in it, as an item asked for alone has them. A row has a column for each
+field in the order of the read model, and `names` last (RFC 4180, UTF-8): text as it is, everything else as JSON, and
+nothing for null.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from events.entry import canonical
+from projections import ReadModel
+from projections.commitments import COMMITMENTS
+from projections.reader import Found
+from services.registry.api.query import Asking
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def wanted(request: Asking, *served: str) -> str:
+    """Return which of the media types a client would rather have (RFC 9110, section 12.5.1); JSON if none of them."""
+    return request.accept.best_match([JSON, *served], default=JSON) or JSON
+
+
+def written(
+    form: str, model: ReadModel, found: Sequence[Found], items: Sequence[bytes], names: Mapping[str, Any]
+) -> bytes:
+    """Write a page of items as NDJSON or CSV, from its first line to its last."""
+    return head(form, model) + lines(form, model, found, items, names)
+
+
+def head(form: str, model: ReadModel) -> bytes:
+    """Write what comes before the items: the columns' names of a table."""
+    return _row([*columns(model), "names"]) if form == CSV else b""
+
+
+def lines(
+    form: str, model: ReadModel, found: Sequence[Found], items: Sequence[bytes], names: Mapping[str, Any]
+) -> bytes:
+    """Write items, a line each."""
+    written: list[bytes] = []
+    for one, item in zip(found, items, strict=True):
+        named = canonical.encode({key: names[key] for key in one.refs if key in names})
+        if form == CSV:
+            fields: dict[str, object] = msgspec.json.decode(item)
+            written.append(_row([*(_cell(fields.get(name)) for name in columns(model)), named.decode()]))
+        else:
+            written.append(b'%b,"names":%b}\n' % (item[:-1], named))
+    return b"".join(written)
+
+
+@cache
+def columns(model: ReadModel) -> tuple[str, ...]:
+    """Return the columns of a table, in the order of the read model."""
+    fields = [field.encode_name for field in msgspec.structs.fields(model.item)] if model.item else []
+    if model is COMMITMENTS:
+        fields.append("overdue")
+    return tuple(name for field in fields for name in (("name", "contact") if field == "sealed" else (field,)))
+
+
+def _row(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """Write a text as it is, unless a spreadsheet would take it for a formula: an apostrophe in front makes it none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return canonical.encode(value).decode()

@@ -1,0 +1,165 @@
+"""Bad preconditions, idempotency keys and batches: each gets a problem that names all that is wrong, leaves nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.registry.api.commands import MAX_COMMANDS
+from tests.support.refusals import nothing_left_behind, refused
+from tests.support.world import World, meeting, party
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MEETINGS = "/v1/cooperations/$cooperation/meetings"
+
+
+async def post(world: World, path: str, body: Any, **headers: str) -> Any:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await world.service.client.post(world.fill(path), json=world.fill(body), headers=names)
+
+
+# Preconditions and idempotency
+
+
+async def test_a_stale_if_match_is_refused(world: World):
+    async with nothing_left_behind(world.service):
+        for tag in ('"0"', '"99"', '"0.abc"'):
+            problem = refused(
+                await post(world, MEETINGS, meeting(), If_Match=tag), 412, "wrong-expected-version", "@If-Match"
+            )
+            assert "revision" in problem["detail"]
+        answer = await post(world, "/v1/parties", party("x"), If_Match='"0"')
+        refused(answer, 412, "wrong-expected-version", "@If-Match")
+
+
+@pytest.mark.parametrize("tag", ["3", '"x"', "*", '"3', 'W/"3"', '"-1"', '"3", "4"', '"1e3"', "", '"9999999999"'])
+async def test_an_if_match_that_is_no_revision_is_refused(world: World, tag: str):
+    async with nothing_left_behind(world.service):
+        refused(await post(world, MEETINGS, meeting(), If_Match=tag), 422, "invalid-field", "@If-Match")
+
+
+async def test_a_batch_matches_no_revision(world: World):
+    batch = {"commands": [{"command": "register-party", "data": party("x")}]}
+    async with nothing_left_behind(world.service):
+        refused(await post(world, "/v1/batch", batch, If_Match='"3"'), 422, "invalid-field", "@If-Match")
+
+
+@pytest.mark.parametrize("key", ["", "with a space", "x" * 256, "tab\tbed", "\xe9"])
+async def test_an_idempotency_key_that_is_none_is_refused(world: World, key: str):
+    headers = {"Idempotency-Key": key.encode("latin-1")}
+    async with nothing_left_behind(world.service):
+        answer = await world.service.client.post("/v1/parties", json=party("x"), headers=headers)  # type: ignore[arg-type]
+        refused(answer, 422, "invalid-field", "@Idempotency-Key")
+
+
+async def test_an_idempotency_key_that_was_used_for_another_request_is_refused(world: World):
+    await world.service.post("/v1/parties", party("First"), Idempotency_Key="used")
+    async with nothing_left_behind(world.service):
+        for path, body in (
+            ("/v1/parties", party("Second")),
+            ("/v1/parties", party("First", note="more")),
+            ("/v1/people", {"name": "First"}),
+            ("/v1/batch", {"commands": [{"command": "register-party", "data": party("Second")}]}),
+            (MEETINGS, meeting()),
+        ):
+            answer = await post(world, path, body, Idempotency_Key="used")
+            refused(answer, 422, "command-id-reused", "@Idempotency-Key")
+
+
+# Batches
+
+
+async def test_all_bad_commands_of_a_batch_are_named(world: World):
+    commands = [
+        {"command": "register-party", "data": {"name": 1, "kind": "company", "country": "ZZ"}},
+        {"command": "register-party", "data": party("fine")},
+        {"command": "open-everything", "data": {}},
+        {"command": ["register-party"], "data": {}},
+        {"command": "record-meeting", "subject": "party/$ministry", "data": meeting("2019-13")},
+        {"command": "record-meeting", "data": meeting(summary=1)},
+        {"command": "record-meeting", "subject": 5, "data": []},
+        {"command": "register-party", "subject": None, "data": party("x")},
+        {"command": "register-party"},
+        {"command": "register-person", "data": {"name": "x"}, "extra": 1, "a/b": 2},
+        {
+            "command": "record-meeting",
+            "subject": "cooperation/$no_cooperation",
+            "data": meeting(occasion="$no_occasion"),
+        },
+        {"command": "register-party", "subject": "party/$no_party", "data": party("x", id="$ministry")},
+        {"command": "register-party", "data": {"sectors": [[[[]]]] * 3, "deep": _nested(30)}},
+        "a text",
+        None,
+    ]
+    fields = [
+        "/commands/0/data/name",
+        "/commands/0/data/country",
+        "/commands/2/command",
+        "/commands/3/command",
+        "/commands/4/subject",
+        "/commands/4/data/held",
+        "/commands/5/subject",
+        "/commands/5/data/summary",
+        "/commands/6/subject",
+        "/commands/6/data",
+        "/commands/7/subject",
+        "/commands/8/data",
+        "/commands/9/extra",
+        "/commands/9/a~1b",
+        "/commands/10/subject",
+        "/commands/10/data/occasion",
+        "/commands/11/data/id",
+        "/commands/12/data/deep" + "/0" * 24,
+        "/commands/13",
+        "/commands/14",
+        "/more",
+    ]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": commands, "more": 1})
+        refused(answer, 422, "invalid-field", *fields)
+
+
+def _nested(depth: int) -> list[Any]:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
+async def test_a_batch_refers_to_nothing_that_is_brought_later(world: World):
+    later = "party_00000000000000000000000009"
+    commands = [
+        {"command": "open-cooperation", "data": {"title": "x", "parties": ["$ministry", later]}},
+        {"command": "register-party", "data": party("x", id=later)},
+    ]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        refused(answer, 422, "unknown-reference", "/commands/0/data/parties/1")
+
+
+async def test_a_rule_that_a_command_of_a_batch_breaks_is_named_with_the_command(world: World):
+    act = {"command": "record-meeting", "data": meeting()}
+    fine = {"command": "register-party", "data": party("x")}
+    for subject, code in (("$concluded", "cooperation-closed"), ("$suspended", "cooperation-suspended")):
+        async with nothing_left_behind(world.service):
+            batch = {"commands": [fine, {**act, "subject": f"cooperation/{subject}"}]}
+            refused(await post(world, "/v1/batch", batch), 409, code, "/commands/1")
+    alone = {**act, "subject": "cooperation/$cooperation", "data": meeting(participants=[{"party": "$ministry"}])}
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": [fine, alone]})
+        refused(answer, 409, "too-few-parties", "/commands/1/data/participants")
+
+
+@pytest.mark.parametrize("commands", [None, [], {}, "x", 5])
+async def test_a_batch_of_no_commands_is_refused(world: World, commands: Any):
+    async with nothing_left_behind(world.service):
+        refused(await post(world, "/v1/batch", {"commands": commands}), 422, "invalid-field", "/commands")
+
+
+async def test_a_batch_without_commands_or_with_too_many_is_refused(world: World):
+    async with nothing_left_behind(world.service):
+        refused(await post(world, "/v1/batch", {}), 422, "invalid-field", "/commands")
+        many = [{"command": "register-party", "data": party("x")}] * (MAX_COMMANDS + 1)
+        refused(await post(world, "/v1/batch", {"commands": many}), 422, "invalid-field", "/commands")
