@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from events.catalogue import AGGREGATES
+from events.catalogue import AGGREGATES, Entry, Event
+from events.catalogue.history import AMENDMENTS, fold
 from events.codec import decode_entry
 from projections import MODELS, ReadModel
 from projections.engine import version_of
+from projections.versions import COMMON
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Version: TypeAlias = tuple[Any, ...]
@@ -34,7 +36,8 @@ async def live_read_models_equal_a_rebuild(connection: Connection) -> None:
         rebuilt.add(row["bytes"])
     assert rebuilt.size == live["position"], f"the read models show {live['position']} entries of {rebuilt.size}"
     for model in MODELS:
-        _compare(model, rebuilt.versions(model), await connection.fetch(f"TABLE read.{model.name}"))
+        columns = ", ".join((*COMMON, *model.columns))
+        _compare(model, rebuilt.versions(model), await connection.fetch(f"SELECT {columns} FROM read.{model.name}"))
 
 
 class _Rebuilt:
@@ -43,18 +46,27 @@ class _Rebuilt:
     def __init__(self) -> None:
         self.size = 0
         self._states: dict[str, Any] = {}
+        self._entries: dict[str, list[Entry[Event]]] = {}
         self._current: dict[tuple[str, str], dict[str, Version]] = {}
         self._past: dict[str, list[Version]] = {model.name: [] for model in MODELS}
 
     def add(self, stored: bytes) -> None:
         entry = decode_entry(stored)
         kind = entry.stream.partition("/")[0]
-        state = self._states[entry.stream] = AGGREGATES[kind].evolve(self._states.get(entry.stream), entry)
-        only = None if entry.revision < WHOLE else state.touched
+        entries = self._entries.setdefault(entry.stream, [])
+        entries.append(entry)
+        if any(isinstance(one.event, AMENDMENTS) for one in entries):
+            state = fold(AGGREGATES[kind], entries)
+        else:
+            state = AGGREGATES[kind].evolve(self._states.get(entry.stream), entry)
+        self._states[entry.stream] = state
+        amended = isinstance(entry.event, AMENDMENTS)
+        only = None if amended or state is None or entry.revision < WHOLE else state.touched
         for model in MODELS:
             if kind in model.rows:
                 current = self._current.setdefault((model.name, entry.stream), {})
-                self._differ(model, current, list(model.rows[kind](state, only)), entry.position, only)
+                rows = [] if state is None else list(model.rows[kind](state, only))
+                self._differ(model, current, rows, entry.position, only)
         self.size += 1
 
     def _differ(

@@ -168,7 +168,8 @@ def _about(kind: CommandType, request: Asking, body: object, head: _Head) -> obj
 async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> Response[Recorded]:
     answer = await _execute(request, [asked], head)
     (result,) = answer.results
-    about = {**request.path_params, "id": result.id, "stream": result.subject.partition("/")[2]}
+    named = {"id": result.id, "stream": result.subject.partition("/")[2], "entry": result.position}
+    about = {**request.path_params, **named}
     where = location.format(**about)
     recorded = Recorded(result.id, result.subject, result.revision, (_entry(result),), answer.size)
     return _response(recorded, answer, {"Location": where, "ETag": f'"{result.revision}"'})
@@ -191,8 +192,7 @@ def _amending(command: str, path: str) -> HTTPRouteHandler:
             if field in fields:
                 head.problems.append(FieldProblem("stands in the address, not in the body", f"/{field}"))
             body = {**fields, field: position}
-        location = f"/v1/log/entries/{position}"
-        return await _record(request, Asked(command, found[0].stream, body), head, location)
+        return await _record(request, Asked(command, found[0].stream, body), head, "/v1/log/entries/{entry}")
 
     return post(path, opt=RECORD, name=command)(amend)
 

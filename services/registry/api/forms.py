@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -49,17 +48,17 @@ def lines(
 ) -> bytes:
     """Write items, a line each."""
     written: list[bytes] = []
+    cells = columns(model)
     for one, item in zip(found, items, strict=True):
         named = canonical.encode({key: names[key] for key in one.refs if key in names})
         if form == CSV:
             fields: dict[str, object] = msgspec.json.decode(item)
-            written.append(_row([*(_cell(fields.get(name)) for name in columns(model)), named.decode()]))
+            written.append(_row([*(_cell(fields.get(name)) for name in cells), named.decode()]))
         else:
             written.append(b'%b,"names":%b}\n' % (item[:-1], named))
     return b"".join(written)
 
 
-@cache
 def columns(model: ReadModel) -> tuple[str, ...]:
     """Return the columns of a table, in the order of the read model."""
     fields = [field.encode_name for field in msgspec.structs.fields(model.item)] if model.item else []

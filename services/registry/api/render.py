@@ -15,7 +15,7 @@ import msgspec
 from litestar import MediaType, Response
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
-from events.entry import canonical
+from events.entry import canonical, time_text
 from events.vault import person_owner, unseal
 from projections import LISTED
 from projections.reader import Found
@@ -100,7 +100,7 @@ def _quote(value: object, texts: Mapping[str, str | None]) -> None:
 async def as_of(parts: Parts, size: int) -> dict[str, Any]:
     """Say which log size an answer is for, and when its last entry was recorded (null for an empty log)."""
     recorded = await parts.log.read_all(size - 1, 1) if size else []
-    return {"size": size, "recorded_at": recorded[0].recorded_at if recorded else None}
+    return {"size": size, "recorded_at": time_text(recorded[0].recorded_at) if recorded else None}
 
 
 def answer(
