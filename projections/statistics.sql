@@ -16,7 +16,7 @@ SELECT members.country AS key, count(DISTINCT members.id) AS cooperations,
     coalesce(sum(visits.number), 0)::bigint AS visits,
     coalesce(sum(rounds.number), 0)::bigint AS rounds,
     coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members 
+FROM members
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
@@ -56,7 +56,7 @@ SELECT members.field AS key, count(DISTINCT members.id) AS cooperations,
     coalesce(sum(visits.number), 0)::bigint AS visits,
     coalesce(sum(rounds.number), 0)::bigint AS rounds,
     coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members 
+FROM members
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
@@ -95,7 +95,7 @@ SELECT members.stage AS key, count(DISTINCT members.id) AS cooperations,
     coalesce(sum(visits.number), 0)::bigint AS visits,
     coalesce(sum(rounds.number), 0)::bigint AS rounds,
     coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members 
+FROM members
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
@@ -123,31 +123,33 @@ LEFT JOIN (
 GROUP BY members.stage ORDER BY members.stage;
 
 -- name: by_month
--- By the month in which things happened, as far as it is known: those within one month by what was stated.
-SELECT month AS key, 0 AS cooperations, count(*) FILTER (WHERE kind = 'meetings') AS meetings, count(*) FILTER (WHERE kind = 'negotiations') AS negotiations, count(*) FILTER (WHERE kind = 'roadmaps') AS roadmaps, count(*) FILTER (WHERE kind = 'visits') AS visits, count(*) FILTER (WHERE kind = 'rounds') AS rounds, count(*) FILTER (WHERE kind = 'agreements') AS agreements
+-- By the month in which things happened or are to happen, as far as it is known: those within one month by what was
+-- stated. What was cancelled is not among them, and cooperations are those in which something did.
+SELECT to_char(earliest, 'YYYY-MM') AS key, count(DISTINCT cooperation) AS cooperations,
+    count(*) FILTER (WHERE kind = 'meetings') AS meetings,
+    count(*) FILTER (WHERE kind = 'negotiations') AS negotiations,
+    count(*) FILTER (WHERE kind = 'roadmaps') AS roadmaps,
+    count(*) FILTER (WHERE kind = 'visits') AS visits,
+    count(*) FILTER (WHERE kind = 'rounds') AS rounds,
+    count(*) FILTER (WHERE kind = 'agreements') AS agreements
 FROM (
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'meetings' AS kind FROM read.meetings
+    SELECT 'meetings' AS kind, cooperation, earliest, latest FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
     UNION ALL
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'negotiations' AS kind FROM read.negotiations
+    SELECT 'negotiations' AS kind, cooperation, earliest, latest FROM read.negotiations
     WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
     UNION ALL
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'roadmaps' AS kind FROM read.roadmaps
+    SELECT 'roadmaps' AS kind, cooperation, earliest, latest FROM read.roadmaps
     WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
     UNION ALL
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'visits' AS kind FROM read.visits
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    SELECT 'visits' AS kind, cooperation, earliest, latest FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status <> 'cancelled'
     UNION ALL
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'rounds' AS kind FROM read.rounds
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
+    SELECT 'rounds' AS kind, cooperation, earliest, latest FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status <> 'cancelled'
     UNION ALL
-    SELECT to_char(earliest, 'YYYY-MM') AS month, 'agreements' AS kind FROM read.agreements
+    SELECT 'agreements' AS kind, cooperation, earliest, latest FROM read.agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1)
-        AND date_trunc('month', earliest) = date_trunc('month', latest)
 ) AS things
-GROUP BY month ORDER BY month;
+WHERE date_trunc('month', earliest) = date_trunc('month', latest)
+GROUP BY key ORDER BY key;

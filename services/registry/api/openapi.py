@@ -9,101 +9,36 @@ from __future__ import annotations
 import re
 from functools import cache
 from http import HTTPStatus
-from typing import Any
 
 from events.catalogue import AMENDING, COMMANDS, Aggregate
 from projections import LISTED, ReadModel
 from projections.model import Filter
 from services.registry.api import documents, forms, overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
+from services.registry.api.described import (
+    AS_OF,
+    CERTAIN,
+    CURSOR,
+    ERRORS,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    LIMIT,
+    MIN_SIZE,
+    OF_COMMANDS,
+    OF_READS,
+    SIZE_HEADER,
+    WITH_BODY,
+    Described,
+    errors,
+    header,
+    in_path,
+    json_body,
+    problem,
+    read,
+)
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
-
-Described = dict[str, Any]
-
-ERRORS: dict[HTTPStatus, str] = {
-    HTTPStatus.BAD_REQUEST: "The request could not be read.",
-    HTTPStatus.UNAUTHORIZED: "No valid token was presented.",
-    HTTPStatus.FORBIDDEN: "The token has none of the roles that this needs.",
-    HTTPStatus.NOT_FOUND: "There is no such thing.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "The method is not served at this address.",
-    HTTPStatus.CONFLICT: "A rule of the domain forbids it, or a value that belongs to one thing is taken.",
-    HTTPStatus.PRECONDITION_FAILED: "The stream is not at the revision in If-Match.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body or the entry is too large.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of a kind that is not taken here.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Fields are not valid; each is named in `errors`.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Not now: try again after `Retry-After` seconds.",
-}
-COMMON = (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY)
-CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-FAILING = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
-WITH_BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-OF_READS = (*COMMON, *CLOSED, *FAILING)
-OF_COMMANDS = (
-    *OF_READS,
-    *WITH_BODY,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.PRECONDITION_FAILED,
-)
-
-SIZE_HEADER = {
-    "description": "The log size that the answer is for.",
-    "required": True,
-    "schema": {"type": "integer", "minimum": 0},
-}
-MIN_SIZE = {
-    "name": "Registry-Min-Size",
-    "in": "header",
-    "description": "Wait (up to 5 s) until the answer includes this many entries: reads what one wrote.",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
-}
-IF_NONE_MATCH = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "Entity tags that the client holds: `304` if one is still right.",
-    "schema": {"type": "string"},
-}
-AS_OF = {
-    "name": "as_of",
-    "in": "query",
-    "description": "A log size, or an RFC 3339 instant: the answer as it was then.",
-    "schema": {
-        "anyOf": [{"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "string", "format": "date-time"}],
-        "examples": ["57", "2019-06-20T12:00:00Z"],
-    },
-}
-LIMIT = {
-    "name": "limit",
-    "in": "query",
-    "description": "How many at the most.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": query.MAX_LIMIT, "default": query.DEFAULT_LIMIT},
-}
-CURSOR = {
-    "name": "cursor",
-    "in": "query",
-    "description": "`next` of the page before, with the same filters. Pages never shift: they are pinned to a size.",
-    "schema": {"type": "string"},
-}
-CERTAIN = {
-    "name": "certain",
-    "in": "query",
-    "description": "Whether dates must lie in the range asked for, rather than may.",
-    "schema": {"enum": ["true", "false"], "default": "false"},
-}
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key and body are recorded once and answered the same, however often they are sent.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-}
-IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "description": "The revision that the stream must have: an ETag as it was given.",
-    "schema": {"type": "string", "pattern": '^"[0-9]{1,9}(\\.[0-9a-f]+)?"$'},
-}
 
 
 @cache
@@ -123,7 +58,7 @@ def document() -> Described:
         "components": {
             "schemas": schemas.components(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "responses": {str(int(status)): _problem(status, says) for status, says in ERRORS.items()},
+            "responses": {str(int(status)): problem(status, says) for status, says in ERRORS.items()},
         },
     }
 
@@ -135,7 +70,7 @@ def _paths() -> Described:
         paths.setdefault(path, {})["post"] = _command(name, parameters)
     for name, address in AMENDMENTS.items():
         path, _ = _path(address)
-        paths[path] = {"post": _command(name, [_in_path("position", {"type": "integer", "minimum": 0})])}
+        paths[path] = {"post": _command(name, [in_path("position", {"type": "integer", "minimum": 0})])}
     paths["/v1/batch"] = {"post": _batch()}
     for model in LISTED:
         paths.setdefault(f"/v1/{model.name}", {})["get"] = _list(model)
@@ -158,19 +93,15 @@ def _paths() -> Described:
 def _path(template: str) -> tuple[str, list[Described]]:
     """Write Litestar's path as OpenAPI does, with its parameters."""
     names = re.findall(r"\{(\w+):\w+\}", template)
-    return re.sub(r":\w+\}", "}", template), [_in_path(name, {"type": "string"}) for name in names]
-
-
-def _in_path(name: str, schema: Described) -> Described:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    return re.sub(r":\w+\}", "}", template), [in_path(name, {"type": "string"}) for name in names]
 
 
 def _command(name: str, parameters: list[Described]) -> Described:
     aggregate, command = (None, AMENDING[name]) if name in AMENDING else COMMANDS[name]
     headers: Described = {
         "Registry-Size": SIZE_HEADER,
-        "ETag": _header("The stream's revision, to be sent back as If-Match."),
-        "Location": _header("Where it can be read."),
+        "ETag": header("The stream's revision, to be sent back as If-Match."),
+        "Location": header("Where it can be read."),
     }
     replayed = {**headers, "Idempotency-Replayed": {"schema": {"const": "true"}, "required": True}}
     recorded = {"application/json": {"schema": {"$ref": REF + "Recorded"}}}
@@ -179,7 +110,7 @@ def _command(name: str, parameters: list[Described]) -> Described:
         "summary": (command.event.__doc__ or "").partition("\n")[0],
         "tags": ["commands"],
         "parameters": [*parameters, IDEMPOTENCY_KEY, IF_MATCH],
-        "requestBody": _file_source() if name == "file-source" else _json_body(schemas.body_name(command)),
+        "requestBody": _file_source() if name == "file-source" else json_body(schemas.body_name(command)),
         "responses": {
             "201": {
                 "description": "Recorded, durably.",
@@ -188,14 +119,14 @@ def _command(name: str, parameters: list[Described]) -> Described:
                 **({"links": _links(name, aggregate)} if aggregate else {}),
             },
             "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
-            **_errors(OF_COMMANDS),
+            **errors(OF_COMMANDS),
         },
     }
 
 
 def _file_source() -> Described:
     """A source comes on its own, or in a form together with its document."""
-    body = _json_body("FileSource")
+    body = json_body("FileSource")
     encoding = {
         "metadata": {"contentType": "application/json"},
         "document": {"contentType": ", ".join(documents.TAKEN)},
@@ -230,11 +161,11 @@ def _batch() -> Described:
         "summary": "Record several commands: all or nothing. Later ones may refer to what earlier ones bring.",
         "tags": ["commands"],
         "parameters": [IDEMPOTENCY_KEY],
-        "requestBody": _json_body("Batch"),
+        "requestBody": json_body("Batch"),
         "responses": {
             "201": {"description": "Recorded, durably.", "headers": headers, "content": content},
             "200": {"description": "Recorded before under this key.", "headers": headers, "content": content},
-            **_errors(OF_COMMANDS),
+            **errors(OF_COMMANDS),
         },
     }
 
@@ -242,15 +173,15 @@ def _batch() -> Described:
 def _list(model: ReadModel) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
     filters = [parameter for one in model.filters for parameter in _filter(one)]
-    link = _header("The next page, as rel=next.", required=False)
-    read = _read(schemas.list_name(model.name), Link=link)
+    link = header("The next page, as rel=next.", required=False)
+    read = read(schemas.list_name(model.name), Link=link)
     read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
     return {
         "operationId": f"list-{model.name}",
         "summary": f"List {model.name}, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **_errors(OF_READS)},
+        "responses": {**read, **errors(OF_READS)},
     }
 
 
@@ -259,19 +190,19 @@ def _one(model: ReadModel) -> Described:
         "operationId": f"get-{model.name}",
         "summary": f"One of {model.name}, as of any log size.",
         "tags": ["reads"],
-        "parameters": [_in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**_read(schemas.one_name(model.name)), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+        "parameters": [in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**read(schemas.one_name(model.name)), **errors((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 
 
 def _timeline(collection: str) -> Described:
-    errors = _errors((*OF_READS, HTTPStatus.NOT_FOUND))
+    errors = errors((*OF_READS, HTTPStatus.NOT_FOUND))
     return {
         "operationId": f"timeline-{collection}",
         "summary": f"Everything of one of {collection}, by date, as of any log size.",
         "tags": ["reads"],
-        "parameters": [_in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**_read("Timeline", Link=_header("The next page, as rel=next.", required=False)), **errors},
+        "parameters": [in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**read("Timeline", Link=header("The next page, as rel=next.", required=False)), **errors},
     }
 
 
@@ -284,8 +215,8 @@ def _search() -> Described:
         "tags": ["reads"],
         "parameters": [words, AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
         "responses": {
-            **_read("SearchList", Link=_header("The next page, as rel=next.", required=False)),
-            **_errors(OF_READS),
+            **read("SearchList", Link=header("The next page, as rel=next.", required=False)),
+            **errors(OF_READS),
         },
     }
 
@@ -300,7 +231,7 @@ def _calendar() -> Described:
     visits = next(model for model in LISTED if model.name == "visits")
     names = ("cooperation", "party", "country", "status")
     filters = [parameter for one in visits.filters if one.name in names for parameter in _filter(one)]
-    read = _read("Entries")
+    read = read("Entries")
     read["200"]["content"] = {"text/calendar": {"schema": {"type": "string"}}}
     return {
         "operationId": "calendar",
@@ -308,7 +239,7 @@ def _calendar() -> Described:
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **_errors(OF_READS)},
+        "responses": {**read, **errors(OF_READS)},
     }
 
 
@@ -325,7 +256,7 @@ def _statistics() -> Described:
         "summary": "Count what there is, by country, field, stage or month, as of any log size.",
         "tags": ["reads"],
         "parameters": [by, AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**_read("Statistics"), **_errors(OF_READS)},
+        "responses": {**read("Statistics"), **errors(OF_READS)},
     }
 
 
@@ -344,7 +275,11 @@ def _filter(one: Filter) -> list[Described]:
             flag = {"enum": ["true", "false"]}
             return [
                 parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."),
-                parameter("on", {"type": "string", "format": "date"}, "The day as of which; today if not given."),
+                parameter(
+                    "on",
+                    {"type": "string", "format": "date"},
+                    "The day as of which; that of the instant in `as_of`, or today, if not given.",
+                ),
             ]
         case "id":
             schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
@@ -365,7 +300,7 @@ def _document() -> Described:
         "operationId": "file-document",
         "summary": "File the document that a source rests on, under its own SHA-256.",
         "tags": ["commands"],
-        "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
+        "parameters": [in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
         "requestBody": {
             "description": f"Sent as {documents.UNNAMED}, or as what it is: {', '.join(documents.MEDIA_TYPES)}. "
             "What it is, its content tells; text is UTF-8.",
@@ -375,7 +310,7 @@ def _document() -> Described:
         "responses": {
             "201": {"description": "On file, durably.", "headers": headers, "content": content},
             "200": {"description": "It was on file.", "headers": headers, "content": content},
-            **_errors(errors),
+            **errors(errors),
         },
     }
 
@@ -387,10 +322,10 @@ def _get_document() -> Described:
         "operationId": "get-document",
         "summary": "A document as it was filed, to be saved.",
         "tags": ["reads"],
-        "parameters": [_in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
+        "parameters": [in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
         "responses": {
             "200": {"description": "The document.", "headers": {"Registry-Size": SIZE_HEADER}, "content": content},
-            **_errors((*OF_READS, HTTPStatus.NOT_FOUND)),
+            **errors((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
 
@@ -408,7 +343,7 @@ def _schemas() -> Described:
                 "headers": {"Registry-Size": SIZE_HEADER},
                 "content": {"application/json": {"schema": listed}},
             },
-            **_errors(OF_READS),
+            **errors(OF_READS),
         },
     }
 
@@ -418,14 +353,14 @@ def _schema() -> Described:
         "operationId": "get-schema",
         "summary": "The JSON Schema of one event version.",
         "tags": ["log"],
-        "parameters": [_in_path("type", {"type": "string"})],
+        "parameters": [in_path("type", {"type": "string"})],
         "responses": {
             "200": {
                 "description": "The answer.",
                 "headers": {"Registry-Size": SIZE_HEADER},
                 "content": {"application/schema+json": {"schema": {"type": "object"}}},
             },
-            **_errors((*OF_READS, HTTPStatus.NOT_FOUND)),
+            **errors((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
 
@@ -434,7 +369,7 @@ def _entries() -> Described:
     def parameter(name: str, schema: Described, says: str) -> Described:
         return {"name": name, "in": "query", "schema": schema, "description": says}
 
-    read = _read("Entries")
+    read = read("Entries")
     read["200"]["content"][forms.NDJSON] = {"schema": {"type": "string"}}
     read["200"]["headers"].pop("ETag")
     return {
@@ -448,7 +383,7 @@ def _entries() -> Described:
             parameter("type", {"type": "string", "pattern": "^registry\\.[a-z-]{1,60}\\.v[0-9]{1,4}$"}, "Event type."),
             IF_NONE_MATCH,
         ],
-        "responses": {**read, **_errors(OF_READS)},
+        "responses": {**read, **errors(OF_READS)},
     }
 
 
@@ -457,8 +392,8 @@ def _entry() -> Described:
         "operationId": "get-entry",
         "summary": "One entry: the very bytes that are stored and hashed.",
         "tags": ["log"],
-        "parameters": [_in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
-        "responses": {**_read("Envelope"), **_errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+        "parameters": [in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
+        "responses": {**read("Envelope"), **errors((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 
 
@@ -471,42 +406,6 @@ def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:
         "security": [],
         "responses": {
             "200": {"description": "It does.", "content": content},
-            **_errors((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
+            **errors((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
         },
     }
-
-
-def _json_body(name: str) -> Described:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REF + name}}}}
-
-
-def _read(name: str, **headers: Described) -> Described:
-    tags = {"ETag": _header("Validates the answer."), "Registry-Size": SIZE_HEADER}
-    return {
-        "200": {
-            "description": "The answer.",
-            "headers": {**tags, **headers},
-            "content": {"application/json": {"schema": {"$ref": REF + name}}},
-        },
-        "304": {"description": "The client has it already.", "headers": tags},
-    }
-
-
-def _header(says: str, *, required: bool = True) -> Described:
-    return {"description": says, "required": required, "schema": {"type": "string"}}
-
-
-def _errors(statuses: tuple[HTTPStatus, ...]) -> Described:
-    return {str(int(one)): {"$ref": f"#/components/responses/{int(one)}"} for one in sorted(set(statuses))}
-
-
-def _problem(status: HTTPStatus, says: str) -> Described:
-    described: Described = {
-        "description": says,
-        "content": {"application/problem+json": {"schema": {"$ref": REF + "Problem"}}},
-    }
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        described["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
-    if status is HTTPStatus.UNAUTHORIZED:
-        described["headers"] = {"WWW-Authenticate": _header("How to present a token (RFC 6750).")}
-    return described

@@ -63,6 +63,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     as_of: int | datetime | None
     least: int
 
+    def day(self, today: date) -> date:
+        """Return the day (UTC) that is asked about: that of the instant, if there is one, and else `today`."""
+        return self.as_of.date() if isinstance(self.as_of, datetime) else today
+
 
 class Query(Moment, frozen=True, kw_only=True):
     """A checked query; `context` is what a cursor is bound to, `on` the day as of which things are overdue."""
@@ -120,14 +124,13 @@ class _Given:
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
-    """Read the query of a list; what is overdue is so `today` unless it says otherwise.
+    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise.
 
     Raises `InvalidField` naming every offending parameter.
     """
     given = _Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
-    as_of = _as_of(given)
-    least = _least(given)
+    moment = Moment(as_of=_as_of(given), least=_least(given))
     limit = _limit(given)
     certain = _certain(given) if any(one.form == "dates" for one in model.filters) else False
     filters: dict[str, FilterValue] = {}
@@ -136,7 +139,7 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
         if one.form == "dates":
             value = _dates(given, one, certain=certain)
         elif one.form == "overdue":
-            value = _overdue(given, one, today)
+            value = _overdue(given, one, moment.day(today))
             on = value.on
         else:
             value = _value(given, one)
@@ -144,7 +147,15 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
             filters[one.name] = value
     cursor = _cursor(given, context, key)
     given.finish()
-    return Query(as_of=as_of, least=least, filters=filters, on=on, limit=limit, cursor=cursor, context=context)
+    return Query(
+        as_of=moment.as_of,
+        least=moment.least,
+        filters=filters,
+        on=on,
+        limit=limit,
+        cursor=cursor,
+        context=context,
+    )
 
 
 class Page(Moment, frozen=True, kw_only=True):
@@ -372,11 +383,11 @@ def _dates(given: _Given, one: Filter, *, certain: bool) -> Lies | None:
     return Lies(first, last, certain) if first or last else None
 
 
-def _overdue(given: _Given, one: Filter, today: date) -> Overdue:
+def _overdue(given: _Given, one: Filter, day: date) -> Overdue:
     text = given.take(one.name)
     if text not in (None, "true", "false"):
         given.wrong(one.name, "expected true or false")
-    return Overdue(None if text is None else text == "true", _day(given, "on") or today)
+    return Overdue(None if text is None else text == "true", _day(given, "on") or day)
 
 
 def _day(given: _Given, name: str) -> date | None:

@@ -83,7 +83,7 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
         if found is None:
             there_is_none = f"There is no such item in {model.name} as of log size {size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
-        on = parts.clock().date() if model is COMMITMENTS else None
+        on = asked.day(parts.clock().date()) if model is COMMITMENTS else None
         item, *_ = await render.items(parts, [found], size, on)
         body = b'%b,"names":%b,"as_of":%b}' % (
             item[:-1],

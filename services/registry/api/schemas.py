@@ -236,7 +236,7 @@ def _open(schemas: Schema) -> None:
     commitment: Schema = schemas["CommitmentItem"]
     commitment["properties"]["overdue"] = {
         "type": "boolean",
-        "description": "Whether the last day on which it may be due is past: on the day `on`, today if not given.",
+        "description": "Whether the last day on which it may be due is past on the day that was asked about.",
     }
     commitment["required"].append("overdue")
 

@@ -2,21 +2,23 @@
 
 A visit or round whose days are known is an all-day event; one that is known less exactly ("in July") spans all the days
 on which it may be, and is tentative. One without any bound is in no calendar. Its UID stays the same whatever happens
-to it and its SEQUENCE grows with each change, so that a subscribed calendar moves it, or shows that it was cancelled.
+to it and its SEQUENCE grows with each change, so that a subscribed calendar moves it, or shows that it was cancelled:
+by itself, or because its cooperation ended before it was held.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from icalendar import Calendar, Component, Event
 from litestar import Response, get
 
 from events.edtf import EdtfDate
+from projections.cooperations import COOPERATIONS
 from projections.model import ReadModel
 from projections.reader import Found
 from projections.rounds import ROUNDS
@@ -29,7 +31,9 @@ from services.registry.version import VERSION
 
 MEDIA_TYPE = "text/calendar"
 PAGE = 500
+ENDED = ("concluded", "abandoned")
 FILTERS = ("cooperation", "party", "country", "status")
+_Item: TypeAlias = dict[str, Any]
 _DAYS = re.compile(r"\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?")
 
 
@@ -51,7 +55,8 @@ async def calendar(request: Asking) -> Response[bytes]:
     for model in (VISITS, ROUNDS):
         async for found in _pages(parts, model, asked, size):
             names = await render.names(parts, found, size)
-            for event in _events(parts, model, found, names):
+            ended = await _ended(parts, found, size)
+            for event in _events(parts, model, found, names, ended):
                 made.add_component(event)
     return render.answer(request, made.to_ical(), size, media_type=f"{MEDIA_TYPE}; charset=utf-8")
 
@@ -72,15 +77,30 @@ async def _pages(parts: Parts, model: ReadModel, asked: query.Filtered, size: in
         after = (found[-1].sort, found[-1].id)
 
 
-def _events(parts: Parts, model: ReadModel, found: Iterable[Found], names: dict[str, Any]) -> Iterable[Event]:
+async def _ended(parts: Parts, found: Iterable[Found], size: int) -> dict[str, _Item]:
+    """Return what ended the cooperations of things that are scheduled still: these will not take place either."""
+    items: Iterable[_Item] = (msgspec.json.decode(one.body) for one in found)
+    ended: dict[str, _Item] = {}
+    for key in {item["cooperation"] for item in items if item["status"] == "scheduled"}:
+        cooperation = await parts.read_models.one(COOPERATIONS, key, size)
+        item: _Item = msgspec.json.decode(cooperation.body) if cooperation else {}
+        if item.get("stage") in ENDED:
+            ended[key] = item["changes"][-1]
+    return ended
+
+
+def _events(
+    parts: Parts, model: ReadModel, found: Iterable[Found], names: Mapping[str, Any], ended: Mapping[str, _Item]
+) -> Iterable[Event]:
     for one in found:
-        item: dict[str, Any] = msgspec.json.decode(one.body)
+        item: _Item = msgspec.json.decode(one.body)
+        end = ended.get(item["cooperation"]) if item["status"] == "scheduled" else None
         stated = item["held"] or item["window"]
         when = EdtfDate.parse(stated) if stated else None
         if when is not None and when.earliest is not None and when.latest is not None:
-            told = [item, *item["changes"], *item["corrections"]]
+            told = [item, *item["changes"], *item["corrections"], *([end] if end else [])]
             recorded = datetime.fromisoformat(max(one["recorded_at"] for one in told))
-            status = _status(item, when)
+            status = "CANCELLED" if end else _status(item, when)
             place = item["place"]
             event = Event()
             _add(
@@ -100,17 +120,17 @@ def _events(parts: Parts, model: ReadModel, found: Iterable[Found], names: dict[
             yield event
 
 
-def _summary(model: ReadModel, item: dict[str, Any]) -> str:
+def _summary(model: ReadModel, item: _Item) -> str:
     return f"Visit: {item['purpose']}" if model is VISITS else f"Round: {item['subject']}"
 
 
-def _status(item: dict[str, Any], when: EdtfDate) -> str:
+def _status(item: _Item, when: EdtfDate) -> str:
     if item["status"] == "cancelled":
         return "CANCELLED"
     return "CONFIRMED" if _DAYS.fullmatch(when.text) and not when.qualified else "TENTATIVE"
 
 
-def _description(model: ReadModel, item: dict[str, Any], names: dict[str, Any]) -> str:
+def _description(model: ReadModel, item: _Item, names: Mapping[str, Any]) -> str:
     """Say who takes part and how the time was stated: parties only, since a calendar lies about in many places."""
     parties = [one["party"] for one in item["visitors" if model is VISITS else "participants"]]
     if model is VISITS:
