@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 from events.catalogue import AMENDING, COMMANDS, Aggregate
 from projections import LISTED, ReadModel
-from projections.model import Filter
 from services.registry.api import documents, forms, overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.described import (
@@ -30,12 +29,13 @@ from services.registry.api.described import (
     SIZE_HEADER,
     WITH_BODY,
     Described,
-    errors,
-    header,
+    described_read,
+    error_responses,
+    filter_parameters,
     in_path,
     json_body,
-    problem,
-    read,
+    problem_response,
+    text_header,
 )
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
@@ -58,7 +58,7 @@ def document() -> Described:
         "components": {
             "schemas": schemas.components(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "responses": {str(int(status)): problem(status, says) for status, says in ERRORS.items()},
+            "responses": {str(int(status)): problem_response(status, says) for status, says in ERRORS.items()},
         },
     }
 
@@ -100,8 +100,8 @@ def _command(name: str, parameters: list[Described]) -> Described:
     aggregate, command = (None, AMENDING[name]) if name in AMENDING else COMMANDS[name]
     headers: Described = {
         "Registry-Size": SIZE_HEADER,
-        "ETag": header("The stream's revision, to be sent back as If-Match."),
-        "Location": header("Where it can be read."),
+        "ETag": text_header("The stream's revision, to be sent back as If-Match."),
+        "Location": text_header("Where it can be read."),
     }
     replayed = {**headers, "Idempotency-Replayed": {"schema": {"const": "true"}, "required": True}}
     recorded = {"application/json": {"schema": {"$ref": REF + "Recorded"}}}
@@ -119,7 +119,7 @@ def _command(name: str, parameters: list[Described]) -> Described:
                 **({"links": _links(name, aggregate)} if aggregate else {}),
             },
             "200": {"description": "Recorded before under this key.", "headers": replayed, "content": recorded},
-            **errors(OF_COMMANDS),
+            **error_responses(OF_COMMANDS),
         },
     }
 
@@ -165,23 +165,23 @@ def _batch() -> Described:
         "responses": {
             "201": {"description": "Recorded, durably.", "headers": headers, "content": content},
             "200": {"description": "Recorded before under this key.", "headers": headers, "content": content},
-            **errors(OF_COMMANDS),
+            **error_responses(OF_COMMANDS),
         },
     }
 
 
 def _list(model: ReadModel) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
-    filters = [parameter for one in model.filters for parameter in _filter(one)]
-    link = header("The next page, as rel=next.", required=False)
-    read = read(schemas.list_name(model.name), Link=link)
+    filters = [parameter for one in model.filters for parameter in filter_parameters(one)]
+    link = text_header("The next page, as rel=next.", required=False)
+    read = described_read(schemas.list_name(model.name), Link=link)
     read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
     return {
         "operationId": f"list-{model.name}",
         "summary": f"List {model.name}, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **errors(OF_READS)},
+        "responses": {**read, **error_responses(OF_READS)},
     }
 
 
@@ -191,18 +191,24 @@ def _one(model: ReadModel) -> Described:
         "summary": f"One of {model.name}, as of any log size.",
         "tags": ["reads"],
         "parameters": [in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read(schemas.one_name(model.name)), **errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+        "responses": {
+            **described_read(schemas.one_name(model.name)),
+            **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
+        },
     }
 
 
 def _timeline(collection: str) -> Described:
-    errors = errors((*OF_READS, HTTPStatus.NOT_FOUND))
+    errors = error_responses((*OF_READS, HTTPStatus.NOT_FOUND))
     return {
         "operationId": f"timeline-{collection}",
         "summary": f"Everything of one of {collection}, by date, as of any log size.",
         "tags": ["reads"],
         "parameters": [in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read("Timeline", Link=header("The next page, as rel=next.", required=False)), **errors},
+        "responses": {
+            **described_read("Timeline", Link=text_header("The next page, as rel=next.", required=False)),
+            **errors,
+        },
     }
 
 
@@ -215,8 +221,8 @@ def _search() -> Described:
         "tags": ["reads"],
         "parameters": [words, AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
         "responses": {
-            **read("SearchList", Link=header("The next page, as rel=next.", required=False)),
-            **errors(OF_READS),
+            **described_read("SearchList", Link=text_header("The next page, as rel=next.", required=False)),
+            **error_responses(OF_READS),
         },
     }
 
@@ -230,8 +236,8 @@ def _calendar() -> Described:
     }
     visits = next(model for model in LISTED if model.name == "visits")
     names = ("cooperation", "party", "country", "status")
-    filters = [parameter for one in visits.filters if one.name in names for parameter in _filter(one)]
-    read = read("Entries")
+    filters = [parameter for one in visits.filters if one.name in names for parameter in filter_parameters(one)]
+    read = described_read("Entries")
     read["200"]["content"] = {"text/calendar": {"schema": {"type": "string"}}}
     return {
         "operationId": "calendar",
@@ -239,7 +245,7 @@ def _calendar() -> Described:
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **errors(OF_READS)},
+        "responses": {**read, **error_responses(OF_READS)},
     }
 
 
@@ -256,40 +262,8 @@ def _statistics() -> Described:
         "summary": "Count what there is, by country, field, stage or month, as of any log size.",
         "tags": ["reads"],
         "parameters": [by, AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read("Statistics"), **errors(OF_READS)},
+        "responses": {**described_read("Statistics"), **error_responses(OF_READS)},
     }
-
-
-def _filter(one: Filter) -> list[Described]:
-    def parameter(name: str, schema: Described, says: str) -> Described:
-        return {"name": name, "in": "query", "description": says, "schema": schema}
-
-    match one.form:
-        case "dates":
-            day = {"type": "string", "format": "date"}
-            return [
-                parameter(f"{one.name}_from", day, f"First day of the range: {one.says}."),
-                parameter(f"{one.name}_to", day, f"Last day of the range: {one.says}."),
-            ]
-        case "overdue":
-            flag = {"enum": ["true", "false"]}
-            return [
-                parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."),
-                parameter(
-                    "on",
-                    {"type": "string", "format": "date"},
-                    "The day as of which; that of the instant in `as_of`, or today, if not given.",
-                ),
-            ]
-        case "id":
-            schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
-        case "choice":
-            schema = {"enum": list(one.choices)}
-        case "country":
-            schema = {"type": "string", "pattern": "^[A-Z]{2}$"}
-        case _:
-            schema = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
-    return [parameter(one.name, schema, one.says[0].upper() + one.says[1:] + ".")]
 
 
 def _document() -> Described:
@@ -310,7 +284,7 @@ def _document() -> Described:
         "responses": {
             "201": {"description": "On file, durably.", "headers": headers, "content": content},
             "200": {"description": "It was on file.", "headers": headers, "content": content},
-            **errors(errors),
+            **error_responses(errors),
         },
     }
 
@@ -325,7 +299,7 @@ def _get_document() -> Described:
         "parameters": [in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
         "responses": {
             "200": {"description": "The document.", "headers": {"Registry-Size": SIZE_HEADER}, "content": content},
-            **errors((*OF_READS, HTTPStatus.NOT_FOUND)),
+            **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
 
@@ -343,7 +317,7 @@ def _schemas() -> Described:
                 "headers": {"Registry-Size": SIZE_HEADER},
                 "content": {"application/json": {"schema": listed}},
             },
-            **errors(OF_READS),
+            **error_responses(OF_READS),
         },
     }
 
@@ -360,7 +334,7 @@ def _schema() -> Described:
                 "headers": {"Registry-Size": SIZE_HEADER},
                 "content": {"application/schema+json": {"schema": {"type": "object"}}},
             },
-            **errors((*OF_READS, HTTPStatus.NOT_FOUND)),
+            **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
 
@@ -369,7 +343,7 @@ def _entries() -> Described:
     def parameter(name: str, schema: Described, says: str) -> Described:
         return {"name": name, "in": "query", "schema": schema, "description": says}
 
-    read = read("Entries")
+    read = described_read("Entries")
     read["200"]["content"][forms.NDJSON] = {"schema": {"type": "string"}}
     read["200"]["headers"].pop("ETag")
     return {
@@ -383,7 +357,7 @@ def _entries() -> Described:
             parameter("type", {"type": "string", "pattern": "^registry\\.[a-z-]{1,60}\\.v[0-9]{1,4}$"}, "Event type."),
             IF_NONE_MATCH,
         ],
-        "responses": {**read, **errors(OF_READS)},
+        "responses": {**read, **error_responses(OF_READS)},
     }
 
 
@@ -393,7 +367,7 @@ def _entry() -> Described:
         "summary": "One entry: the very bytes that are stored and hashed.",
         "tags": ["log"],
         "parameters": [in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
-        "responses": {**read("Envelope"), **errors((*OF_READS, HTTPStatus.NOT_FOUND))},
+        "responses": {**described_read("Envelope"), **error_responses((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 
 
@@ -406,6 +380,6 @@ def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:
         "security": [],
         "responses": {
             "200": {"description": "It does.", "content": content},
-            **errors((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
+            **error_responses((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
         },
     }

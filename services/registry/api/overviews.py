@@ -16,6 +16,7 @@ from projections.reader import Found
 from projections.search import Hit
 from services.registry.access.roles import READ
 from services.registry.api import query, reads, render
+from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -54,7 +55,7 @@ def _timeline(collection: str, of: Literal["cooperation", "party"]) -> HTTPRoute
         following = None
         if more:
             last = found[-1][1]
-            following = query.seal_cursor(query.Cursor(size, last.sort, last.id), asked.context, secret)
+            following = seal_cursor(Cursor(size, last.sort, last.id), asked.context, secret)
         things = [one for _, one in found]
         items = [
             b'{"kind":%b,"item":%b}' % (msgspec.json.encode(kind), item)
@@ -95,8 +96,8 @@ async def search(request: Asking) -> Response[bytes]:
     found += await parts.read_models.search(text, size, **rest)
     following = None
     if len(found) > asked.limit:
-        cursor = query.Cursor(size, str(passed + asked.limit), "")
-        following = query.seal_cursor(cursor, asked.context, secret)
+        cursor = Cursor(size, str(passed + asked.limit), "")
+        following = seal_cursor(cursor, asked.context, secret)
     found = found[: asked.limit]
     return await reads.list_answer(request, [one.body for one in found], found, size, following)
 

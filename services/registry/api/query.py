@@ -1,13 +1,10 @@
 """The query of a read: every parameter checked, every one that is wrong or unknown named.
 
-Also the headers that every route shares, and cursors. A cursor carries the log size and the place to go on from,
-bound by an HMAC to the list and filters that it was made for, so that it can be neither forged nor used elsewhere.
+Also the headers that every route shares. Cursors are in `cursors`.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -20,6 +17,7 @@ from litestar import Request
 from events.errors import FieldProblem, InvalidField
 from projections.model import Filter, ReadModel
 from projections.reader import FilterValue, Lies, Overdue
+from services.registry.api.cursors import Cursor, open_cursor
 from services.registry.ids import is_id
 from services.registry.parts import Parts
 
@@ -28,7 +26,6 @@ MAX_LIMIT = 500
 MAX_TEXT = 300
 MAX_SIZE = 2**63 - 1
 POSITION = re.compile("0|[1-9][0-9]{0,17}")
-MAC_BYTES = 16
 
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -47,14 +44,6 @@ PREFIXES = {
 """The prefix of the ids that a filter of a kind takes."""
 
 Asking = Request[Any, Any, Any]
-
-
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a list goes on: the log size that it is pinned to, and the last item's sort key and id."""
-
-    size: int
-    sort: str
-    id: str
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,12 +263,6 @@ def surplus(request: Asking) -> list[FieldProblem]:
     return _Given(request).problems()
 
 
-def seal_cursor(cursor: Cursor, context: str, key: bytes) -> str:
-    """Write a cursor as text."""
-    content = msgspec.json.encode(cursor)
-    return _text(_mac(content, context, key) + content)
-
-
 async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None) -> int:
     """Return the size that an answer is for, when the read models have come that far.
 
@@ -405,23 +388,7 @@ def _day(given: _Given, name: str) -> date | None:
 
 def _cursor(given: _Given, context: str, key: bytes) -> Cursor | None:
     text = given.take("cursor")
-    if text is None:
-        return None
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        mac, content = raw[:MAC_BYTES], raw[MAC_BYTES:]
-        if _text(raw) == text and hmac.compare_digest(mac, _mac(content, context, key)):
-            return msgspec.json.decode(content, type=Cursor)
-    except (ValueError, msgspec.DecodeError):
-        pass
-    given.wrong("cursor", "is not one that this list gave for these filters; start again without it")
-    return None
-
-
-def _text(raw: bytes) -> str:
-    """Write bytes as text in the one way that a cursor has: the last character's spare bits are zero."""
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _mac(content: bytes, context: str, key: bytes) -> bytes:
-    return hmac.digest(key, context.encode() + b"\n" + content, "sha256")[:MAC_BYTES]
+    cursor = None if text is None else open_cursor(text, context, key)
+    if text is not None and cursor is None:
+        given.wrong("cursor", "is not one that this list gave for these filters; start again without it")
+    return cursor

@@ -17,6 +17,7 @@ from projections.commitments import COMMITMENTS
 from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import forms, query, render, streams
+from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -48,7 +49,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         more, found = len(found) > asked.limit, found[: asked.limit]
         following = None
         if more:
-            following = query.seal_cursor(query.Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
+            following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
         items = await render.items(parts, found, size, asked.on)
         if form == forms.JSON:
             return await list_answer(request, items, found, size, following)
