@@ -34,6 +34,7 @@ from tests.support.cooperating import (
     NEGOTIATIONS,
     NORTH,
     OPENED,
+    OTHER_STRANGER,
     RESUMED,
     ROADMAP,
     SOUTH,
@@ -335,6 +336,23 @@ def test_what_is_said_anew_is_said_of_others_as_they_are_now():
     since = told(*TALKS).knowing(merged={EAST: NORTH})
     with refused(TooFewParties, "/replacement/participants", entry=46):
         since.correct(2, replace(MEETING, participants=people_of(NORTH, EAST)))
+
+
+def test_what_became_of_others_since_excuses_nothing_more():
+    as_one = told(OPENED, TOPIC).knowing(merged={STRANGER: SOUTH})
+    apart = as_one.then(replace(MEETING, participants=people_of(NORTH, STRANGER))).knowing()
+    as_it_was = replace(LONGER, participants=people_of(NORTH, STRANGER))
+    assert apart.correct(2, as_it_was).state.meetings[MEETING_ID].event == as_it_was
+    with refused(NotAParty, "/replacement/participants/1/party", "/replacement/participants/2/party", entry=46):
+        apart.correct(2, replace(MEETING, participants=people_of(NORTH, STRANGER, OTHER_STRANGER)))
+
+
+def test_what_a_party_was_part_of_does_not_matter_once_it_was_merged():
+    merged = Told.of(OF_PARTY, WORKS, MERGED).knowing(whole={THIRD: ONESELF})
+    within = replace(WORKS, part_of=THIRD)
+    assert merged.correct(0, within).state.details == within
+    with refused(CircularParties, says="the history as a whole"):
+        merged.correct(0, within).retract(1)
 
 
 def test_a_former_whole_is_not_held_against_a_correction():
