@@ -130,8 +130,13 @@ _COMMON = {"citations", "note"}
 def row(item: Item, sort: str, *columns: object) -> Row:
     """Render an item; the ids that it names, and that `names` can give a label to, are found in what is served."""
     body = canonical.encode(item)
+    return Row(id=item.id, body=body, refs=refs_of(body), sort=sort, columns=columns)
+
+
+def refs_of(body: bytes) -> tuple[str, ...]:
+    """Find the ids in a body that `names` can give a label to."""
     refs = {found[1].decode() for found in _REF.finditer(body) if body[found.start() - 1] != _BACKSLASH}
-    return Row(id=item.id, body=body, refs=tuple(sorted(refs)), sort=sort, columns=columns)
+    return tuple(sorted(refs))
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.

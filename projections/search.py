@@ -17,7 +17,7 @@ from events.catalogue.source import Source
 from events.entry import canonical
 from events.sql import load
 from events.words import words
-from projections.model import Only, ReadModel, Row, some
+from projections.model import Only, ReadModel, Row, refs_of, some
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +32,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 def _row(kind: str, key: str, title: str, texts: Iterable[str | None], cooperation: str | None = None) -> Row:
     found = [word for text in (title, *texts) if text for word in words(text)]
     body = canonical.encode(Hit(id=key, kind=kind, title=title, cooperation=cooperation))
-    refs = (cooperation,) if cooperation else ()
-    return Row(id=key, body=body, refs=refs, sort=title.casefold(), columns=(" ".join(found),))
+    return Row(id=key, body=body, refs=refs_of(body), sort=title.casefold(), columns=(" ".join(found),))
 
 
 def of_party(state: Party, _only: Only) -> Iterator[Row]:
