@@ -307,7 +307,7 @@ async def test_where_nothing_is_served_nothing_is_found(world: World, path: str)
         ("DELETE", "/v1/parties/$ministry", "GET, OPTIONS"),
         ("PATCH", "/v1/parties/$ministry", "GET, OPTIONS"),
         ("GET", "/v1/batch", "OPTIONS, POST"),
-        ("GET", f"/v1/documents/{'0' * 64}", "OPTIONS, PUT"),
+        ("POST", f"/v1/documents/{'0' * 64}", "GET, OPTIONS, PUT"),
         ("POST", "/v1/log/entries", "GET, OPTIONS"),
         ("TRACE", "/v1/log/entries/0", "GET, OPTIONS"),
         ("POST", "/health/live", "GET, OPTIONS"),

@@ -21,10 +21,15 @@ CLIENTS = 32
 COOPERATIONS = "/v1/cooperations"
 TOPIC = {"topic": {"kind": "joint-production", "subject": "vehicles", "products": ["a vehicle"]}}
 
+BOTH = [{"party": "$company"}, {"party": "$ministry"}]
+
 EVERY_COMMAND: list[tuple[str, str, dict[str, Any]]] = [
     ("register-party", "", party("Another", part_of="$company", sectors=["defence-industry"])),
+    ("rename-party", "$stranger", {"name": "Friend", "since": "2019-06"}),
+    ("amend-party", "$stranger", {"kind": "agency", "country": "IT", "sectors": ["aerospace"]}),
     ("register-person", "", {"name": "Bea Example", "contact": "bea@example.org"}),
     ("appoint-person", "$person", {"party": "$ministry", "post": "adviser", "from": "2019-XX"}),
+    ("leave-post", "$person", {"party": "$ministry", "post": "adviser", "until": "2019-06"}),
     (
         "announce-occasion",
         "",
@@ -34,6 +39,11 @@ EVERY_COMMAND: list[tuple[str, str, dict[str, Any]]] = [
         "send-delegation",
         "$occasion",
         {"party": "$ministry", "participants": [{"party": "$ministry", "person": "$person", "role": "head"}]},
+    ),
+    (
+        "amend-occasion",
+        "$occasion",
+        {"name": "Show", "kind": "exhibition", "place": {"country": "FR"}, "dates": "2019-06-17/2019-06-23"},
     ),
     ("file-source", "", source("1" * 64, title="Another", url="https://example.org/report")),
     ("open-cooperation", "", {"title": "Line", "parties": ["$ministry", "$company"], "fields": ["aerospace"]}),
@@ -66,14 +76,29 @@ EVERY_COMMAND: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("reach-agreement", "$other", {"kind": "understanding", "subject": "projects", "reached": "2019-06-18"}),
+    ("meet-milestone", "$other", {"met": "2019-06-18"}),
+    ("reschedule-milestone", "$other", {"due": "2020", "reason": "later"}),
+    ("miss-milestone", "$other", {"reason": "too late"}),
+    ("reschedule-visit", "$other", {"window": "2019-08"}),
+    ("record-visit", "$other", {"held": "2019-06-18", "participants": BOTH, "outcome": "well"}),
+    ("cancel-visit", "$other", {"reason": "no more"}),
+    ("reschedule-round", "$other", {"window": "2019-08"}),
+    ("record-round", "$other", {"held": "2019-06-18", "participants": BOTH}),
+    ("cancel-round", "$other", {"reason": "no more"}),
+    ("amend-agreement", "$other", {"kind": "contract", "subject": "projects", "amended": "2019-06-18"}),
+    ("terminate-agreement", "$other", {"terminated": "2020", "reason": "kept"}),
     ("suspend-cooperation", "$other", {"reason": "a pause"}),
     ("resume-cooperation", "$other", {"reason": "on again"}),
     ("conclude-cooperation", "$other", {"reason": "done"}),
     ("abandon-cooperation", "$suspended", {"reason": "given up"}),
+    ("cancel-occasion", "$occasion", {"reason": "weather"}),
+    ("withdraw-source", "$unfiled", {"authority": "the court", "reason": "a mistake"}),
+    ("erase-person", "$person", {"authority": "the court", "reason": "asked"}),
+    ("merge-party", "$stranger", {"into": "$company", "reason": "the same"}),
 ]
 """Each command with the thing that it is about and a body, in an order in which they can be recorded."""
 
-KINDS = {"person": "person", "occ": "occasion", "coop": "cooperation", "party": "party"}
+KINDS = {"person": "person", "occ": "occasion", "coop": "cooperation", "party": "party", "src": "source"}
 
 
 async def post(world: World, path: str, body: Any, client: httpx.AsyncClient | None = None, **headers: str) -> Any:
@@ -90,14 +115,49 @@ async def entry(world: World, answer: httpx.Response) -> dict[str, Any]:
     return await world.service.get(f"/v1/log/entries/{answer.json()['entries'][0]['position']}")
 
 
+class Things:
+    """What is within the other cooperation and commands are about: the visit, round, agreement, milestone of now."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ids: dict[str, str] = {}
+        self._milestones: list[str] = []
+
+    def learn(self, command: str, recorded: dict[str, Any], stored: dict[str, Any]) -> None:
+        verb, _, kind = command.partition("-")
+        if verb in ("schedule", "reach", "agree"):
+            self._ids[f"{kind}_id"] = recorded["id"]
+        if command == "agree-roadmap":
+            self._milestones = [one["milestone_id"] for one in stored["data"]["milestones"]]
+        if command == "meet-milestone":
+            del self._milestones[0]
+
+    async def scheduled_again(self, command: str) -> None:
+        """Schedule another visit or round where the one there was is held."""
+        kind = command.removeprefix("cancel-")
+        if command in ("cancel-visit", "cancel-round"):
+            ((_, about, body),) = [one for one in EVERY_COMMAND if one[0] == f"schedule-{kind}"]
+            answer = await post(self._world, ROUTES[f"schedule-{kind}"].path.replace("{id:str}", about), body)
+            self._ids[f"{kind}_id"] = answer.json()["id"]
+
+    def fill(self, path: str) -> str:
+        ids = {**self._ids, "milestone_id": self._milestones[0] if self._milestones else ""}
+        for name, key in ids.items():
+            path = path.replace(f"{{{name}:str}}", key)
+        return path
+
+
 # What is answered
 
 
 async def test_every_command_answers_where_what_it_brought_is_and_at_which_revision(world: World):
     assert {command for command, _, _ in EVERY_COMMAND} == ROUTES.keys()
+    things = Things(world)
     for command, about, body in EVERY_COMMAND:
+        await things.scheduled_again(command)
         before = await size(world)
-        answer = await post(world, ROUTES[command].path.replace("{id:str}", about), {**body, "note": "noted"})
+        path = things.fill(ROUTES[command].path.replace("{id:str}", about))
+        answer = await post(world, path, {**body, "note": "noted"})
         assert answer.status_code == 201, answer.text
         recorded = answer.json()
         assert recorded.keys() == {"id", "subject", "revision", "entries", "size"}
@@ -112,11 +172,13 @@ async def test_every_command_answers_where_what_it_brought_is_and_at_which_revis
             assert recorded["revision"] == 0
         (said,) = recorded["entries"]
         stored = await entry(world, answer)
+        things.learn(command, recorded, stored)
         assert (stored["sequence"], stored["type"], stored["id"]) == (str(before), said["type"], said["id"])
         assert (stored["subject"], stored["revision"]) == (recorded["subject"], recorded["revision"])
         assert stored["data"]["note"] == "noted"
         read = await world.service.get(answer.headers["location"])
-        assert read["id"] in (recorded["id"], recorded["subject"].partition("/")[2])
+        milestones = [one["id"] for one in read.get("milestones", ())]
+        assert {read["id"], *milestones} & {recorded["id"], recorded["subject"].partition("/")[2]}
         assert read["as_of"]["size"] == before + 1
 
 

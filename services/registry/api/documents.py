@@ -48,8 +48,8 @@ async def file_document(request: Asking) -> Response[Document]:
     query.nothing(request)
     sha256 = _address(request)
     declared, _, parameters = request.headers.get("content-type", "").partition(";")
-    if not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
-        raise UnsupportedMediaType("Send text as UTF-8.")
+    if declared.strip().lower() not in TAKEN or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
+        raise UnsupportedMediaType(f"Send one of {', '.join(TAKEN)}; text as UTF-8.")
     content = await bounded(request, parts.settings.max_document)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
