@@ -342,6 +342,9 @@ async def _second_thoughts(tell: Telling) -> None:
     await tell.correct(
         "on_10_June", "first_meeting", "but on 10 June", reason="The Gazette had the wrong day.", held="2021-06-10"
     )
+    contact = {"name": "Rui Exemplo", "contact": "office@tejo-azul.example"}
+    path = f"/v1/log/entries/{tell.positions['director']}/correct"
+    await tell.say("reached_how", path, replacement=contact, reason="It was not said how the person is reached.")
     await tell.retract("by_mistake", "service_centre_talks", reason="Taken for the contract that was none.")
     await tell.retract("after_all", "by_mistake", reason="The wrong entry was retracted: the talks were held.")
 
