@@ -274,7 +274,7 @@ class TestDurability:
             await open_log(database.service_dsn)
 
     async def test_the_function_that_appends_refuses_too(self, database: Database) -> None:
-        nothing = ", ".join(["NULL"] * 16)
+        nothing = ", ".join(["NULL"] * 18)
         async with connected(database.service_dsn) as connection:
             await connection.execute("SET synchronous_commit = off")
             with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):

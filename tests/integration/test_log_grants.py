@@ -32,6 +32,7 @@ GRANTED = {
         "log.document": {"SELECT", "INSERT"},
         "vault.key": {"SELECT", "INSERT", "DELETE"},
         "vault.command_salt": {"SELECT", "INSERT", "DELETE"},
+        "vault.token": {"SELECT", "INSERT", "DELETE"},
         "access.token": {"SELECT", "INSERT"},
     },
     "registry_projector": {"log.entry": {"SELECT"}, "log.head": {"SELECT"}},

@@ -111,6 +111,8 @@ class Oracle:
         after = self.states[entry.stream] = AGGREGATES[kind].evolve(before, entry)
         for model in MODELS:
             if kind in model.rows:
+                for row in () if before is None else model.rows[kind](before, None):
+                    del self.rows[model.name][row.id]
                 self.rows[model.name].update({row.id: row for row in model.rows[kind](after, None)})
 
     def page(self, model: ReadModel) -> list[tuple[str, str, bytes]]:
@@ -208,7 +210,7 @@ async def test_a_filter_finds_the_rows_that_have_what_is_asked_for_and_no_others
     countries = {key: row.columns[1] for key, row in oracle.rows["parties"].items()}
     assert rows
     for one in model.filters:
-        if one.form == "dates":
+        if one.form in ("dates", "overdue"):
             continue
         values = {value for row in rows.values() for value in values_of(model, one, row, countries)}
         assert values, f"nothing to ask {one.name} for"
