@@ -141,9 +141,9 @@ class Vault:
         return tuple(NewToken(owner, token) for token in self._blind(text))
 
     async def find(self, text: str) -> list[str]:
-        """Return the owners that have all the words of a text (not only their beginnings), whatever case and diacritics.
+        """Return the owners that have all the words of a text, whatever their case and diacritics.
 
-        Who was erased has none.
+        The beginning of a word is not enough. Who was erased has none.
         """
         tokens = self._blind(text)
         if not tokens:

@@ -17,6 +17,7 @@ import structlog
 from events.log.failure import TRANSIENT
 from projections import MODELS
 from projections.engine import QUERIES, Connection, Moved, Progress, Projection
+from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.rebuild import ensure
 
@@ -95,10 +96,7 @@ class Projector:
             self._woken.clear()
             await projection.catch_up(progress=self._progress)
             self._failures = 0
-            try:
-                await asyncio.wait_for(self._woken.wait(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                continue
+            await heard(self._woken, HEARTBEAT_SECONDS)
 
 
 async def _close(connection: Connection) -> None:

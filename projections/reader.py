@@ -20,6 +20,7 @@ from events.errors import RegistryError
 from events.sql import load
 from events.words import prefixes
 from projections.engine import QUERIES, Connection
+from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
@@ -246,8 +247,7 @@ class ReadModels:
             told.clear()
             await self._note(await connection.fetchval(QUERIES["position"]) or 0)
             self._failures = 0
-            with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), HEARTBEAT_SECONDS)
+            await heard(told, HEARTBEAT_SECONDS)
 
 
 @contextmanager

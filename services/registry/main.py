@@ -14,8 +14,9 @@ from events.errors import LogUnavailable
 from events.log import Limits, Log
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
-from services.registry import api, feeds, problems
+from services.registry import problems
 from services.registry.access import gate, tokens
+from services.registry.api import HANDLERS
 from services.registry.clock import Clock, now
 from services.registry.commands import Commands
 from services.registry.journal import Journal
@@ -90,7 +91,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
         return await tokens.identify(parts.pool, presented, now=clock())
 
     app = Litestar(
-        route_handlers=[*api.HANDLERS, *feeds.HANDLERS, problems.explained],
+        route_handlers=[*HANDLERS, problems.explained],
         lifespan=[running],
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,

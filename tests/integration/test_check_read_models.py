@@ -48,8 +48,10 @@ async def test_read_models_that_are_behind_are_held_to_what_they_show(projected)
         ("DELETE FROM read_1.{} WHERE died IS NOT NULL", "cooperations"),
         ("DELETE FROM read_1.{}", "sources"),
         (
-            "INSERT INTO read_1.{} (id, born, sort, refs, body, parties, ever)"
-            " VALUES ('a', 7, '', '{{}}', '', '{{}}', '{{}}')",
+            (
+                "INSERT INTO read_1.{} (id, born, sort, refs, body, parties, ever)"
+                " VALUES ('a', 7, '', '{{}}', '', '{{}}', '{{}}')"
+            ),
             "people",
         ),
     ],

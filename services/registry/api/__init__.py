@@ -9,13 +9,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import commands, docs, documents, health, log, overviews, reads, schema_registry
+from services.registry.api import calendar, commands, docs, documents, health, log, overviews, reads, schema_registry
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
     *documents.HANDLERS,
     *reads.HANDLERS,
     *overviews.HANDLERS,
+    *calendar.HANDLERS,
     *log.HANDLERS,
     *schema_registry.HANDLERS,
     *health.HANDLERS,
