@@ -56,6 +56,7 @@ ITEMS = {
     "visits": ["july"],
     "rounds": ["round"],
     "agreements": ["contract"],
+    "commitments": ["round_in_may"],
 }
 """What is asked for one by one, besides what there is not."""
 
