@@ -1,9 +1,26 @@
 -- timeline: everything of a cooperation or of a party, by date. A query over other read models' rows.
+--
+-- What happened, or is to happen, stands at its date. What has none (a topic that was raised, a cooperation that was
+-- opened or suspended, a party that was renamed, a post that somebody took) stands at the day it was recorded.
 
 -- name: of_cooperation
--- What happened and is to happen in a cooperation, in ascending order of dates.
---   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most, $5 cooperation
+-- Everything of a cooperation, in ascending order of dates.
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most,
+--   $5 cooperation
 SELECT kind, id, sort, refs, body FROM (
+    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
+    UNION ALL
+    SELECT 'topic' AS kind, item ->> 'id' AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'topics') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
+    UNION ALL
+    SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
+    UNION ALL
     SELECT 'meeting' AS kind, id, sort, refs, body FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
@@ -22,14 +39,41 @@ SELECT kind, id, sort, refs, body FROM (
     SELECT 'agreement' AS kind, id, sort, refs, body FROM read.agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
 ) AS things
-WHERE $2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text)
-ORDER BY sort, id
+WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)
+ORDER BY sort COLLATE "C", id
 LIMIT $4;
 
 -- name: of_party
--- What a party took part in and is to take part in, in ascending order of dates.
---   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most, $5 the party and those merged with it
+-- Everything of a party, in ascending order of dates.
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most,
+--   $5 the party and those merged with it
 SELECT kind, id, sort, refs, body FROM (
+    SELECT 'party' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    FROM read.parties WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = ANY ($5::text[])
+    UNION ALL
+    SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.parties, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = ANY ($5::text[])
+    UNION ALL
+    SELECT 'post' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.people, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'posts') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND ever && $5::text[] AND item ->> 'party' = ANY ($5::text[])
+    UNION ALL
+    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
+    UNION ALL
+    SELECT 'topic' AS kind, item ->> 'id' AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'topics') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
+    UNION ALL
+    SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
+        convert_to(item::text, 'UTF8') AS body
+    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
+    UNION ALL
     SELECT 'meeting' AS kind, id, sort, refs, body FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
@@ -51,6 +95,6 @@ SELECT kind, id, sort, refs, body FROM (
     SELECT 'occasion' AS kind, id, sort, refs, body FROM read.occasions
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
 ) AS things
-WHERE $2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text)
-ORDER BY sort, id
+WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)
+ORDER BY sort COLLATE "C", id
 LIMIT $4;

@@ -1,6 +1,6 @@
 """Finds PostgreSQL's programs and, for root's server account, a copy of them that it may run.
 
-The account may not be able to pass the folders above a virtual environment (`/root/...`). Folders
+The account may not be able to pass the folders above a virtual environment (a private home). Folders
 are never opened up for it: the programs are copied to where everybody may read them.
 """
 

@@ -20,7 +20,7 @@ from tests.support.world import World, meeting, party
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LISTS = [f"/v1/{model.name}" for model in LISTED]
-SECRET = "SELECT secret FROM vault.key -- /work/secret.py"
+SECRET = "SELECT secret FROM vault.key -- /srv/secret.py"
 
 
 async def get(world: World, path: str, **headers: str) -> httpx.Response:

@@ -77,7 +77,13 @@ TIMELINE = {
     "round": "RoundItem",
     "agreement": "AgreementItem",
     "occasion": "OccasionItem",
+    "cooperation": "CooperationItem",
+    "topic": "TopicItem",
+    "party": "PartyItem",
+    "post": "PostItem",
+    "change": "Change",
 }
+"""What a timeline has, and its form."""
 
 Schema = dict[str, Any]
 
