@@ -161,7 +161,11 @@ class ReadModels:
 
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
         """Return counts as of `size`, a row a country, field, stage or month (`by`)."""
-        return [dict(record) for record in await self._pool.fetch(STATISTICS[f"by_{by}"], size)]
+        if by == "month":
+            records = await self._pool.fetch(STATISTICS["by_month"], size)
+        else:
+            records = await self._pool.fetch(STATISTICS["by_cooperation"], size, by)
+        return [dict(record) for record in records]
 
     async def search(self, text: str, size: int, *, limit: int, passed: int) -> list[Found]:
         """Return up to `limit` things that have all the words of a text (as beginnings of words), after `passed` ones.

@@ -1,126 +1,52 @@
--- statistics: how much of what there is, as of a log size. Queries over other read models' rows: $1 size.
+-- statistics: how much of what there is, as of a log size. Queries over other read models' rows.
 
--- name: by_country
--- By the countries of the parties of cooperations; one with parties of two countries counts for both.
-WITH members AS (
-    SELECT DISTINCT cooperation.id, party.country
-    FROM read.cooperations AS cooperation
-    JOIN read.parties AS party ON party.id = ANY (cooperation.parties)
-    WHERE cooperation.born < $1 AND (cooperation.died IS NULL OR cooperation.died >= $1)
-        AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+-- name: by_cooperation
+-- By what cooperations are of; one that is of two countries or fields counts for both: $1 size,
+--   $2 'country' (of their parties), 'field' or 'stage'.
+WITH cooperation AS (
+    SELECT id, parties, fields, stage FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
+), member (id, key) AS (
+    SELECT cooperation.id, party.country
+    FROM cooperation JOIN read.parties AS party ON party.id = ANY (cooperation.parties)
+    WHERE $2::text = 'country' AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+    UNION
+    SELECT id, unnest(fields) FROM cooperation WHERE $2 = 'field'
+    UNION
+    SELECT id, stage FROM cooperation WHERE $2 = 'stage'
 )
-SELECT members.country AS key, count(DISTINCT members.id) AS cooperations,
+SELECT member.key, count(*) AS cooperations,
     coalesce(sum(meetings.number), 0)::bigint AS meetings,
     coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
     coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
     coalesce(sum(visits.number), 0)::bigint AS visits,
     coalesce(sum(rounds.number), 0)::bigint AS rounds,
     coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members
+FROM member
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS meetings ON meetings.cooperation = members.id
+) AS meetings ON meetings.cooperation = member.id
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.negotiations
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS negotiations ON negotiations.cooperation = members.id
+) AS negotiations ON negotiations.cooperation = member.id
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.roadmaps
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS roadmaps ON roadmaps.cooperation = members.id
+) AS roadmaps ON roadmaps.cooperation = member.id
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.visits
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS visits ON visits.cooperation = members.id
+) AS visits ON visits.cooperation = member.id
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.rounds
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS rounds ON rounds.cooperation = members.id
+) AS rounds ON rounds.cooperation = member.id
 LEFT JOIN (
     SELECT cooperation, count(*) AS number FROM read.agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS agreements ON agreements.cooperation = members.id
-GROUP BY members.country ORDER BY members.country;
-
--- name: by_field
--- By the fields of cooperations; one with two fields counts for both.
-WITH members AS (
-    SELECT id, unnest(fields) AS field FROM read.cooperations
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-)
-SELECT members.field AS key, count(DISTINCT members.id) AS cooperations,
-    coalesce(sum(meetings.number), 0)::bigint AS meetings,
-    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
-    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
-    coalesce(sum(visits.number), 0)::bigint AS visits,
-    coalesce(sum(rounds.number), 0)::bigint AS rounds,
-    coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.meetings
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS meetings ON meetings.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.negotiations
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS negotiations ON negotiations.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.roadmaps
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS roadmaps ON roadmaps.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.visits
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS visits ON visits.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.rounds
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS rounds ON rounds.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.agreements
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS agreements ON agreements.cooperation = members.id
-GROUP BY members.field ORDER BY members.field;
-
--- name: by_stage
--- By the stage of cooperations.
-WITH members AS (
-    SELECT id, stage FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
-)
-SELECT members.stage AS key, count(DISTINCT members.id) AS cooperations,
-    coalesce(sum(meetings.number), 0)::bigint AS meetings,
-    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
-    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
-    coalesce(sum(visits.number), 0)::bigint AS visits,
-    coalesce(sum(rounds.number), 0)::bigint AS rounds,
-    coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM members
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.meetings
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS meetings ON meetings.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.negotiations
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS negotiations ON negotiations.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.roadmaps
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS roadmaps ON roadmaps.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.visits
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS visits ON visits.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.rounds
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS rounds ON rounds.cooperation = members.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.agreements
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS agreements ON agreements.cooperation = members.id
-GROUP BY members.stage ORDER BY members.stage;
+) AS agreements ON agreements.cooperation = member.id
+GROUP BY member.key ORDER BY member.key;
 
 -- name: by_month
 -- By the month in which things happened or are to happen, as far as it is known: those within one month by what was

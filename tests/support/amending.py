@@ -16,12 +16,18 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from events.catalogue import Entry, Event, Facts
 from events.catalogue.history import EntryCorrected, EntryRetracted, decide_amendment, fold
+from events.catalogue.occasion import OCCASION
+from events.catalogue.party import PARTY, PartyDetailsAmended, PartyMerged, PartyRegistered, PartyRenamed
+from events.catalogue.person import PERSON, PersonAppointed, PersonErased, PersonLeftPost, PersonRegistered
+from events.catalogue.source import SOURCE, SourceFiled
 from events.entry import to_builtins
 from events.errors import RegistryError
-from tests.support.spec import FIRST_POSITION, GAP, Specification, entries_of
+from tests.support.cooperating import MEETING, OPENED, SPECIFICATION, TODAY, TOPIC, day
+from tests.support.spec import FIRST_POSITION, GAP, Specification, entries_of, made_id
 
 
 class Told(NamedTuple):
@@ -108,3 +114,40 @@ def refused(error: type[RegistryError], *pointers: str, entry: int | None = None
     named = f"entry {entry} would break a rule: " if entry is not None else ""
     assert named in raised.value.detail, raised.value.detail
     assert says in raised.value.detail, raised.value.detail
+
+
+PARTIES = [made_id("party", number) for number in range(1, 5)]
+ONESELF, OTHER, THIRD, FOURTH = PARTIES
+OF_PARTY = Specification(PARTY, f"party/{ONESELF}", TODAY)
+OF_PERSON = Specification(PERSON, f"person/{made_id('person', 1)}", TODAY)
+OF_SOURCE = Specification(SOURCE, f"source/{made_id('src', 1)}", TODAY)
+OF_OCCASION = Specification(OCCASION, f"occasion/{made_id('occ', 1)}", TODAY)
+
+WORKS = PartyRegistered(name="Halden Works", kind="company", country="NO")
+RENAMED = PartyRenamed(name="Halden Verk")
+AMENDED = PartyDetailsAmended(kind="agency", country="SE")
+MERGED = PartyMerged(into=OTHER, reason="two records of one yard")
+ADVISER = PersonAppointed(party=OTHER, post="adviser")
+PERSON_FOLLOWED = (
+    PersonRegistered(sealed="AAAA"),
+    ADVISER,
+    PersonLeftPost(party=OTHER, post="adviser"),
+    PersonErased(authority="office", reason="asked"),
+)
+REPORT = SourceFiled(
+    title="Report",
+    publisher="Gazette",
+    published=day("2019"),
+    language="en",
+    media_type="text/plain",
+    sha256="ab" * 32,
+    size=9,
+)
+
+LONGER = replace(MEETING, summary="they talked for days")
+LATER = replace(MEETING, held=day("2019-06-19"))
+TALKS = (OPENED, TOPIC, MEETING)
+
+
+def told(*events) -> Told:
+    return Told.of(SPECIFICATION, *events)

@@ -10,10 +10,6 @@ from msgspec.structs import replace
 from events.catalogue.aggregate import Amendment
 from events.catalogue.cooperation import COOPERATION
 from events.catalogue.history import EntryCorrected, EntryRetracted, fold
-from events.catalogue.occasion import OCCASION
-from events.catalogue.party import PARTY, PartyDetailsAmended, PartyMerged, PartyRegistered, PartyRenamed
-from events.catalogue.person import PERSON, PersonAppointed, PersonErased, PersonLeftPost, PersonRegistered
-from events.catalogue.source import SOURCE, SourceFiled
 from events.errors import (
     DateNotReached,
     MilestoneClosed,
@@ -24,7 +20,7 @@ from events.errors import (
     TooFewParties,
     UnknownReference,
 )
-from tests.support.amending import Told, refused
+from tests.support.amending import LATER, LONGER, TALKS, Told, refused, told
 from tests.support.cooperating import (
     CONCLUDED,
     EAST,
@@ -50,44 +46,7 @@ from tests.support.cooperating import (
     day,
     people_of,
 )
-from tests.support.spec import Specification, made_id
-
-PARTIES = [made_id("party", number) for number in range(1, 5)]
-ONESELF, OTHER, THIRD, FOURTH = PARTIES
-OF_PARTY = Specification(PARTY, f"party/{ONESELF}", TODAY)
-OF_PERSON = Specification(PERSON, f"person/{made_id('person', 1)}", TODAY)
-OF_SOURCE = Specification(SOURCE, f"source/{made_id('src', 1)}", TODAY)
-OF_OCCASION = Specification(OCCASION, f"occasion/{made_id('occ', 1)}", TODAY)
-
-WORKS = PartyRegistered(name="Halden Works", kind="company", country="NO")
-RENAMED = PartyRenamed(name="Halden Verk")
-AMENDED = PartyDetailsAmended(kind="agency", country="SE")
-MERGED = PartyMerged(into=OTHER, reason="two records of one yard")
-ADVISER = PersonAppointed(party=OTHER, post="adviser")
-PERSON_FOLLOWED = (
-    PersonRegistered(sealed="AAAA"),
-    ADVISER,
-    PersonLeftPost(party=OTHER, post="adviser"),
-    PersonErased(authority="office", reason="asked"),
-)
-REPORT = SourceFiled(
-    title="Report",
-    publisher="Gazette",
-    published=day("2019"),
-    language="en",
-    media_type="text/plain",
-    sha256="ab" * 32,
-    size=9,
-)
-
-LONGER = replace(MEETING, summary="they talked for days")
-LATER = replace(MEETING, held=day("2019-06-19"))
-TALKS = (OPENED, TOPIC, MEETING)
-
-
-def told(*events) -> Told:
-    return Told.of(SPECIFICATION, *events)
-
+from tests.support.spec import made_id
 
 # Correcting
 

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from events.catalogue import Claim
 from events.catalogue.cooperation import COOPERATION
 from events.catalogue.history import ever_said, original_of
-from events.catalogue.occasion import OCCASION, OccasionAnnounced, OccasionCancelled
-from events.catalogue.party import PARTY, PartyDetailsAmended, PartyMerged, PartyRegistered, PartyRenamed
-from events.catalogue.person import PERSON, PersonAppointed, PersonErased, PersonLeftPost, PersonRegistered
-from events.catalogue.source import SOURCE, SourceFiled, SourceWithdrawn
+from events.catalogue.occasion import OccasionAnnounced, OccasionCancelled
+from events.catalogue.party import PARTY
+from events.catalogue.person import PersonErased
+from events.catalogue.source import SourceWithdrawn
 from events.errors import (
     AlreadyExists,
     CircularParties,
@@ -25,7 +25,28 @@ from events.errors import (
     UnknownReference,
 )
 from events.values import Identifier, Place
-from tests.support.amending import Told, refused
+from tests.support.amending import (
+    ADVISER,
+    AMENDED,
+    LATER,
+    LONGER,
+    MERGED,
+    OF_OCCASION,
+    OF_PARTY,
+    OF_PERSON,
+    OF_SOURCE,
+    ONESELF,
+    OTHER,
+    PERSON_FOLLOWED,
+    RENAMED,
+    REPORT,
+    TALKS,
+    THIRD,
+    WORKS,
+    Told,
+    refused,
+    told,
+)
 from tests.support.cooperating import (
     EAST,
     MEETING,
@@ -38,10 +59,8 @@ from tests.support.cooperating import (
     RESUMED,
     ROADMAP,
     SOUTH,
-    SPECIFICATION,
     STRANGER,
     SUSPENDED,
-    TODAY,
     TOPIC,
     TOPIC_ID,
     VISIT,
@@ -51,44 +70,7 @@ from tests.support.cooperating import (
     day,
     people_of,
 )
-from tests.support.spec import Specification, made_id
-
-PARTIES = [made_id("party", number) for number in range(1, 5)]
-ONESELF, OTHER, THIRD, FOURTH = PARTIES
-OF_PARTY = Specification(PARTY, f"party/{ONESELF}", TODAY)
-OF_PERSON = Specification(PERSON, f"person/{made_id('person', 1)}", TODAY)
-OF_SOURCE = Specification(SOURCE, f"source/{made_id('src', 1)}", TODAY)
-OF_OCCASION = Specification(OCCASION, f"occasion/{made_id('occ', 1)}", TODAY)
-
-WORKS = PartyRegistered(name="Halden Works", kind="company", country="NO")
-RENAMED = PartyRenamed(name="Halden Verk")
-AMENDED = PartyDetailsAmended(kind="agency", country="SE")
-MERGED = PartyMerged(into=OTHER, reason="two records of one yard")
-ADVISER = PersonAppointed(party=OTHER, post="adviser")
-PERSON_FOLLOWED = (
-    PersonRegistered(sealed="AAAA"),
-    ADVISER,
-    PersonLeftPost(party=OTHER, post="adviser"),
-    PersonErased(authority="office", reason="asked"),
-)
-REPORT = SourceFiled(
-    title="Report",
-    publisher="Gazette",
-    published=day("2019"),
-    language="en",
-    media_type="text/plain",
-    sha256="ab" * 32,
-    size=9,
-)
-
-LONGER = replace(MEETING, summary="they talked for days")
-LATER = replace(MEETING, held=day("2019-06-19"))
-TALKS = (OPENED, TOPIC, MEETING)
-
-
-def told(*events) -> Told:
-    return Told.of(SPECIFICATION, *events)
-
+from tests.support.spec import made_id
 
 # Retracting
 
