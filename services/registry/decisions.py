@@ -13,7 +13,7 @@ from events.catalogue.party import Party
 from events.catalogue.person import PersonErased
 from events.catalogue.source import Source, SourceWithdrawn
 from events.entry import time_text, to_builtins
-from events.errors import FieldProblem, RegistryError, WrongExpectedVersion
+from events.errors import FieldProblem, NotFound, RegistryError, RestedUpon, UnknownReference, WrongExpectedVersion
 from events.shape import Leaf, examine
 from events.vault import document_owner, person_owner
 from services.registry.bodies import within
@@ -70,9 +70,14 @@ class Deciding:
             entry = self._entry(draft, draft.event, folded)
             entries = [*await self._streams.entries(stream), *self._pending.get(stream, [])]
             facts = await self._facts(self._parties_of(entries, draft))
-            state = decide_amendment(
-                body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
-            )
+            try:
+                state = decide_amendment(
+                    body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
+                )
+            except (NotFound, UnknownReference) as refused:
+                if refused.problems:  # it is the replacement that refers to what is not there
+                    raise
+                raise RestedUpon(refused.detail) from None
             claims = self._claims_of_replacement(draft, folded)
             self._take(draft, entry, Folded(entry.revision, state), claims)
             if state is None:

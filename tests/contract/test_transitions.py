@@ -71,7 +71,8 @@ async def test_a_correction_that_would_break_history_names_the_rule(service: Ser
     position = (await service.get(f"/v1/visits/{visit}"))["position"]
     address = f"/v1/cooperations/{cooperation}/visits/{visit}"
     await service.post(f"{address}/cancel", {"reason": "no"})
-    refused = await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"}, status=404)
+    refused = await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"}, status=409)
+    assert refused["code"] == "rested-upon"
     assert "would break a rule" in refused["detail"]
     wrong = await service.post(
         f"/v1/log/entries/{position}/correct", {"replacement": {"window": "July"}, "reason": "misread"}, status=422

@@ -311,9 +311,18 @@ async def _execute(request: Asking, asked: list[Asked], head: _Head) -> Answer:
     except CommandIdReused as refused:
         raise _naming(refused, FieldProblem("was used for another request", header="Idempotency-Key")) from None
     except NotFound as refused:
-        raise _naming(refused, _NO_SUCH_ID) from None
+        named = FieldProblem(_NO_SUCH_ID.detail, parameter=_named(request, refused))
+        raise _naming(refused, named) from None
     except RuleBroken as refused:
-        raise _naming(refused, FieldProblem("is not in a state that allows this", parameter="id")) from None
+        named = FieldProblem("is not in a state that allows this", parameter=_named(request, refused))
+        raise _naming(refused, named) from None
+
+
+def _named(request: Asking, refused: RegistryError) -> str:
+    """Return which part of the address a refusal is about: the innermost thing that it speaks of, or else the first."""
+    names = list(request.path_params)
+    spoken_of = (name for name in reversed(names) if str(request.path_params[name]) in refused.detail)
+    return next(spoken_of, next(iter(names), "id"))
 
 
 def _naming(refused: RegistryError, problem: FieldProblem) -> RegistryError:
