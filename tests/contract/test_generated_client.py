@@ -190,7 +190,10 @@ async def test_it_follows_what_was_promised(client: Client) -> None:
     )
     size = str(visit.size)
     timeline = await client.call("reads.timeline_cooperations", cooperation, registry_min_size=size)
-    assert [(thing.kind, thing.item.id) for thing in timeline.items] == [("visit", visit.id)]
+    assert {(thing.kind, thing.item.id) for thing in timeline.items} == {
+        ("visit", visit.id),
+        ("cooperation", cooperation),
+    }
     commitments = await client.call("reads.list_commitments")
     assert [(item.id, item.due_to.isoformat(), item.overdue) for item in commitments.items] == [
         (visit.id, "2019-07-31", True)
