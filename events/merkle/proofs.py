@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
+from events.merkle import VerificationError
 from events.merkle.tree import EMPTY_ROOT, HASH_BYTES, Subtree, node_hash, root_of, split
 
 MAX_SIZE: Final = 2**64 - 1
@@ -23,7 +24,7 @@ MAX_SIZE: Final = 2**64 - 1
 _MAX_PATH = 65  # a hash for each level of the largest tree, and one that a consistency proof begins with
 
 
-class ProofError(Exception):
+class ProofError(VerificationError):
     """The proof does not show what it is said to show, or is no proof at all."""
 
 
