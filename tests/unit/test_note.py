@@ -1,4 +1,4 @@
-"""Signed notes and verifier keys (C2SP signed-note, tlog-cosignature): what is not one gets NoteError and nothing else."""
+"""Signed notes and verifier keys (C2SP signed-note): what is not one gets NoteError and nothing else."""
 
 from __future__ import annotations
 
