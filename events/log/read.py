@@ -89,7 +89,7 @@ class Reader:
 
     async def head(self) -> Head:
         """Return how far the log has come."""
-        with _reachable():
+        with reachable():
             return head_of(await self._pool.fetchrow(_HEAD))
 
     async def read_stream(self, stream: str, from_revision: int = 0) -> list[Recorded]:
@@ -144,7 +144,7 @@ class Reader:
 
     async def find_command(self, command_id: UUID) -> RecordedCommand | None:
         """Return what a command recorded, or None if it is not recorded."""
-        with _reachable():
+        with reachable():
             async with self._pool.acquire() as connection:
                 return (await recorded_commands(connection, [command_id])).get(command_id)
 
@@ -160,16 +160,17 @@ class Reader:
         return await self._fetchval(_STREAM_REVISION, stream, size)
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Recorded]:
-        with _reachable():
+        with reachable():
             return [Recorded(*row) for row in await self._pool.fetch(statement, *arguments)]
 
     async def _fetchval(self, statement: str, *arguments: object) -> Any:
-        with _reachable():
+        with reachable():
             return await self._pool.fetchval(statement, *arguments)
 
 
 @contextmanager
-def _reachable() -> Generator[None, None, None]:
+def reachable() -> Generator[None, None, None]:
+    """Turn what says that PostgreSQL cannot be used now into `LogUnavailable`."""
     try:
         yield
     except TRANSIENT as error:

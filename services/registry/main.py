@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from litestar.types import ASGIApp
 
 from events.errors import LogUnavailable
 from events.log import Limits, Log
+from events.log.checkpoints import Checkpoints
+from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
 from services.registry import problems
@@ -22,6 +25,9 @@ from services.registry.commands import Commands
 from services.registry.journal import Journal
 from services.registry.parts import Parts
 from services.registry.settings import InvalidSettings, Settings
+from services.registry.signing.keyring import KeyRing
+from services.registry.signing.publication import Publication
+from services.registry.signing.signer import Signer
 
 STATEMENT_SECONDS = 30.0
 
@@ -55,6 +61,11 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
         )
         async with log:
             vault = Vault(pool, master)
+            tree, checkpoints = Tree(pool), Checkpoints(pool)
+            signer = None
+            if settings.key_dir is not None:
+                ring = KeyRing(settings.key_dir)
+                signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
             read_models = ReadModels(pool, settings.database_url)
             await read_models.start()
             try:
@@ -63,6 +74,10 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     clock=clock,
                     pool=pool,
                     log=log,
+                    tree=tree,
+                    checkpoints=checkpoints,
+                    publication=Publication(checkpoints, signer, origin=settings.origin),
+                    signer=signer,
                     master=master,
                     vault=vault,
                     commands=Commands(log, vault, read_models, clock),
@@ -74,6 +89,20 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
         await pool.close()
 
 
+@asynccontextmanager
+async def _signing(parts: Parts) -> AsyncGenerator[None]:
+    """Sign checkpoints meanwhile, where there are keys."""
+    if parts.signer is None:
+        yield
+        return
+    task = asyncio.create_task(parts.signer.run(parts.settings.checkpoint_seconds), name="signer")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 def create_app(settings: Settings, clock: Clock = now) -> Litestar:
     """Make the application. It opens the registry when it starts and closes it when it stops.
 
@@ -82,7 +111,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncGenerator[None]:
-        async with open_registry(settings, clock) as parts:
+        async with open_registry(settings, clock) as parts, _signing(parts):
             app.state.parts = parts
             yield
 

@@ -5,21 +5,32 @@ from __future__ import annotations
 import msgspec
 
 from events.log import Log
+from events.log.checkpoints import Checkpoints
 from events.log.read import Pool
+from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
 from services.registry.clock import Clock
 from services.registry.commands import Commands
 from services.registry.settings import Settings
+from services.registry.signing.publication import Publication
+from services.registry.signing.signer import Signer
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """An open registry: its log, its vault, its commands, its read models, over one pool of connections."""
+    """An open registry: its log, its vault, its commands, its read models, over one pool of connections.
+
+    There is a `signer` where the settings name a folder with keys.
+    """
 
     settings: Settings
     clock: Clock
     pool: Pool
     log: Log
+    tree: Tree
+    checkpoints: Checkpoints
+    publication: Publication
+    signer: Signer | None
     master: MasterKey
     vault: Vault
     commands: Commands

@@ -24,6 +24,8 @@ from events.log.failure import TRANSIENT
 from events.vault import MasterKeyUnusable
 from projections.reader import ReadModelBehind
 from services.registry import journal
+from services.registry.signing.keyring import KeyRingUnusable
+from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -138,6 +140,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     RegistryError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Internal: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.Corrupt: HTTPStatus.INTERNAL_SERVER_ERROR,
+    KeyRingUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.MigrationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.InvalidMigrations: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -151,6 +154,9 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EntryTooNew: HTTPStatus.SERVICE_UNAVAILABLE,
     ReadModelBehind: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotSigned: HTTPStatus.SERVICE_UNAVAILABLE,
+    LogRolledBack: HTTPStatus.SERVICE_UNAVAILABLE,
+    LogRewritten: HTTPStatus.SERVICE_UNAVAILABLE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

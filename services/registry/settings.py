@@ -103,7 +103,7 @@ _DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresq
 _PATH = Rule("a path", Path)
 _HOST = _matching(r"[A-Za-z0-9._:-]+", "an IP address or a host name")
 # C2SP tlog-checkpoint wants a scheme-less URL prefix without a slash at its end, signed-note no spaces and no plus.
-_ORIGIN = _matching(
+ORIGIN: Final = _matching(
     r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
     "a host name and a path, without scheme, spaces, plus signs or a slash at the end, such as registry.example/log",
 )
@@ -130,8 +130,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     origin: Annotated[
         str,
-        Setting("The log's name for ever: entries, checkpoints and proofs bear it (C2SP tlog-checkpoint).", _ORIGIN),
+        Setting("The log's name for ever: entries, checkpoints and proofs bear it (C2SP tlog-checkpoint).", ORIGIN),
     ] = "registry.localhost/log"
+    key_dir: Annotated[
+        Path | None,
+        Setting(
+            "The folder with the log's signing keys, kept apart from the database and its backups. `serve` signs "
+            "checkpoints where it is set; `registry key` needs it.",
+            _PATH,
+        ),
+    ] = None
+    checkpoint_seconds: Annotated[
+        float, Setting("How often there may be a new checkpoint, where the log grows.", _seconds(0.05, 3600))
+    ] = 1.0
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
     pool_size: Annotated[int, Setting("Database connections of one process, at most.", _integer(2, 1000))] = 10

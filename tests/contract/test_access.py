@@ -19,6 +19,7 @@ OPEN = None
 READ = {"reader", "auditor"}
 RECORD = {"recorder"}
 FOLLOW = {"follower", "auditor"}
+AUDIT = {"auditor"}
 ANY = {role.value for role in Role}
 
 ROUTES: dict[str, set[str] | None] = {
@@ -104,6 +105,13 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/schemas/{type:str}": ANY,
     "GET /v1/log/entries": FOLLOW,
     "GET /v1/log/entries/{position:str}": FOLLOW,
+    "GET /v1/log/entries/{position:str}/proof": AUDIT,
+    "GET /v1/log/consistency": AUDIT,
+    "GET /log/checkpoint": OPEN,
+    "GET /log/keys": OPEN,
+    "GET /log/origins": OPEN,
+    "GET /log/tile/{level:str}/{place:path}": OPEN,
+    "GET /log/tile/entries/{place:path}": AUDIT,
 }
 """Each route with the roles that open it. A route that is not here must not be there."""
 
@@ -148,7 +156,7 @@ async def ask(client: httpx.AsyncClient, route: str) -> tuple[httpx.Response, Bo
     body = Body()
     path = template.replace("{id:str}", "x").replace("{sha256:str}", "x").replace("{position:str}", "x")
     content = body() if method in ("POST", "PUT") else None
-    path = path.replace("{name:str}", "swagger-ui.css")
+    path = path.replace("{name:str}", "swagger-ui.css").replace("{level:str}/{place:path}", "0/000.p/1")
     return await client.request(method, path, content=content, headers={"Content-Type": "application/json"}), body
 
 

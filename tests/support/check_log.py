@@ -22,6 +22,7 @@ import asyncpg
 import rfc8785
 
 from tests.support.check_read_models import live_read_models_equal_a_rebuild
+from tests.support.check_tree import what_proves_the_log_is_of_it
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 MANDATORY = {
@@ -58,6 +59,7 @@ async def check_log(dsn: str, checks: Iterable[Check] = ()) -> Summary:
                 walk.entry(row)
             summary = walk.end(await connection.fetch("SELECT * FROM log.head"))
             await _claims_rest_on_entries(connection)
+            await what_proves_the_log_is_of_it(connection, walk.leaves)
             await live_read_models_equal_a_rebuild(connection)
             for check in checks:
                 await check(connection, summary)

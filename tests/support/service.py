@@ -23,6 +23,7 @@ from services.registry.journal import Journal
 from services.registry.main import create_app
 from services.registry.parts import Parts
 from services.registry.settings import Settings
+from services.registry.signing.keyring import KeyRing
 from tests.support.cluster import Database
 
 ALL_ROLES = tuple(role.value for role in Role)
@@ -84,11 +85,15 @@ def _client(app: Litestar, token: str | None) -> httpx.AsyncClient:
 
 
 def settings_for(database: Database, folder: Path, **more: Any) -> Settings:
-    """Return settings for a database, with a master key in a folder."""
-    key = folder / "master.key"
+    """Return settings for a database, with a master key and a signing key in a folder."""
+    key, ring = folder / "master.key", KeyRing(folder / "keys")
     if not key.exists():
         MasterKey.create_file(key)
-    return Settings(database_url=database.service_dsn, master_key_file=key, origin=ORIGIN, **more)
+    if not ring.keys(ORIGIN):
+        ring.create_first(ORIGIN)
+    return Settings(
+        database_url=database.service_dsn, master_key_file=key, origin=ORIGIN, **{"key_dir": ring.folder, **more}
+    )
 
 
 @asynccontextmanager
@@ -99,6 +104,8 @@ async def running(
     app = create_app(settings_for(database, folder, **more), clock)
     async with _task(Projector(database.projector_dsn).run() if project else None), _lifespan(app):
         parts: Parts = app.state.parts
+        for signing in KeyRing(folder / "keys").keys(ORIGIN):
+            await parts.checkpoints.add_verifier(signing.verifier, clock())
         token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, now=clock())
         async with _client(app, token) as client:
             if project:

@@ -9,7 +9,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import calendar, commands, docs, documents, health, log, overviews, reads, schema_registry
+from services.registry.api import (
+    calendar,
+    commands,
+    docs,
+    documents,
+    health,
+    log,
+    overviews,
+    proofs,
+    reads,
+    schema_registry,
+    transparency,
+)
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
@@ -18,6 +30,8 @@ _SERVED: list[HTTPRouteHandler] = [
     *overviews.HANDLERS,
     *calendar.HANDLERS,
     *log.HANDLERS,
+    *proofs.HANDLERS,
+    *transparency.HANDLERS,
     *schema_registry.HANDLERS,
     *health.HANDLERS,
     *docs.HANDLERS,

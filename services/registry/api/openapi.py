@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from events.catalogue import AMENDING, COMMANDS, Aggregate
 from projections import LISTED, ReadModel
-from services.registry.api import documents, forms, overviews, query, schemas
+from services.registry.api import documents, forms, openapi_log, overviews, query, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.described import (
     AS_OF,
@@ -83,8 +83,7 @@ def _paths() -> Described:
     paths["/v1/documents/{sha256}"] = {"put": _document(), "get": _get_document()}
     paths["/v1/schemas"] = {"get": _schemas()}
     paths["/v1/schemas/{type}"] = {"get": _schema()}
-    paths["/v1/log/entries"] = {"get": _entries()}
-    paths["/v1/log/entries/{position}"] = {"get": _entry()}
+    paths |= openapi_log.paths()
     paths["/health/live"] = {"get": _health("live", ())}
     paths["/health/ready"] = {"get": _health("ready", (HTTPStatus.SERVICE_UNAVAILABLE,))}
     return dict(sorted(paths.items()))
@@ -336,38 +335,6 @@ def _schema() -> Described:
             },
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
-    }
-
-
-def _entries() -> Described:
-    def parameter(name: str, schema: Described, says: str) -> Described:
-        return {"name": name, "in": "query", "schema": schema, "description": says}
-
-    read = described_read("Entries")
-    read["200"]["content"][forms.NDJSON] = {"schema": {"type": "string"}}
-    read["200"]["headers"].pop("ETag")
-    return {
-        "operationId": "list-entries",
-        "summary": "Entries as they are stored, in order; with `Accept: application/x-ndjson`, a line each.",
-        "tags": ["log"],
-        "parameters": [
-            parameter("from", {"type": "integer", "minimum": 0, "default": 0}, "First position."),
-            LIMIT,
-            parameter("subject", {"type": "string", "pattern": "^[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}$"}, "Stream."),
-            parameter("type", {"type": "string", "pattern": "^registry\\.[a-z-]{1,60}\\.v[0-9]{1,4}$"}, "Event type."),
-            IF_NONE_MATCH,
-        ],
-        "responses": {**read, **error_responses(OF_READS)},
-    }
-
-
-def _entry() -> Described:
-    return {
-        "operationId": "get-entry",
-        "summary": "One entry: the very bytes that are stored and hashed.",
-        "tags": ["log"],
-        "parameters": [in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
-        "responses": {**described_read("Envelope"), **error_responses((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 
 

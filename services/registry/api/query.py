@@ -67,8 +67,11 @@ class Query(Moment, frozen=True, kw_only=True):
     context: str
 
 
-class _Given:
-    """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once."""
+class Given:
+    """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once.
+
+    `finish` is to be called when all that there are were taken.
+    """
 
     def __init__(self, request: Asking) -> None:
         self._headers = request.headers
@@ -82,6 +85,7 @@ class _Given:
             self._values[name] = str(value)
 
     def take(self, name: str) -> str | None:
+        """Return a parameter's value, once."""
         return self._values.pop(name, None)
 
     def asked(self) -> list[tuple[str, str]]:
@@ -89,12 +93,15 @@ class _Given:
         return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
 
     def header(self, name: str) -> str | None:
+        """Return a header's value."""
         return self._headers.get(name.lower())
 
     def wrong(self, name: str, detail: str) -> None:
+        """Note what is wrong with a parameter."""
         self._wrong(FieldProblem(detail, parameter=name))
 
     def wrong_header(self, name: str, detail: str) -> None:
+        """Note what is wrong with a header."""
         self._wrong(FieldProblem(detail, header=name))
 
     def _wrong(self, problem: FieldProblem) -> None:
@@ -117,7 +124,7 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
 
     Raises `InvalidField` naming every offending parameter.
     """
-    given = _Given(request)
+    given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
     moment = Moment(as_of=_as_of(given), least=_least(given))
     limit = _limit(given)
@@ -157,7 +164,7 @@ class Page(Moment, frozen=True, kw_only=True):
 
 def of_page(request: Asking, what: str, key: bytes) -> Page:
     """Read the query of a list without filters; a cursor is bound to `what`. Raises `InvalidField`."""
-    given = _Given(request)
+    given = Given(request)
     context = msgspec.json.encode([what, given.asked()]).decode()
     asked = Page(
         as_of=_as_of(given),
@@ -181,7 +188,7 @@ def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Fi
 
     Raises `InvalidField`.
     """
-    given = _Given(request)
+    given = Given(request)
     given.take("token")
     values = {one.name: _value(given, one) for one in model.filters if one.name in names}
     asked = Filtered(
@@ -195,7 +202,7 @@ def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Fi
 
 def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
     """Read the query of a search: what for, as of when, which page. Raises `InvalidField`."""
-    given = _Given(request)
+    given = Given(request)
     context = msgspec.json.encode(["search", given.asked()]).decode()
     text = given.take("q") or ""
     if not 0 < len(text) <= MAX_TEXT:
@@ -213,7 +220,7 @@ def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
 
 def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, str]:
     """Read the query of statistics: by what, as of when. Raises `InvalidField`."""
-    given = _Given(request)
+    given = Given(request)
     by = given.take("by")
     if by not in choices:
         given.wrong("by", "expected one of " + ", ".join(choices))
@@ -224,7 +231,7 @@ def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, st
 
 def of_one(request: Asking) -> Moment:
     """Read the query of a single thing: `as_of` and nothing else. Raises `InvalidField`."""
-    given = _Given(request)
+    given = Given(request)
     asked = Moment(as_of=_as_of(given), least=_least(given))
     given.finish()
     return asked
@@ -241,9 +248,9 @@ class EntriesQuery(msgspec.Struct, frozen=True):
 
 def of_entries(request: Asking) -> EntriesQuery:
     """Read the query of the log's entries. Raises `InvalidField`."""
-    given = _Given(request)
-    first = _number(given, "from", 0, MAX_SIZE)
-    limit = _number(given, "limit", 1, MAX_LIMIT)
+    given = Given(request)
+    first = number(given, "from", 0, MAX_SIZE)
+    limit = number(given, "limit", 1, MAX_LIMIT)
     subject, kind = given.take("subject"), given.take("type")
     if subject is not None and not re.fullmatch(r"[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}", subject):
         given.wrong("subject", "expected the name of a stream, such as cooperation/coop_…")
@@ -255,12 +262,12 @@ def of_entries(request: Asking) -> EntriesQuery:
 
 def nothing(request: Asking) -> None:
     """Refuse every parameter. Raises `InvalidField`."""
-    _Given(request).finish()
+    Given(request).finish()
 
 
 def surplus(request: Asking) -> list[FieldProblem]:
     """Name every parameter: for a route that takes none and has more to say of what is wrong."""
-    return _Given(request).problems()
+    return Given(request).problems()
 
 
 async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None) -> int:
@@ -292,7 +299,7 @@ async def _size(parts: Parts, as_of: int | datetime | None, position: int) -> in
     return as_of
 
 
-def _as_of(given: _Given) -> int | datetime | None:
+def _as_of(given: Given) -> int | datetime | None:
     text = given.take("as_of")
     if text is None:
         return None
@@ -308,7 +315,7 @@ def _as_of(given: _Given) -> int | datetime | None:
     return None
 
 
-def _least(given: _Given) -> int:
+def _least(given: Given) -> int:
     text = given.header("Registry-Min-Size")
     if text is None:
         return 0
@@ -318,11 +325,12 @@ def _least(given: _Given) -> int:
     return 0
 
 
-def _limit(given: _Given) -> int:
-    return _number(given, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
+def _limit(given: Given) -> int:
+    return number(given, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
 
 
-def _number(given: _Given, name: str, least: int, most: int) -> int | None:
+def number(given: Given, name: str, least: int, most: int) -> int | None:
+    """Take a parameter that is a whole number, None if it is not there or not as it has to be."""
     text = given.take(name)
     if text is None:
         return None
@@ -332,14 +340,14 @@ def _number(given: _Given, name: str, least: int, most: int) -> int | None:
     return None
 
 
-def _certain(given: _Given) -> bool:
+def _certain(given: Given) -> bool:
     text = given.take("certain")
     if text not in (None, "true", "false"):
         given.wrong("certain", "expected true or false")
     return text == "true"
 
 
-def _value(given: _Given, one: Filter) -> str | None:
+def _value(given: Given, one: Filter) -> str | None:
     text = given.take(one.name)
     if text is None:
         return None
@@ -359,21 +367,21 @@ def _value(given: _Given, one: Filter) -> str | None:
     return text
 
 
-def _dates(given: _Given, one: Filter, *, certain: bool) -> Lies | None:
+def _dates(given: Given, one: Filter, *, certain: bool) -> Lies | None:
     first, last = _day(given, f"{one.name}_from"), _day(given, f"{one.name}_to")
     if first and last and first > last:
         given.wrong(f"{one.name}_to", f"lies before {one.name}_from")
     return Lies(first, last, certain) if first or last else None
 
 
-def _overdue(given: _Given, one: Filter, day: date) -> Overdue:
+def _overdue(given: Given, one: Filter, day: date) -> Overdue:
     text = given.take(one.name)
     if text not in (None, "true", "false"):
         given.wrong(one.name, "expected true or false")
     return Overdue(None if text is None else text == "true", _day(given, "on") or day)
 
 
-def _day(given: _Given, name: str) -> date | None:
+def _day(given: Given, name: str) -> date | None:
     text = given.take(name)
     if text is None:
         return None
@@ -386,7 +394,7 @@ def _day(given: _Given, name: str) -> date | None:
     return None
 
 
-def _cursor(given: _Given, context: str, key: bytes) -> Cursor | None:
+def _cursor(given: Given, context: str, key: bytes) -> Cursor | None:
     text = given.take("cursor")
     cursor = None if text is None else open_cursor(text, context, key)
     if text is not None and cursor is None:

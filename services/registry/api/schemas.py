@@ -22,6 +22,8 @@ from projections.search import Hit
 from services.registry.api.commands import BatchRecorded, Recorded
 from services.registry.api.health import Health
 from services.registry.api.overviews import BY, Counts
+from services.registry.api.proofs import Consistency, Inclusion
+from services.registry.api.transparency import Origins
 from services.registry.bodies import CLASSIFICATIONS, DEFAULT_CLASSIFICATION
 from services.registry.problems import Problem
 
@@ -100,6 +102,7 @@ def components() -> Schema:
     commands = [*(command for one in AGGREGATES.values() for command in one.commands), *AMENDING.values()]
     models = [(model.name, model.item) for model in LISTED if model.item is not None]
     answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope, Counts, Hit]
+    answers += [Inclusion, Consistency, Origins]
     types = [*(command.body for command in commands), *(item for _, item in models), *answers]
     _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
     schemas = _plain(schemas)

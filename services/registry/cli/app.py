@@ -15,7 +15,7 @@ from cyclopts.exceptions import CycloptsError
 from cyclopts.validators import Number
 
 from services.registry.access.roles import Role
-from services.registry.cli import failures, moments
+from services.registry.cli import app_log, failures, moments
 
 USED_WRONGLY: Final = 2
 
@@ -39,11 +39,13 @@ app = App(
 )
 TRY = Group("On one machine", sort_key=1)
 RUN = Group("Over a PostgreSQL of your own", sort_key=2)
-USE = Group("For both", sort_key=3)
-app["--help"].group = app["--version"].group = Group("Help", sort_key=4)
+USE = Group("For both", sort_key=4)
+app["--help"].group = app["--version"].group = Group("Help", sort_key=5)
 
 token = App(name="token", help="Make, list and revoke the bearer tokens that clients present.", group=USE)
 app.command(token)
+app.command(app_log.key)
+app.command(app_log.log)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

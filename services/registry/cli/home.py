@@ -1,4 +1,4 @@
-"""The folder of `registry up`: PostgreSQL's home, the master key, the token, and how other commands reach the database.
+"""The folder of `registry up`: PostgreSQL's home, its keys, the token, and how other commands reach the database.
 
 One `up` a folder, by a lock that the kernel releases whatever happens.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from services.registry.cli.failures import Unusable
 
-OURS = frozenset({"postgres", "master.key", "token", "env", "lock"})
+OURS = frozenset({"postgres", "master.key", "keys", "token", "env", "lock"})
 
 
 class Home:
@@ -26,6 +26,7 @@ class Home:
         self.token = folder / "token"
         self.env = folder / "env"
         self.own_key = folder / "master.key"
+        self.keys = folder / "keys"
 
     def key(self, named: Path | None) -> Path:
         """Return the master key's file: the one that the settings name, else the folder's own, made if need be.

@@ -52,7 +52,9 @@ def up(data: Path, *, host: str | None, port: int | None, sample: bool) -> int:
         settings = msgspec.structs.replace(settings, log_format="console")
     with held(data) as home:
         address = ports.claim(settings.host, settings.port)
-        settings = msgspec.structs.replace(settings, master_key_file=home.key(settings.master_key_file))
+        settings = msgspec.structs.replace(
+            settings, master_key_file=home.key(settings.master_key_file), key_dir=settings.key_dir or home.keys
+        )
         try:
             asyncio.run(_Up(home, settings, address, begun).run(sample=sample))
         except BaseExceptionGroup as several:
@@ -126,7 +128,7 @@ class _Up:
             owner_database_url=access.owner,
             projector_database_url=access.projector,
         )
-        told = ("database_url", "owner_database_url", "projector_database_url", "master_key_file", "origin")
+        told = ("database_url", "owner_database_url", "projector_database_url", "master_key_file", "key_dir", "origin")
         self._home.tell({variable(field): str(getattr(self._settings, field)) for field in told})
         return access.projector
 
@@ -138,6 +140,7 @@ class _Up:
         async with open_registry(self._settings) as parts:
             await _hold_token(self._home, parts)
             sample_is = await story.begin(parts) if sample else None
+            await _hold_key(parts)
             size = (await parts.log.head()).size
             await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
         if self._stopped.is_set():
@@ -210,6 +213,24 @@ async def _hold_token(home: Home, parts: Parts) -> None:
             return
     token, _ = await tokens.create(parts.pool, name="registry up", roles=list(Role), now=parts.clock())
     home.keep_token(token)
+
+
+async def _hold_key(parts: Parts) -> None:
+    """Make the log's signing key, unless there is one, and have everything that is there under a checkpoint.
+
+    What keeps it from being signed is told by the signer, again and again, and keeps nobody from looking into it.
+    """
+    from events.errors import RegistryError
+    from services.registry.signing.keyring import KeyRing
+
+    if parts.signer is None or parts.settings.key_dir is None:
+        return
+    origin = await parts.publication.origin()
+    ring = KeyRing(parts.settings.key_dir)
+    key = next(iter(ring.keys(origin)), None) or ring.create_first(origin)
+    await parts.checkpoints.add_verifier(key.verifier, parts.clock())
+    with contextlib.suppress(RegistryError):
+        await parts.signer.sign()
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,58 @@
+-- Checkpoints that were signed, the keys they are verified with, and the names they were signed under.
+
+-- name: lock
+-- Keep other signers out until the transaction ends. $1 the lock's number.
+SELECT pg_advisory_xact_lock($1);
+
+-- name: latest
+-- $1 origin.
+SELECT origin, size, root, signed_at FROM log.checkpoint WHERE origin = $1 ORDER BY size DESC LIMIT 1;
+
+-- name: at
+-- The first checkpoint that has so many entries or more. $1 origin, $2 size.
+SELECT origin, size, root, signed_at FROM log.checkpoint WHERE origin = $1 AND size >= $2 ORDER BY size LIMIT 1;
+
+-- name: cosigned
+-- The last checkpoint that as many of some keys have cosigned as have to. $1 origin, $2 names and $3 ids of the keys, in
+-- parallel, $4 how many.
+SELECT c.origin, c.size, c.root, c.signed_at
+FROM log.checkpoint AS c
+WHERE c.origin = $1 AND (
+    SELECT count(*) FROM log.signature AS s
+    JOIN unnest($2::text[], $3::bytea[]) AS w (name, key_id) ON w.name = s.name AND w.key_id = s.key_id
+    WHERE s.origin = c.origin AND s.size = c.size
+) >= $4
+ORDER BY c.size DESC LIMIT 1;
+
+-- name: signatures
+-- $1 origin, $2 size. The log's own come first: they were there first.
+SELECT name, key_id, blob FROM log.signature WHERE origin = $1 AND size = $2 ORDER BY name <> $1, added_at, name, key_id;
+
+-- name: add
+-- $1 origin, $2 size, $3 root, $4 signed at.
+INSERT INTO log.checkpoint (origin, size, root, signed_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT ON CONSTRAINT checkpoint_origin_size_key DO NOTHING;
+
+-- name: sign
+-- $1 origin, $2 size, $3 name, $4 key id, $5 signature, $6 now.
+INSERT INTO log.signature (origin, size, name, key_id, blob, added_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT ON CONSTRAINT signature_key DO NOTHING;
+
+-- name: verifiers
+-- The newest first.
+SELECT key FROM log.verifier ORDER BY number DESC;
+
+-- name: add_verifier
+-- $1 key, $2 now.
+INSERT INTO log.verifier (key, added_at) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT verifier_key_key DO NOTHING;
+
+-- name: origins
+-- The newest first.
+SELECT origin, size, replaces, last_checkpoint, reason, adopted_at FROM log.origin ORDER BY number DESC;
+
+-- name: adopt
+-- $1 origin, $2 size, $3 the name before, $4 its last checkpoint or null, $5 reason, $6 now.
+INSERT INTO log.origin (origin, size, replaces, last_checkpoint, reason, adopted_at) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: size
+SELECT size FROM log.head WHERE one;

@@ -1,0 +1,147 @@
+"""The log's Merkle tree as PostgreSQL keeps it: finished tiles, roots and proofs at any size.
+
+Tiles of 256 leaves are stored once they are full, and so are those above them; what is not stored yet is made of the
+leaves. A proof over n entries needs two tiles a level, so its cost grows with log n. Roots and proofs rest on the
+leaves; that these are those of the bytes, and stored tiles those of the leaves, `registry verify` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from events import sql
+from events.errors import Corrupt
+from events.log.read import Connection, Pool, reachable
+from events.merkle.proofs import consistency_subtrees, inclusion_subtrees
+from events.merkle.tiles import WIDTH, Tile, roots_from, tiles_for
+from events.merkle.tree import EMPTY_ROOT, Subtree, root_of
+
+STEP: Final = 16  # tiles of level 0 that are added in one transaction
+
+_queries: Final = sql.load("events.log", "tree.sql")
+_TILED: Final = _queries["tiled"]
+_FULL: Final = _queries["full"]
+_ROOTS: Final = _queries["roots"]
+_LEAVES: Final = _queries["leaves"]
+_ENTRIES: Final = _queries["entries"]
+_ADD_TILES: Final = _queries["add_tiles"]
+
+
+class Tree:
+    """The tree over a pool of connections. Each method raises `LogUnavailable` when the database cannot be used.
+
+    Raises `Corrupt` where the log has not the leaves that a size asks for. Sizes and positions are not checked against
+    the log's head: the caller knows it.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def root(self, size: int) -> bytes:
+        """Return the root of the first `size` entries."""
+        return (await self._roots([Subtree(0, size)], size))[0] if size else EMPTY_ROOT
+
+    async def inclusion(self, position: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of a size (RFC 9162, 2.1.3). Raises ValueError if it is not."""
+        return await self._roots(inclusion_subtrees(position, size), size)
+
+    async def consistency(self, first: int, second: int) -> list[bytes]:
+        """Prove that the tree of the second size extends that of the first (RFC 9162, 2.1.4).
+
+        Raises ValueError unless 0 < first <= second.
+        """
+        return await self._roots(consistency_subtrees(first, second), second)
+
+    async def tile(self, tile: Tile) -> bytes:
+        """Return a tile's hashes, one after the other."""
+        with reachable():
+            async with self._pool.acquire() as connection:
+                return (await _tiles(connection, [tile]))[tile.level, tile.index]
+
+    async def bundle(self, tile: Tile) -> list[bytes]:
+        """Return the entries whose leaves a tile of level 0 has."""
+        first = tile.index * WIDTH
+        with reachable():
+            rows = await self._pool.fetch(_ENTRIES, first, first + tile.width)
+        return _whole([row["bytes"] for row in rows], tile)
+
+    async def integrate(self, size: int) -> int:
+        """Store the tiles that are full at a size and not stored yet. Returns how many of level 0 were added.
+
+        Several processes may do this at once: what a tile holds is decided by the leaves.
+        """
+        added = 0
+        with reachable():
+            async with self._pool.acquire() as connection:
+                begun: int = await connection.fetchval(_TILED)
+                for first in range(begun, size // WIDTH, STEP):
+                    last = min(first + STEP, size // WIDTH)
+                    async with connection.transaction():
+                        await _add(connection, first, last)
+                    added += last - first
+        return added
+
+    async def _roots(self, subtrees: Sequence[Subtree], size: int) -> list[bytes]:
+        with reachable():
+            async with self._pool.acquire() as connection:
+                return roots_from(await _tiles(connection, tiles_for(subtrees, size)), subtrees)
+
+
+async def _add(connection: Connection, first: int, last: int) -> None:
+    """Store full tiles of level 0, and those above that are full with them."""
+    leaves = [row["leaf"] for row in await connection.fetch(_LEAVES, first * WIDTH, last * WIDTH)]
+    if len(leaves) != (last - first) * WIDTH:
+        raise Corrupt(f"the log lacks leaves between the positions {first * WIDTH} and {last * WIDTH}")
+    tiles = {Tile(0, first + n): leaves[n * WIDTH : (n + 1) * WIDTH] for n in range(last - first)}
+    await _store(connection, tiles)
+    level = 0
+    while above := range(first // WIDTH, last // WIDTH):
+        level += 1
+        full = [Tile(level, index) for index in above]
+        await _store(connection, {tile: await _hashes(connection, tile) for tile in full})
+        first, last = above.start, above.stop
+
+
+async def _store(connection: Connection, tiles: Mapping[Tile, list[bytes]]) -> None:
+    await connection.execute(
+        _ADD_TILES,
+        [tile.level for tile in tiles],
+        [tile.index for tile in tiles],
+        [root_of(hashes) for hashes in tiles.values()],
+        [b"".join(hashes) for hashes in tiles.values()],
+    )
+
+
+async def _tiles(connection: Connection, wanted: Iterable[Tile]) -> dict[tuple[int, int], bytes]:
+    """Return tiles by level and index: stored ones at once, others made of what is below them."""
+    tiles = list(wanted)
+    full = [tile for tile in tiles if tile.width == WIDTH]
+    found: dict[tuple[int, int], bytes] = {}
+    if full:
+        rows = await connection.fetch(_FULL, [tile.level for tile in full], [tile.index for tile in full])
+        found = {(row["level"], row["index"]): row["hashes"] for row in rows}
+    for tile in tiles:
+        if (tile.level, tile.index) not in found:
+            found[tile.level, tile.index] = b"".join(await _hashes(connection, tile))
+    return found
+
+
+async def _hashes(connection: Connection, tile: Tile) -> list[bytes]:
+    """Make a tile of what is below it: leaves, or the roots of full tiles."""
+    first = tile.index * WIDTH
+    if tile.level == 0:
+        rows = await connection.fetch(_LEAVES, first, first + tile.width)
+        return _whole([row["leaf"] for row in rows], tile)
+    rows = await connection.fetch(_ROOTS, tile.level - 1, first, first + tile.width)
+    stored: dict[int, bytes] = {row["index"]: row["root"] for row in rows}
+    for index in range(first, first + tile.width):
+        if index not in stored:
+            stored[index] = root_of(await _hashes(connection, Tile(tile.level - 1, index)))
+    return [stored[index] for index in range(first, first + tile.width)]
+
+
+def _whole(found: list[bytes], tile: Tile) -> list[bytes]:
+    if len(found) != tile.width:
+        raise Corrupt(f"the log lacks entries from position {tile.index * WIDTH} on")
+    return found

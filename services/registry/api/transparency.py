@@ -1,0 +1,115 @@
+"""The log as C2SP tlog-tiles serves it: checkpoint, keys, tiles of hashes, and bundles of entries.
+
+Checkpoint, keys and tiles say nothing of content (every entry holds a random id) and are open to all; bundles are the
+entries. What is served at an address never changes, but for checkpoint, keys and origins.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get
+
+from events.errors import FieldProblem, NotFound
+from events.merkle.tiles import ENTRIES, Tile, TileError, encode_bundle, parse_path, width_at
+from services.registry.access.roles import AUDIT, OPEN
+from services.registry.api import query
+from services.registry.api.query import Asking
+from services.registry.parts import Parts
+
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+IMMUTABLE = "max-age=604800, immutable"
+
+
+class OriginTaken(msgspec.Struct, frozen=True):
+    """A name that checkpoints were signed under, and which it took the place of."""
+
+    origin: str
+    size: int
+    replaces: str | None
+    last_checkpoint: str | None
+    reason: str
+    adopted_at: str
+
+
+class Origins(msgspec.Struct, frozen=True):
+    """The name that checkpoints are signed under now, and every change of it, the newest first."""
+
+    origin: str
+    adopted: tuple[OriginTaken, ...]
+
+
+@get("/log/checkpoint", opt=OPEN, name="get-checkpoint")
+async def get_checkpoint(request: Asking) -> Response[bytes]:
+    """The signed tree head (C2SP tlog-checkpoint), with the witnesses' cosignatures."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    signed = await parts.publication.checkpoint()
+    headers = {"Cache-Control": "no-cache", "Registry-Size": str(signed.checkpoint.size)}
+    return Response(signed.note.encode(), media_type=TEXT, headers=headers)
+
+
+@get("/log/keys", opt=OPEN, name="get-keys")
+async def get_keys(request: Asking) -> Response[bytes]:
+    """The keys that checkpoints verify with (C2SP signed-note), one a line, the current one first."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    keys = await parts.publication.keys()
+    headers = {"Cache-Control": "no-cache", "Registry-Size": str((await parts.log.head()).size)}
+    return Response("".join(f"{key.text}\n" for key in keys).encode(), media_type=TEXT, headers=headers)
+
+
+@get("/log/origins", opt=OPEN, name="get-origins")
+async def get_origins(request: Asking) -> Response[Origins]:
+    """The name that checkpoints are signed under, and what it took the place of, and why."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    adopted = tuple(
+        OriginTaken(
+            origin=one.origin,
+            size=one.size,
+            replaces=one.replaces,
+            last_checkpoint=one.last_checkpoint,
+            reason=one.reason,
+            adopted_at=one.adopted_at.isoformat(),
+        )
+        for one in await parts.checkpoints.origins()
+    )
+    headers = {"Cache-Control": "no-cache", "Registry-Size": str((await parts.log.head()).size)}
+    return Response(Origins(await parts.publication.origin(), adopted), headers=headers)
+
+
+@get("/log/tile/{level:str}/{place:path}", opt=OPEN, name="get-tile")
+async def get_tile(request: Asking) -> Response[bytes]:
+    """A tile of hashes, full or as wide as the tree was at some size."""
+    parts: Parts = request.app.state.parts
+    tile, size = await _tile(request, str(request.path_params["level"]))
+    headers = {"Cache-Control": f"public, {IMMUTABLE}", "Registry-Size": str(size)}
+    return Response(await parts.tree.tile(tile), media_type=BYTES, headers=headers)
+
+
+@get("/log/tile/entries/{place:path}", opt=AUDIT, name="get-bundle")
+async def get_bundle(request: Asking) -> Response[bytes]:
+    """The entries whose leaves a tile of level 0 has."""
+    parts: Parts = request.app.state.parts
+    tile, size = await _tile(request, ENTRIES)
+    headers = {"Cache-Control": f"private, {IMMUTABLE}", "Registry-Size": str(size)}
+    return Response(encode_bundle(await parts.tree.bundle(tile)), media_type=BYTES, headers=headers)
+
+
+async def _tile(request: Asking, level: str) -> tuple[Tile, int]:
+    """Return the tile that is asked for and the log's size. Raises `NotFound` for one that the log does not have."""
+    parts: Parts = request.app.state.parts
+    query.nothing(request)
+    try:
+        tile = parse_path(level, str(request.path_params["place"]).removeprefix("/"))
+    except TileError as refused:
+        raise NotFound(f"There is no such tile: {refused}.", [FieldProblem(str(refused), parameter="place")]) from None
+    size = (await parts.log.head()).size
+    if tile.width > (width := width_at(size, tile.level, tile.index)):
+        says = f"has {width} hashes now" if width else "is beyond the log's end"
+        raise NotFound("The log has no such tile yet.", [FieldProblem(says, parameter="place")])
+    return tile, size
+
+
+HANDLERS = [get_checkpoint, get_keys, get_origins, get_bundle, get_tile]

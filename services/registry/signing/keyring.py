@@ -1,0 +1,148 @@
+"""The folder with the log's private keys, and with the last checkpoint that was signed or seen.
+
+Both live outside the database. The keys, so that who has the database cannot sign; the checkpoint, so that a database
+which was restored from an old backup, or altered, is noticed: it cannot tell so itself. Hence the folder is not to be
+restored together with the database, and processes that sign for one log had better share it.
+
+A key's file is `<number>-<key id>.key` and holds one line as Go's sumdb/note writes it (PRIVATE+KEY+…); the highest
+number is the current key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+from events.errors import AlreadyExists, RegistryError
+from events.merkle.checkpoint import Checkpoint
+from events.merkle.note import ALGORITHMS, ED25519, NoteError, SigningKey
+
+SIGNED: Final = "signed"
+_FILE: Final = re.compile(r"([0-9]{4})-([0-9a-f]{8})\.key")
+
+
+class KeyRingUnusable(RegistryError):
+    """The folder with the log's keys cannot be used."""
+
+    code = "key-ring-unusable"
+
+
+class KeyRing:
+    """The folder. Nothing is kept in memory, so that another process's change is seen at once.
+
+    Every method raises `KeyRingUnusable`, naming the file, where the folder is not as it has to be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keys(self, name: str) -> tuple[SigningKey, ...]:
+        """Return the keys of one name, the current one first; none if there are none."""
+        return tuple(key for _, key in reversed(list(self._all())) if key.name == name)
+
+    def create(self, name: str, algorithm: int = ED25519) -> SigningKey:
+        """Make a key, which is the current one of its name from now on; its file is durable when this returns."""
+        self._make()
+        with self._locked():
+            number = max((number for number, _ in self._all()), default=0) + 1
+            key = SigningKey(name, algorithm, secrets.token_bytes(ALGORITHMS[algorithm].seed_bytes))
+            self._write(f"{number:04}-{key.verifier.key_id.hex()}.key", f"{key.text}\n".encode())
+        return key
+
+    def create_first(self, name: str) -> SigningKey:
+        """Make the first key of a name. Raises `AlreadyExists` where there is one."""
+        if self.keys(name):
+            raise AlreadyExists(f"There is a key of {name} already. Use `registry key rotate` to replace it.")
+        return self.create(name)
+
+    def forget_older(self, name: str) -> int:
+        """Remove the private keys of a name but the current one; returns how many there were."""
+        with self._locked():
+            current = next(iter(self.keys(name)), None)
+            gone = [path for path, key in self._files() if key.name == name and key != current]
+            for path in gone:
+                path.unlink()
+        return len(gone)
+
+    def remembered(self) -> tuple[Checkpoint, bytes] | None:
+        """Return the last checkpoint that was signed or seen, and its note; None if there is none yet."""
+        try:
+            note = (self.folder / SIGNED).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KeyRingUnusable(f"{self.folder / SIGNED} cannot be read: {error.strerror}.") from None
+        try:
+            return Checkpoint.parse(note.decode().rpartition("\n\n")[0] + "\n"), note
+        except (NoteError, UnicodeDecodeError) as error:
+            raise KeyRingUnusable(f"{self.folder / SIGNED} is damaged: {error}.") from None
+
+    def remember(self, checkpoint: Checkpoint, note: bytes) -> None:
+        """Keep a checkpoint, durably, unless one of the same name with more entries is kept."""
+        with self._locked():
+            known = self.remembered()
+            newer = known is None or known[0].origin != checkpoint.origin or known[0].size <= checkpoint.size
+            if newer and (known is None or known[1] != note):
+                self._write(SIGNED, note)
+
+    def _files(self) -> Iterator[tuple[Path, SigningKey]]:
+        try:
+            named = sorted(path for path in self.folder.iterdir() if _FILE.fullmatch(path.name))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise KeyRingUnusable(f"{self.folder} cannot be read: {error.strerror}.") from None
+        for path in named:
+            try:
+                yield path, SigningKey.parse(path.read_text(encoding="ascii").strip())
+            except (NoteError, UnicodeDecodeError):
+                raise KeyRingUnusable(f"{path} holds no signing key.") from None
+            except OSError as error:
+                raise KeyRingUnusable(f"{path} cannot be read: {error.strerror}.") from None
+
+    def _all(self) -> Iterator[tuple[int, SigningKey]]:
+        for path, key in self._files():
+            yield int(path.name[:4]), key
+
+    def _make(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise KeyRingUnusable(f"{self.folder} cannot be made: {error.strerror}.") from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        """Keep other processes out. The kernel lets go of it whatever happens."""
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise KeyRingUnusable(f"{self.folder} cannot be opened: {error.strerror}.") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a file that only its owner can read, whole or not at all, and durably."""
+        unfinished = self.folder / f".{name}.unfinished"
+        try:
+            descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(self.folder / name)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise KeyRingUnusable(f"{self.folder / name} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,50 @@
+"""Which checkpoint is the published one: the last that was signed and that enough witnesses have cosigned."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from events.log.checkpoints import Checkpoints, Signed
+from events.merkle.note import VerifierKey
+from services.registry.signing.signer import NotSigned, Signer, current_origin
+
+NO_WITNESSES: Final[tuple[VerifierKey, ...]] = ()
+
+
+class Publication:
+    """What this process publishes; the same in every process with the same settings."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        signer: Signer | None,
+        *,
+        origin: str,
+        witnesses: tuple[VerifierKey, ...] = NO_WITNESSES,
+        quorum: int = 0,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._signer = signer
+        self._settings_origin = origin
+        self._witnesses = witnesses
+        self._quorum = quorum
+
+    async def origin(self) -> str:
+        """Return the name that checkpoints are signed under now."""
+        return await current_origin(self._checkpoints, self._settings_origin)
+
+    async def checkpoint(self) -> Signed:
+        """Return the published checkpoint. Raises `NotSigned`, and why signing has stopped if it has."""
+        if self._signer is not None and self._signer.stopped is not None:
+            raise self._signer.stopped
+        origin = await self.origin()
+        signed = await self._checkpoints.published(origin, self._witnesses, self._quorum)
+        if signed is None:
+            raise NotSigned(f"No checkpoint of {origin} has been published yet.")
+        return signed
+
+    async def keys(self) -> list[VerifierKey]:
+        """Return the keys that the log's checkpoints verify with: those of its name now first, the newest first."""
+        origin = await self.origin()
+        keys = await self._checkpoints.verifiers()
+        return sorted(keys, key=lambda key: key.name != origin)

@@ -1,0 +1,154 @@
+"""When a checkpoint is signed: for a committed head, and only after it was shown to extend all that was signed before.
+
+What was signed before is known from two places, the database and the key ring beside it. A database that has lost
+entries which a checkpoint vouches for, or has others in their place, makes `Signer.sign` raise for as long as it is so;
+what is signed then would be the proof that the registry lies. `registry log adopt` is the way out: another name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from events.errors import Corrupt, RegistryError
+from events.log import Reader
+from events.log.checkpoints import Checkpoints, Signed
+from events.log.failure import TRANSIENT
+from events.log.tree import Tree
+from events.merkle import VerificationError
+from events.merkle.checkpoint import Checkpoint
+from events.merkle.proofs import verify_consistency
+from events.merkle.tree import EMPTY_ROOT
+from services.registry import journal
+from services.registry.clock import Clock
+from services.registry.signing.keyring import KeyRing, KeyRingUnusable
+
+
+class NotSigned(RegistryError):
+    """There is no checkpoint: the log has no signing key, or signing has stopped."""
+
+    code = "not-signed"
+
+
+class LogRolledBack(NotSigned):
+    """The log has fewer entries than were vouched for: it was truncated, or restored from an old backup."""
+
+    code = "log-rolled-back"
+
+
+class LogRewritten(NotSigned):
+    """The log has other entries than were vouched for."""
+
+    code = "log-rewritten"
+
+
+class Signer:
+    """Signs the log's checkpoints under one name. `stopped` is why it does not, for as long as that is so."""
+
+    def __init__(
+        self, log: Reader, tree: Tree, checkpoints: Checkpoints, ring: KeyRing, *, origin: str, clock: Clock
+    ) -> None:
+        self._log = log
+        self._tree = tree
+        self._checkpoints = checkpoints
+        self._ring = ring
+        self._settings_origin = origin
+        self._clock = clock
+        self.stopped: RegistryError | None = None
+
+    async def run(self, seconds: float) -> None:
+        """Sign whenever the log has grown, at most every so many seconds, until cancelled."""
+        while True:
+            try:
+                await self.sign()
+            except (NotSigned, KeyRingUnusable, Corrupt) as refused:
+                self._stop(refused)
+            except (RegistryError, *TRANSIENT) as error:
+                journal.logger().warning("checkpoint_put_off", error=type(error).__name__)
+            await asyncio.sleep(seconds)  # the period, not a wait: how often there may be a checkpoint
+
+    def _stop(self, refused: RegistryError) -> None:
+        if self.stopped is None or self.stopped.detail != refused.detail:
+            journal.logger().error("signing_stopped", code=refused.code, why=refused.detail)
+        self.stopped = refused
+
+    async def origin(self) -> str:
+        """Return the name that checkpoints are signed under now."""
+        return await current_origin(self._checkpoints, self._settings_origin)
+
+    async def sign(self) -> Signed:
+        """Return the checkpoint of the log as it is now, signed with every key of its name that there is.
+
+        One signer at a time, whatever process it is in. Raises `NotSigned` (no key), `LogRolledBack`, `LogRewritten`,
+        `KeyRingUnusable`, `LogUnavailable`; then nothing was signed.
+        """
+        origin = await self.origin()
+        keys = self._ring.keys(origin)
+        if not keys:
+            raise NotSigned(f"There is no key of {origin} in {self._ring.folder}. `registry key create` makes one.")
+        await self._tree.integrate((await self._log.head()).size)
+        async with self._checkpoints.signing() as connection:
+            now = await self._head(origin)
+            last = await self._checkpoints.latest(origin)
+            for known in self._known(origin, last):
+                await self._extends(known, now)
+            standing = last.signatures if last and last.checkpoint == now else ()
+            missing = [key for key in keys if not any(one.is_of(key.verifier) for one in standing)]
+            added = tuple(key.sign(now.text) for key in missing)
+            signed_at = self._clock() if last is None or last.checkpoint != now else last.signed_at
+            signed = Signed(now, signed_at, (*added, *standing))
+            self._ring.remember(now, signed.note.encode())
+            for signature in added:
+                await self._checkpoints.add(connection, now, signature, self._clock())
+        self.stopped = None
+        return signed
+
+    async def _head(self, origin: str) -> Checkpoint:
+        """Return the tree head to be signed, as the head and the tiles agree on it. Raises `LogRewritten`."""
+        head = await self._log.head()
+        root = await self._tree.root(head.size)
+        if root != head.frontier.root():
+            raise LogRewritten(
+                f"The stored leaves or tiles of the first {head.size} entries do not lead to the root that the log's "
+                "head was written with. `registry verify` names the position."
+            )
+        return Checkpoint(origin, head.size, root)
+
+    def _known(self, origin: str, last: Signed | None) -> list[Checkpoint]:
+        """Return what was signed under this name, as the database and as the key ring know it."""
+        remembered = self._ring.remembered()
+        known = [last.checkpoint] if last else []
+        if remembered is not None and remembered[0].origin == origin:
+            known.append(remembered[0])
+        return known
+
+    async def _extends(self, known: Checkpoint, now: Checkpoint) -> None:
+        """Show that the tree to be signed extends one that was signed. Raises `LogRolledBack`, `LogRewritten`."""
+        if known.size > now.size:
+            raise LogRolledBack(
+                f"The log has {now.size} entries, but a checkpoint over {known.size} was signed: it was truncated, or "
+                "restored from an old backup. Bring back what is missing, or take another name (`registry log adopt`)."
+            )
+        path = await self._tree.consistency(known.size, now.size) if known.size else []
+        try:
+            if known.size:
+                verify_consistency(
+                    first_size=known.size,
+                    first_root=known.root,
+                    second_size=now.size,
+                    second_root=now.root,
+                    path=path,
+                )
+            else:
+                verify_consistency(first_size=0, first_root=known.root, second_size=0, second_root=EMPTY_ROOT, path=())
+        except VerificationError:
+            raise LogRewritten(
+                f"The log's first {known.size} entries are not those that a checkpoint was signed over: they were "
+                "altered, or replaced after an old backup was restored. `registry verify --against` shows more; bring "
+                "back what was signed, or take another name with `registry log adopt`."
+            ) from None
+
+
+async def current_origin(checkpoints: Checkpoints, settings_origin: str) -> str:
+    """Return the name that checkpoints are signed under: the one that was adopted last, else the settings'."""
+    adopted = await checkpoints.origins()
+    return adopted[0].origin if adopted else settings_origin
