@@ -94,6 +94,12 @@ class DatabaseUnavailable(RegistryError):
     code = "database-unavailable"
 
 
+class AccessNotRecorded(RegistryError):
+    """It could not be recorded who asked, so nothing was given out."""
+
+    code = "access-not-recorded"
+
+
 class Internal(RegistryError):
     """The service failed."""
 
@@ -153,6 +159,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     ReadModelBehind: HTTPStatus.SERVICE_UNAVAILABLE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    AccessNotRecorded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of every `RegistryError`; a test fails for one that is missing."""
 
@@ -214,7 +221,7 @@ def response(error: RegistryError) -> Response[Problem]:
 def handle(_request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Answer any exception with a problem, and journal one that is a failure of our own."""
     meant = _translated(error)
-    if status(type(meant)) is HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status(type(meant)) is HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(meant, AccessNotRecorded):
         journal.failure(error)
     return response(meant)
 

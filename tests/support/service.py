@@ -17,6 +17,7 @@ from litestar import Litestar
 from events.vault import MasterKey
 from projections.projector import Projector
 from services.registry.access import tokens
+from services.registry.access.record import Who
 from services.registry.access.roles import Role
 from services.registry.clock import Clock, now
 from services.registry.journal import Journal
@@ -27,6 +28,8 @@ from tests.support.cluster import Database
 
 ALL_ROLES = tuple(role.value for role in Role)
 ORIGIN = "registry.test/log"
+OPERATOR = Who(name="operator@test")
+"""Who makes tokens for tests."""
 
 
 class Service:
@@ -43,7 +46,8 @@ class Service:
         return parts
 
     async def token(self, *roles: str, name: str = "a client", **more: Any) -> tuple[str, tokens.Token]:
-        return await tokens.create(self.parts.pool, name=name, roles=roles, now=self.parts.clock(), **more)
+        pool, now = self.parts.pool, self.parts.clock()
+        return await tokens.create(pool, name=name, roles=roles, by=OPERATOR, now=now, **more)
 
     async def client_of(self, *roles: str, name: str = "a client") -> httpx.AsyncClient:
         token, _ = await self.token(*roles, name=name)
@@ -99,7 +103,7 @@ async def running(
     app = create_app(settings_for(database, folder, **more), clock)
     async with _task(Projector(database.projector_dsn).run() if project else None), _lifespan(app):
         parts: Parts = app.state.parts
-        token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, now=clock())
+        token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, by=OPERATOR, now=clock())
         async with _client(app, token) as client:
             if project:
                 await _built(parts)
