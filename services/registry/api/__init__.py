@@ -9,7 +9,18 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
-from services.registry.api import calendar, commands, docs, documents, health, log, overviews, reads, schema_registry
+from services.registry.api import (
+    access,
+    calendar,
+    commands,
+    docs,
+    documents,
+    health,
+    log,
+    overviews,
+    reads,
+    schema_registry,
+)
 
 _SERVED: list[HTTPRouteHandler] = [
     *commands.HANDLERS,
@@ -18,6 +29,7 @@ _SERVED: list[HTTPRouteHandler] = [
     *overviews.HANDLERS,
     *calendar.HANDLERS,
     *log.HANDLERS,
+    *access.HANDLERS,
     *schema_registry.HANDLERS,
     *health.HANDLERS,
     *docs.HANDLERS,
