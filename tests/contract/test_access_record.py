@@ -254,6 +254,7 @@ async def test_it_is_narrowed_by_who_by_what_and_by_time(service: Service):
     assert [one["who"] for one in await seen(service, who="a")] == ["a"]
     assert [one["who"] for one in await seen(service, who="token_01h455vb4pex5vsknk084sn02q")] == ["b"]
     assert await seen(service, who="nobody") == []
+    assert await seen(service, who="token_00000000000000000000000000") == []
     assert await seen(service, what="rotate-key") == []
     middle = (await seen(service, who="b"))[0]["at"]
     assert [one["who"] for one in await seen(service, **{"from": middle})] == ["b", "c"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from ipaddress import ip_address
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events import sql
 from events.errors import InvalidField, NotFound
 from services.registry.access import tokens
 from services.registry.access.actions import Action
@@ -159,3 +161,39 @@ def test_runs_hold_the_positions_and_no_others_in_as_few_as_can_be(positions):
     found = runs(positions)
     assert [position for first, last in found for position in range(first, last + 1)] == positions
     assert all(last + 1 < first for (_, last), (first, _) in pairwise(found))
+
+
+async def test_a_page_is_a_range_of_an_index_whatever_is_asked_for(database: Database, service: Service) -> None:
+    """Whoever looks at a long record does not wait for all of it to be read and sorted."""
+    columns = "who, token_id, what, detail"
+    row = "'f' || n % 20, 'token_' || n % 20, 'read-entries', '{}' FROM generate_series(1, 20000) AS n"
+    async with connected(database.owner_dsn) as owner:
+        await owner.execute(f"INSERT INTO access.record ({columns}) SELECT {row}")
+        await owner.execute("ANALYZE access.record")
+    statement = sql.load("services.registry.access", "record.sql")["list"]
+    past, later = now() - timedelta(days=1), now() + timedelta(days=1)
+    for name, token, what, since, after in (
+        (None, None, None, None, None),
+        (None, None, None, later, None),
+        (None, None, None, None, past),
+        ("f3", None, None, past, later),
+        ("nobody", None, None, None, None),
+        (None, "token_3", None, None, later),
+        (None, None, "rotate-key", None, None),
+    ):
+        plan = await service.fetchval(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}",
+            name,
+            token,
+            what,
+            since,
+            None,
+            after,
+            1 if after else None,
+            51,
+        )
+        (told,) = json.loads(plan)
+        (scan,) = told["Plan"]["Plans"]
+        assert scan["Node Type"] == "Index Scan", plan
+        assert scan["Actual Rows"] <= 51
+        assert scan.get("Rows Removed by Filter", 0) == 0, plan

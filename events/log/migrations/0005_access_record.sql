@@ -14,11 +14,11 @@ CREATE TABLE access.record (
     CONSTRAINT record_detail_is_an_object CHECK (jsonb_typeof(detail) = 'object')
 );
 
-CREATE INDEX record_who ON access.record (who, id);
-CREATE INDEX record_token ON access.record (token_id, id);
-CREATE INDEX record_what ON access.record (what, id);
--- Times rise with ids, nearly: a summary of each range of pages is enough, and costs next to nothing to keep.
-CREATE INDEX record_at ON access.record USING brin (at);
+-- Each filter with the order in which rows are listed, so that a page is a range of an index, however long the record.
+CREATE INDEX record_at ON access.record (at, id);
+CREATE INDEX record_who ON access.record (who, at, id);
+CREATE INDEX record_token ON access.record (token_id, at, id);
+CREATE INDEX record_what ON access.record (what, at, id);
 
 COMMENT ON TABLE access.record IS 'Who looked at what, or did what with tokens and keys, when and from where.';
 COMMENT ON COLUMN access.record.id IS 'Rises; has gaps where a transaction was taken back.';

@@ -12,6 +12,7 @@ A detail has positions, sizes and ids, never a person's name and never content.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
@@ -28,6 +29,7 @@ from services.registry.access.addresses import Address
 from services.registry.problems import AccessNotRecorded
 
 _SQL: Final = sql.load("services.registry.access", "record.sql")
+_TOKEN_ID: Final = re.compile("token_[0-9a-z]{26}")
 
 Database: TypeAlias = "asyncpg.Pool | asyncpg.Connection | PoolConnectionProxy"
 
@@ -90,9 +92,15 @@ async def record(database: Database, looked: Looked) -> None:
         ) from error
 
 
-async def list_seen(database: Database, wanted: Wanted, limit: int, *, below: int | None = None) -> list[Seen]:
-    """Return up to `limit` rows, the newest first, with an id below `below`."""
-    rows = await database.fetch(_SQL["list"], wanted.who, wanted.what, wanted.since, wanted.until, below, limit)
+async def list_seen(
+    database: Database, wanted: Wanted, limit: int, *, after: tuple[datetime, int] | None = None
+) -> list[Seen]:
+    """Return up to `limit` rows, the newest first, going on after the row with a time and id if they are given."""
+    by_token = wanted.who is not None and _TOKEN_ID.fullmatch(wanted.who) is not None
+    name, token = (None, wanted.who) if by_token else (wanted.who, None)
+    rows = await database.fetch(
+        _SQL["list"], name, token, wanted.what, wanted.since, wanted.until, *(after or (None, None)), limit
+    )
     return [Seen(**{**dict(row), "detail": msgspec.json.decode(row["detail"])}) for row in rows]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from litestar import Response, get
 
@@ -29,11 +31,13 @@ async def list_access(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     key = parts.master.derive(reads.CURSOR_PURPOSE)
     asked = query.of_access(request, key)
-    below = int(asked.cursor.id) if asked.cursor else None
-    seen = await list_seen(parts.pool, asked.wanted, asked.limit + 1, below=below)
+    after = (datetime.fromisoformat(asked.cursor.sort), int(asked.cursor.id)) if asked.cursor else None
+    seen = await list_seen(parts.pool, asked.wanted, asked.limit + 1, after=after)
     more, seen = len(seen) > asked.limit, seen[: asked.limit]
     head = (await parts.log.head()).size
-    following = seal_cursor(Cursor(head, "", str(seen[-1].id)), asked.context, key) if more else None
+    following = None
+    if more:
+        following = seal_cursor(Cursor(head, seen[-1].at.isoformat(), str(seen[-1].id)), asked.context, key)
     links = reads.next_link(request, following) if following else ""
     return render.answer(request, msgspec.json.encode(SeenList(items=seen, next=following)), head, links=links)
 
