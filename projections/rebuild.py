@@ -64,7 +64,7 @@ async def build(
     told the position after each batch.
     """
     projection = await begin(connection, models, alone)
-    await _catch_up(connection, projection, progress, alone)
+    await catch_up(connection, projection, alone, progress)
     return projection
 
 
@@ -81,12 +81,16 @@ async def switch(connection: Connection, projection: Projection, alone: ReadMode
         except asyncpg.LockNotAvailableError:
             log.info("switch_waits_for_readers", generation=projection.generation)
             await asyncio.sleep(SWITCH_SECONDS)
-            await _catch_up(connection, projection, lambda _position: None, alone)
+            await catch_up(connection, projection, alone)
 
 
-async def _catch_up(
-    connection: Connection, projection: Projection, progress: Progress, alone: ReadModel | None
+async def catch_up(
+    connection: Connection,
+    projection: Projection,
+    alone: ReadModel | None = None,
+    progress: Progress = lambda _position: None,
 ) -> None:
+    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to the live generation."""
     until: int | None = await connection.fetchval(QUERIES["position"]) if alone else None
     await projection.catch_up(until, batch=REBUILD_BATCH, progress=progress)
 

@@ -19,6 +19,7 @@ OPEN = None
 READ = {"reader", "auditor"}
 RECORD = {"recorder"}
 FOLLOW = {"follower", "auditor"}
+AUDIT = {"auditor"}
 ANY = {role.value for role in Role}
 
 ROUTES: dict[str, set[str] | None] = {
@@ -104,6 +105,7 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/schemas/{type:str}": ANY,
     "GET /v1/log/entries": FOLLOW,
     "GET /v1/log/entries/{position:str}": FOLLOW,
+    "GET /v1/log/digest": AUDIT,
 }
 """Each route with the roles that open it. A route that is not here must not be there."""
 

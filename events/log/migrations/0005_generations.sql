@@ -115,7 +115,7 @@ BEGIN
         FULL JOIN (SELECT %5$s, id, born, CASE WHEN died < $1 THEN died END AS died FROM %2$I.%3$I WHERE born < $1) AS other
             ON one.id = other.id AND one.born = other.born
         WHERE one.id IS NULL OR other.id IS NULL OR %6$s
-        ORDER BY 1 COLLATE "C", 2
+        ORDER BY coalesce(one.id, other.id) COLLATE "C", 2
         LIMIT $2
         $query$,
         _one, _other, _model,

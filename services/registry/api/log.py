@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from litestar import Response, get
 from litestar.response import Stream
 
 from events.errors import FieldProblem, NotFound
-from services.registry.access.roles import FOLLOW
+from services.registry.access.roles import AUDIT, FOLLOW
 from services.registry.api import forms, query, render
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
@@ -45,6 +46,14 @@ async def get_entry(request: Asking) -> Response[bytes]:
     return render.answer(request, found[0].bytes, head)
 
 
+@get("/v1/log/digest", opt=AUDIT, name="get-digest")
+async def get_digest(request: Asking) -> Response[bytes]:
+    """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
+    parts: Parts = request.app.state.parts
+    size = await query.resolve(parts, query.of_digest(request), parameter="size")
+    return render.answer(request, msgspec.json.encode(await parts.read_models.digested(size)), size)
+
+
 async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> list[tuple[int, bytes]]:
     if first >= head:
         return []
@@ -73,4 +82,4 @@ async def _lines(parts: Parts, asked: EntriesQuery, head: int) -> AsyncIterator[
         left = None if left is None else left - len(entries)
 
 
-HANDLERS = [list_entries, get_entry]
+HANDLERS = [list_entries, get_entry, get_digest]

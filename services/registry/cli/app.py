@@ -120,6 +120,47 @@ def migrate(*, check: Annotated[bool, Parameter(negative="", show_default=False)
     return migrate(check=check)
 
 
+@app.command(group=USE)
+def rebuild(
+    model: str | None = None,
+    /,
+    *,
+    check: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    accept_difference: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Build the read models anew from the log beside the live ones, compare the two, and switch to the new ones.
+
+    Clients go on reading and recording, and notice nothing. If the program is the one that built the live ones, they
+    are replaced only by the same: otherwise every read model and row that differs is named, and nothing is switched.
+    Whatever is interrupted leaves nothing behind.
+
+    Needs `REGISTRY_PROJECTOR_DATABASE_URL`. Exits with 1 if something differs.
+
+    :param model: The one read model to rebuild, such as `meetings`; without it, all of them.
+    :param check: Compare only, and switch nothing: an altered row is found and named.
+    :param accept_difference: Switch even so: when you know why the live ones differ, and that they are wrong.
+    """
+    from services.registry.cli.rebuild import rebuild
+
+    return rebuild(model, check=check, accept=accept_difference)
+
+
+@app.command(group=USE)
+def digest(*, size: Annotated[int | None, Parameter(validator=Number(gte=0))] = None) -> int:
+    """Print what each read model shows at a size of the log, as one SHA-256.
+
+    Whoever replays the same entries, anywhere, gets the same: see `registry replay --into`. Personal data enters it
+    sealed, so that erasing somebody changes none. How it is computed is in docs/digest.md.
+
+    Needs `REGISTRY_DATABASE_URL`.
+
+    :param size: The size of the log; as far as the read models have come, if not given.
+    """
+    from services.registry.cli.digest import digest
+
+    return digest(size)
+
+
 @app.command(name="import", group=USE)
 def import_(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
