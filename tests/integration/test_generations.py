@@ -143,8 +143,10 @@ async def test_what_is_live_and_not_altered_is_found_to_be_the_same_and_a_check_
         ("UPDATE read_1.{0} SET died = born + 1 WHERE (id, born) = ({1})", ("rounds", "altered", ("died",)), True),
         ("DELETE FROM read_1.{0} WHERE (id, born) = ({1})", ("sources", "missing", ()), True),
         (
-            ("UPDATE read_1.{0} SET body = 'x'"
-            " WHERE (id, born) = (SELECT id, born FROM read_1.{0} WHERE died > 0 LIMIT 1)"),
+            (
+                "UPDATE read_1.{0} SET body = 'x'"
+                " WHERE (id, born) = (SELECT id, born FROM read_1.{0} WHERE died > 0 LIMIT 1)"
+            ),
             ("cooperations", "altered", ("body",)),
             False,
         ),

@@ -146,6 +146,34 @@ def rebuild(
 
 
 @app.command(group=USE)
+def replay(
+    *,
+    to: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    subject: str | None = None,
+    into: str | None = None,
+) -> int:
+    """Tell the log's history as a person reads it, from the first entry on, or replay it into another database.
+
+    An entry is told in a line or two: its position, when it was recorded, what happened to what, who recorded it, and
+    the particulars, with the names that things had then. People are told by their ids: their names are sealed.
+
+    With `--into`, the entries are copied byte for byte into a PostgreSQL database that is empty, and the read models
+    are built from them there. `registry digest` at the same size gives the same there as here. Keys are not copied:
+    personal data and documents cannot be read in the copy. An interrupted replay is gone on with by starting it again.
+
+    Needs `REGISTRY_DATABASE_URL`.
+
+    :param to: The size of the log to replay to; all of it, if not given.
+    :param subject: The one stream to tell, such as `cooperation/coop_…`.
+    :param into: The URL of the database to replay into, as its administrator: a superuser, or a member of the roles
+        `registry_owner` and `registry_projector`.
+    """
+    from services.registry.cli.replay import replay
+
+    return replay(to, subject, into)
+
+
+@app.command(group=USE)
 def digest(*, size: Annotated[int | None, Parameter(validator=Number(gte=0))] = None) -> int:
     """Print what each read model shows at a size of the log, as one SHA-256.
 
