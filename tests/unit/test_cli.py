@@ -17,7 +17,7 @@ from services.registry.embedded import PostgresInUse
 from services.registry.settings import InvalidSettings, documentation
 from services.registry.version import VERSION
 
-COMMANDS = ("up", "serve", "project", "migrate", "import", "token", "settings")
+COMMANDS = ("up", "serve", "project", "migrate", "rebuild", "replay", "digest", "import", "token", "settings")
 
 
 @pytest.fixture(autouse=True)
