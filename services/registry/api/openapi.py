@@ -373,12 +373,8 @@ def _entry() -> Described:
 
 
 def _digest() -> Described:
-    size = {
-        "name": "size",
-        "in": "query",
-        "description": "The log size; as far as the read models have come, if not given.",
-        "schema": {"type": "integer", "minimum": 0},
-    }
+    says = "The log size; as far as the read models have come, if not given."
+    size = {"name": "size", "in": "query", "description": says, "schema": {"type": "integer", "minimum": 0}}
     return {
         "operationId": "get-digest",
         "summary": "What each read model shows at a log size, as one SHA-256: a replay of the log gives the same.",
