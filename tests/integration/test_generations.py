@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import rfc8785
 
+from events.log.failure import TRANSIENT
 from projections import MODELS, projector, rebuild
 from projections.comparison import Difference
 from projections.digest import digest, digests, line
@@ -408,7 +409,7 @@ async def test_a_renewal_whose_session_ends_leaves_its_generation_to_the_next(pr
         task = asyncio.create_task(renew(connection, progress=positions.append))
         await until(lambda: _is(lambda: positions))
         await terminate(projected, APPLICATION)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(TRANSIENT):
             await task
     assert (await renewed(projected)).generation == 3
     assert await states(projected) == [(3, "live")]
