@@ -15,7 +15,7 @@ from cyclopts.exceptions import CycloptsError
 from cyclopts.validators import Number
 
 from services.registry.access.roles import Role
-from services.registry.cli import app_log, failures, moments
+from services.registry.cli import app_log, app_witness, failures, moments
 
 USED_WRONGLY: Final = 2
 
@@ -46,6 +46,7 @@ token = App(name="token", help="Make, list and revoke the bearer tokens that cli
 app.command(token)
 app.command(app_log.key)
 app.command(app_log.log)
+app.command(app_witness.witness)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
