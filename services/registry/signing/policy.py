@@ -20,6 +20,7 @@ from services.registry.settings import InvalidSettings
 
 VARIABLE: Final = "REGISTRY_WITNESS_FILE"
 MAX_BYTES: Final = 64 * 1024
+MAX_PORT: Final = 65535
 ALLOWED: Final = "Allowed: `witness <verifier key> <submission prefix>`, `quorum <number>`, and comments behind #"
 
 
@@ -112,6 +113,8 @@ def _witness(text: str, prefix: str, before: list[Witness]) -> Witness:
         raise ValueError(f"the submission prefix is no URL: {wrong}") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise ValueError("the submission prefix is no http or https URL without user, query and fragment")
+    if url.port is not None and not 0 < url.port <= MAX_PORT:
+        raise ValueError("the submission prefix has a port that there is not")
     return Witness(key, prefix.rstrip("/"))
 
 

@@ -25,7 +25,7 @@ async def add_checkpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Cosign a checkpoint, or say why not."""
     cosigner: Cosigner = request.app.state.cosigner
     answer = await asyncio.to_thread(cosigner.answer, await request.body())
-    return Response(answer.body, status_code=answer.status, media_type=answer.media_type)
+    return _response(answer.status, answer.body, {"Content-Type": answer.media_type})
 
 
 def create_app(cosigner: Cosigner) -> ASGIApp:
@@ -52,4 +52,9 @@ def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[byte
         unusable = isinstance(error, StateUnusable)
         status = HTTPStatus.SERVICE_UNAVAILABLE if unusable else HTTPStatus.INTERNAL_SERVER_ERROR
         headers = dict(RETRY_AFTER) if unusable else {}
-    return Response(f"{status.phrase.lower()}\n".encode(), status_code=status, media_type=TEXT, headers=headers)
+    return _response(status, f"{status.phrase.lower()}\n".encode(), {**headers, "Content-Type": TEXT})
+
+
+def _response(status: HTTPStatus, body: bytes, headers: dict[str, str]) -> Response[bytes]:
+    """Answer with the media type as it stands in the headers: Litestar would add a charset of its own to it."""
+    return Response(body, status_code=status, headers=headers)
