@@ -70,7 +70,8 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
             if settings.key_dir is not None:
                 ring = KeyRing(settings.key_dir)
                 signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
-                witnesses = Witnesses(witnessing, signer, tree, checkpoints, clock=clock)
+                if witnessing.witnesses:
+                    witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
             read_models = ReadModels(pool, settings.database_url)
             await read_models.start()
             try:
@@ -107,8 +108,8 @@ async def _signing(parts: Parts) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         if parts.signer is not None:
             await stack.enter_async_context(_beside(parts.signer.run(parts.settings.checkpoint_seconds), "signer"))
-        if parts.witnesses is not None and parts.witnesses.standings:
-            await stack.enter_async_context(_beside(parts.witnesses.run(), "witnesses"))
+            if parts.witnesses is not None:
+                await stack.enter_async_context(_beside(parts.witnesses.run(parts.signer), "witnesses"))
         yield
 
 

@@ -21,7 +21,7 @@ from services.registry.signing.witnesses import Witnesses
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """An open registry: its log, its vault, its commands, its read models, over one pool of connections.
 
-    There is a `signer`, with the witnesses that it asks, where the settings name a folder with keys.
+    There is a `signer` where the settings name a folder with keys, and `witnesses` where they name some for it to ask.
     """
 
     settings: Settings

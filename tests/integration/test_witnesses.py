@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from services.registry.signing.policy import Policy, Witness
 from services.registry.signing.signer import Signer
 from services.registry.signing.witnesses import Mood, Patience, Witnesses
 from services.registry.witness.state import State
+from tests.support import console
 from tests.support import service as services
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
@@ -324,7 +326,7 @@ async def test_a_checkpoint_that_another_process_overtook_is_no_alarm(database: 
         def another() -> tuple[Signer, Witnesses]:
             signer = Signer(parts.log, parts.tree, parts.checkpoints, ring, origin=ORIGIN, clock=parts.clock)
             return signer, Witnesses(
-                policy, signer, parts.tree, parts.checkpoints, clock=parts.clock, patience=Patience(first=0, most=0)
+                policy, parts.tree, parts.checkpoints, clock=parts.clock, patience=Patience(first=0, most=0)
             )
 
         (slow, asks_late), (quick, asks_first) = another(), another()
@@ -338,3 +340,50 @@ async def test_a_checkpoint_that_another_process_overtook_is_no_alarm(database: 
             await asks_late.ask(client, await slow.sign())
             assert asks_late.standings[0].mood is Mood.COSIGNS
     await check_log(database.admin_dsn)
+
+
+async def shown(service: Service, folder: Path) -> tuple[int, str]:
+    """What `registry log witnesses` exits with and prints."""
+    given = {
+        "REGISTRY_DATABASE_URL": service.database.service_dsn,
+        "REGISTRY_WITNESS_FILE": str(folder / "witnesses"),
+        "REGISTRY_ORIGIN": ORIGIN,
+    }
+    done = await asyncio.to_thread(lambda: console.registry("log", "witnesses", settings=given))
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+async def test_the_operator_is_told_how_each_witness_stands_to_the_log(database: Database, tmp_path: Path):
+    one, two = honest(tmp_path, 1), honest(tmp_path, 2)
+    async with one[1], registry(database, tmp_path, [one, two], quorum=1) as service:
+        await published_with(service, await record(service), 1)
+        code, said = await shown(service, tmp_path)
+        assert code == 0
+        assert re.search(r"witness\.test/w1 +│ 1 +│ cosigns", said)
+        assert re.search(r"witness\.test/w2 +│ none yet +│ does not cosign: it cannot be reached", said)
+        assert "1 of 2 cosign, 1 have to. Signed are 1 entries; the checkpoint over 1 entries is published." in said
+    async with registry(database, tmp_path, [one, two], quorum=1) as service:
+        code, said = await shown(service, tmp_path)
+        assert code == 1
+        assert "0 of 2 cosign" in said
+
+
+async def test_the_operator_is_told_of_another_history_with_exit_code_1(database: Database, tmp_path: Path):
+    one, two = await conflicting(tmp_path, 9), honest(tmp_path, 2)
+    async with all_of(one[1], two[1]), registry(database, tmp_path, [one, two], quorum=1) as service:
+        await published_with(service, await record(service), 2)
+        code, said = await shown(service, tmp_path)
+        assert code == 1
+        assert "SAW ANOTHER HISTORY: it has cosigned a checkpoint over 9 entries" in said
+
+
+def test_a_wrong_policy_stops_the_start_with_its_line(tmp_path: Path):
+    (tmp_path / "witnesses").write_text("quorum many\n")
+    done = console.registry(
+        "log",
+        "witnesses",
+        settings={"REGISTRY_DATABASE_URL": "postgresql://nowhere/", "REGISTRY_WITNESS_FILE": f"{tmp_path}/witnesses"},
+    )
+    assert done.returncode == 2
+    assert "REGISTRY_WITNESS_FILE: line 1: the quorum is no number" in done.stderr

@@ -81,13 +81,17 @@ class _Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+def client() -> httpx.AsyncClient:
+    """Make what witnesses are reached by; each request is given its time as a whole."""
+    return httpx.AsyncClient(timeout=None)  # noqa: S113
+
+
 class Witnesses:
-    """The witnesses of a policy, asked for what one signer signs."""
+    """The witnesses of a policy, asked for one checkpoint or, by `run`, for every newest one of a signer."""
 
     def __init__(
         self,
         policy: Policy,
-        signer: Signer,
         tree: Tree,
         checkpoints: Checkpoints,
         *,
@@ -95,7 +99,6 @@ class Witnesses:
         patience: Patience = PATIENT,
     ) -> None:
         self._quorum = policy.quorum
-        self._signer = signer
         self._asked = [_Asked(witness, tree, checkpoints, clock, patience) for witness in policy.witnesses]
         self._reached: bool | None = None
 
@@ -109,14 +112,14 @@ class Witnesses:
         """Return the witnesses that have cosigned another history: there must be none."""
         return [one for one in self.standings if one.mood is Mood.CONFLICT]
 
-    async def run(self) -> None:
+    async def run(self, signer: Signer) -> None:
         """Ask for every newest checkpoint, until cancelled."""
         seen: Checkpoint | None = None
-        async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - each request has one, as a whole
+        async with client() as reaching:
             while True:
-                newest = await self._next(seen)
+                newest = await self._next(signer, seen)
                 seen = newest.checkpoint
-                await self.ask(client, newest)
+                await self.ask(reaching, newest)
 
     async def ask(self, client: httpx.AsyncClient, signed: Signed) -> None:
         """Ask all that have not cosigned this and whose turn it is; return when each has answered or failed."""
@@ -125,16 +128,16 @@ class Witnesses:
         await asyncio.gather(*(one.ask(client, signed) for one in due))
         self._tell()
 
-    async def _next(self, seen: Checkpoint | None) -> Signed:
+    async def _next(self, signer: Signer, seen: Checkpoint | None) -> Signed:
         """Wait for the next checkpoint, or until a witness is to be asked again for the one that was seen."""
         waiting = [one.due for one in self._asked if seen is not None and one.standing.cosigned != seen]
         try:
             async with asyncio.timeout_at(min(waiting, default=None)):
-                return await self._signer.after(seen)
+                return await signer.after(seen)
         except TimeoutError:
-            if self._signer.newest is None:
+            if signer.newest is None:
                 raise
-            return self._signer.newest
+            return signer.newest
 
     def _tell(self) -> None:
         """Write when checkpoints begin to be published with enough cosignatures, and when they cease to be."""
