@@ -18,6 +18,7 @@ from litestar import Response
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import Note, Signature, SigningKey, VerifierKey
 from events.merkle.witnessing import Submission, encode_signatures
+from events.vault import MasterKey
 from services.registry import main
 from services.registry.signing.keyring import KeyRing
 from services.registry.signing.policy import Policy, Witness
@@ -378,12 +379,15 @@ async def test_the_operator_is_told_of_another_history_with_exit_code_1(database
         assert "SAW ANOTHER HISTORY: it has cosigned a checkpoint over 9 entries" in said
 
 
-def test_a_wrong_policy_stops_the_start_with_its_line(tmp_path: Path):
+@pytest.mark.parametrize("command", [("log", "witnesses"), ("serve",)], ids=" ".join)
+def test_a_wrong_policy_stops_the_start_with_its_line(tmp_path: Path, command: tuple[str, ...]):
     (tmp_path / "witnesses").write_text("quorum many\n")
-    done = console.registry(
-        "log",
-        "witnesses",
-        settings={"REGISTRY_DATABASE_URL": "postgresql://nowhere/", "REGISTRY_WITNESS_FILE": f"{tmp_path}/witnesses"},
-    )
+    MasterKey.create_file(tmp_path / "master.key")
+    given = {
+        "REGISTRY_DATABASE_URL": "postgresql://nowhere.invalid/registry",
+        "REGISTRY_MASTER_KEY_FILE": str(tmp_path / "master.key"),
+        "REGISTRY_WITNESS_FILE": str(tmp_path / "witnesses"),
+    }
+    done = console.registry(*command, settings=given)
     assert done.returncode == 2
     assert "REGISTRY_WITNESS_FILE: line 1: the quorum is no number" in done.stderr

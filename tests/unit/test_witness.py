@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -337,6 +338,19 @@ BOUNDS = {
 @pytest.mark.parametrize("what", BOUNDS)
 def test_beyond_its_bounds_a_request_is_malformed(witness: Cosigner, what: str):
     assert witness.answer(BOUNDS[what]).status == HTTPStatus.BAD_REQUEST
+
+
+@given(REQUESTS)
+@settings(max_examples=60)
+def test_whatever_is_sent_over_http_is_never_answered_with_a_500(raw: bytes):
+    async def ask(folder: str) -> httpx.Response:
+        app = create_app(cosigner(Path(folder), LOG))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://w.test") as client:
+            return await client.post("/add-checkpoint", content=raw)
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert asyncio.run(ask(folder)).status_code in TABLE
 
 
 async def test_over_http_the_answers_are_those_of_the_table_and_never_a_500(tmp_path: Path):
