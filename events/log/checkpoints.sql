@@ -14,14 +14,27 @@ SELECT origin, size, root, signed_at FROM log.checkpoint WHERE origin = $1 AND s
 
 -- name: cosigned
 -- The last checkpoint that as many of some keys have cosigned as have to. $1 origin, $2 names and $3 ids of the keys, in
--- parallel, $4 how many.
+-- parallel, $4 how many. It cannot be beyond the last one of the $4th of them, which an index knows: while witnesses are
+-- away, nothing is gone through that was signed meanwhile.
+WITH witness AS (
+    SELECT name, key_id FROM unnest($2::text[], $3::bytea[]) AS w (name, key_id)
+), last AS (
+    SELECT (
+        SELECT s.size FROM log.signature AS s
+        WHERE s.origin = $1 AND s.name = w.name AND s.key_id = w.key_id AND s.name <> s.origin
+        ORDER BY s.size DESC LIMIT 1
+    ) AS size
+    FROM witness AS w
+)
 SELECT c.origin, c.size, c.root, c.signed_at
 FROM log.checkpoint AS c
-WHERE c.origin = $1 AND (
-    SELECT count(*) FROM log.signature AS s
-    JOIN unnest($2::text[], $3::bytea[]) AS w (name, key_id) ON w.name = s.name AND w.key_id = s.key_id
-    WHERE s.origin = c.origin AND s.size = c.size
-) >= $4
+WHERE c.origin = $1
+    AND c.size <= (SELECT size FROM last WHERE size IS NOT NULL ORDER BY size DESC LIMIT 1 OFFSET $4 - 1)
+    AND (
+        SELECT count(*) FROM log.signature AS s
+        JOIN witness AS w ON w.name = s.name AND w.key_id = s.key_id
+        WHERE s.origin = c.origin AND s.size = c.size
+    ) >= $4
 ORDER BY c.size DESC LIMIT 1;
 
 -- name: signatures

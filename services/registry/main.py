@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import asyncpg
 from litestar import Litestar
@@ -22,12 +23,14 @@ from services.registry.access import gate, tokens
 from services.registry.api import HANDLERS
 from services.registry.clock import Clock, now
 from services.registry.commands import Commands
-from services.registry.journal import Journal
+from services.registry.journal import Journal, failure
 from services.registry.parts import Parts
 from services.registry.settings import InvalidSettings, Settings
+from services.registry.signing import policy
 from services.registry.signing.keyring import KeyRing
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
+from services.registry.signing.witnesses import Witnesses
 
 STATEMENT_SECONDS = 30.0
 
@@ -41,6 +44,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
     if settings.master_key_file is None or not settings.database_url:
         raise InvalidSettings(["REGISTRY_DATABASE_URL and REGISTRY_MASTER_KEY_FILE have to be set."])
     master = MasterKey.from_file(settings.master_key_file)
+    witnessing = policy.read(settings.witness_file)
     try:
         pool = await asyncpg.create_pool(
             settings.database_url,
@@ -62,10 +66,12 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
         async with log:
             vault = Vault(pool, master)
             tree, checkpoints = Tree(pool), Checkpoints(pool)
-            signer = None
+            signer, witnesses = None, None
             if settings.key_dir is not None:
                 ring = KeyRing(settings.key_dir)
                 signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
+                if witnessing.witnesses:
+                    witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
             read_models = ReadModels(pool, settings.database_url)
             await read_models.start()
             try:
@@ -76,8 +82,15 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     log=log,
                     tree=tree,
                     checkpoints=checkpoints,
-                    publication=Publication(checkpoints, signer, origin=settings.origin),
+                    publication=Publication(
+                        checkpoints,
+                        signer,
+                        origin=settings.origin,
+                        witnesses=witnessing.keys,
+                        quorum=witnessing.quorum,
+                    ),
                     signer=signer,
+                    witnesses=witnesses,
                     master=master,
                     vault=vault,
                     commands=Commands(log, vault, read_models, clock),
@@ -91,16 +104,30 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
 
 @asynccontextmanager
 async def _signing(parts: Parts) -> AsyncGenerator[None]:
-    """Sign checkpoints meanwhile, where there are keys."""
-    if parts.signer is None:
+    """Sign checkpoints meanwhile, where there are keys, and have them cosigned, where there are witnesses."""
+    async with AsyncExitStack() as stack:
+        if parts.signer is not None:
+            await stack.enter_async_context(_beside(parts.signer.run(parts.settings.checkpoint_seconds), "signer"))
+            if parts.witnesses is not None:
+                await stack.enter_async_context(_beside(parts.witnesses.run(parts.signer), "witnesses"))
         yield
-        return
-    task = asyncio.create_task(parts.signer.run(parts.settings.checkpoint_seconds), name="signer")
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
+    """Do something meanwhile. That it failed, which it should not, is journalled when it does."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_told)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        failure(error)
 
 
 def create_app(settings: Settings, clock: Clock = now) -> Litestar:

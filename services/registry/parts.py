@@ -15,12 +15,13 @@ from services.registry.commands import Commands
 from services.registry.settings import Settings
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
+from services.registry.signing.witnesses import Witnesses
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """An open registry: its log, its vault, its commands, its read models, over one pool of connections.
 
-    There is a `signer` where the settings name a folder with keys.
+    There is a `signer` where the settings name a folder with keys, and `witnesses` where they name some for it to ask.
     """
 
     settings: Settings
@@ -31,6 +32,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: Checkpoints
     publication: Publication
     signer: Signer | None
+    witnesses: Witnesses | None
     master: MasterKey
     vault: Vault
     commands: Commands

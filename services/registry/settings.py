@@ -151,6 +151,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[
         float, Setting("How often there may be a new checkpoint, where the log grows.", _seconds(0.05, 3600))
     ] = 1.0
+    witness_file: Annotated[
+        Path | None,
+        Setting(
+            "The file that names the witnesses which are asked to cosign checkpoints, and how many of them have to "
+            "before one is published (see docs/witnesses.md).",
+            _PATH,
+        ),
+    ] = None
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
     trusted_proxies: Annotated[

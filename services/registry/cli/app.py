@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 
 from services.registry.access.actions import Action
 from services.registry.access.roles import Role
-from services.registry.cli import app_log, failures, moments
+from services.registry.cli import app_log, app_witness, failures, moments
 
 USED_WRONGLY: Final = 2
 
@@ -47,6 +47,7 @@ token = App(name="token", help="Make, list and revoke the bearer tokens that cli
 app.command(token)
 app.command(app_log.key)
 app.command(app_log.log)
+app.command(app_witness.witness)
 
 access = App(name="access", help="See who looked: what was read, exported and done with tokens and keys.", group=USE)
 app.command(access)

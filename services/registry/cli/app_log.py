@@ -50,6 +50,18 @@ def list_() -> int:
 
 
 @log.command
+def witnesses() -> int:
+    """Ask every witness to cosign the last checkpoint, and say what each answers.
+
+    Exits with 1 if one has seen another history of the log than this one, or if too few cosign for a checkpoint to be
+    published. Needs `REGISTRY_DATABASE_URL` and `REGISTRY_WITNESS_FILE`.
+    """
+    from services.registry.cli.witnesses import ask_all
+
+    return ask_all()
+
+
+@log.command
 def adopt(origin: str, /, *, reason: str) -> int:
     """Sign under another name from now on: the way out when signing has stopped.
 

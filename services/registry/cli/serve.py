@@ -19,6 +19,7 @@ from events.vault import MasterKey
 from services.registry import journal
 from services.registry.cli.ports import claim, url
 from services.registry.settings import InvalidSettings, load
+from services.registry.signing import policy
 
 LOGGING: Final[dict[str, Any]] = {
     "formatters": {},
@@ -36,6 +37,7 @@ def serve() -> int:
     if settings.master_key_file is None:
         raise InvalidSettings(["REGISTRY_MASTER_KEY_FILE is not set."])
     MasterKey.from_file(settings.master_key_file)
+    policy.read(settings.witness_file)
     journal.configure(settings.log_level, settings.log_format)
     asyncio.run(check(settings.database_url))
     host = claim(settings.host, settings.port)

@@ -27,19 +27,15 @@ from services.registry.embedded import EmbeddedPostgres
 from services.registry.settings import Settings, load, variable
 
 if TYPE_CHECKING:  # all that takes long to import is imported while PostgreSQL starts
-    from litestar.types import ASGIApp
-
     from services.registry.parts import Parts
 
 T = TypeVar("T")
 
 DATABASE: Final = "registry"
 CATCH_UP_SECONDS: Final = 60.0
-FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
 LASTING_SECONDS: Final = 60.0  # after which a PostgreSQL that ends did start well
 ENDS: Final = 5  # of PostgreSQL in a row, after which it is not started again
 SAME_SECONDS: Final = 1.0  # between signals that are one
-POLL_SECONDS: Final = 0.005
 INTERRUPTED: Final = 130
 
 
@@ -134,6 +130,7 @@ class _Up:
 
     async def _serve(self, *, sample: bool) -> None:
         """Have all that was promised in place before anything is listened on; then serve until stopped."""
+        from services.registry.cli.listening import listening
         from services.registry.main import create_service, open_registry
         from services.registry.sample import story
 
@@ -145,7 +142,7 @@ class _Up:
             await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
         if self._stopped.is_set():
             return
-        async with _listening(create_service(self._settings), self._address, self._settings.port) as server:
+        async with listening(create_service(self._settings), self._address, self._settings.port) as server:
             sys.stdout.write(self._ready(size, sample_is))
             sys.stdout.flush()
             stopped = asyncio.create_task(self._stopped.wait())
@@ -237,42 +234,3 @@ async def _hold_key(parts: Parts) -> None:
     await parts.checkpoints.add_verifier(keys[0].verifier, parts.clock())
     with contextlib.suppress(RegistryError):
         await parts.signer.sign()
-
-
-@contextlib.asynccontextmanager
-async def _listening(app: ASGIApp, address: str, port: int) -> AsyncGenerator[asyncio.Task[None]]:
-    """Serve the application in this loop; on the way out requests under way are finished, and then the app closes."""
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server.embed import Server
-
-    from services.registry import journal
-
-    server = Server(
-        app, address=address, port=port, interface=Interfaces.ASGI, websockets=False, log_level=LogLevels.critical
-    )
-    serving = asyncio.create_task(server.serve(), name="server")
-    try:
-        await _connectable(address, port, serving)
-        yield serving
-    finally:
-        server.stop()
-        finished, _ = await asyncio.wait([serving], timeout=FINISH_SECONDS)
-        if not finished:
-            journal.logger().warning("requests_cut_short", after_seconds=FINISH_SECONDS)
-            serving.cancel()
-
-
-async def _connectable(address: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Return when connections are taken, of which nothing tells; raise what kept the server from it."""
-    while True:
-        if serving.done():
-            await serving
-            raise Unusable("The HTTP server did not start.")
-        try:
-            _, writer = await asyncio.open_connection(ports.ANY.get(address, address), port)
-        except OSError:
-            await asyncio.sleep(POLL_SECONDS)
-        else:
-            writer.close()
-            return

@@ -46,6 +46,10 @@ class KeyRing:
         """Return the keys of one name, the current one first; none if there are none."""
         return tuple(key for _, key in reversed(list(self._all())) if key.name == name)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names that there are keys of, in order."""
+        return tuple(sorted({key.name for _, key in self._all()}))
+
     def create(self, name: str, algorithm: int = ED25519) -> SigningKey:
         """Make a key, which is the current one of its name from now on; its file is durable when this returns."""
         self._make()

@@ -42,7 +42,10 @@ class LogRewritten(NotSigned):
 
 
 class Signer:
-    """Signs the log's checkpoints under one name. `stopped` is why it does not, for as long as that is so."""
+    """Signs the log's checkpoints under one name. `stopped` is why it does not, for as long as that is so.
+
+    `newest` is what it signed last, as it was then.
+    """
 
     def __init__(
         self, log: Reader, tree: Tree, checkpoints: Checkpoints, ring: KeyRing, *, origin: str, clock: Clock
@@ -53,6 +56,8 @@ class Signer:
         self._ring = ring
         self._settings_origin = origin
         self._clock = clock
+        self._news = asyncio.Condition()
+        self.newest: Signed | None = None
         self.stopped: RegistryError | None = None
 
     async def run(self, seconds: float) -> None:
@@ -100,7 +105,17 @@ class Signer:
             for signature in added:
                 await self._checkpoints.add(connection, now, signature, self._clock())
         self.stopped = None
+        async with self._news:
+            self.newest = signed
+            self._news.notify_all()
         return signed
+
+    async def after(self, seen: Checkpoint | None) -> Signed:
+        """Wait until the newest checkpoint is another than the one that was seen, and return it."""
+        async with self._news:
+            while self.newest is None or self.newest.checkpoint == seen:
+                await self._news.wait()
+            return self.newest
 
     async def _head(self, origin: str) -> Checkpoint:
         """Return the tree head to be signed, as the head and the tiles agree on it. Raises `LogRewritten`."""

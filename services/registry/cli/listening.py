@@ -1,0 +1,53 @@
+"""An application that is served in the loop of the process, with an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar.types import ASGIApp
+
+from services.registry import journal
+from services.registry.cli import ports
+from services.registry.cli.failures import Unusable
+
+FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
+POLL_SECONDS: Final = 0.005
+
+
+@contextlib.asynccontextmanager
+async def listening(app: ASGIApp, address: str, port: int) -> AsyncGenerator[asyncio.Task[None]]:
+    """Serve the application in this loop; on the way out requests under way are finished, and then the app closes."""
+    server = Server(
+        app, address=address, port=port, interface=Interfaces.ASGI, websockets=False, log_level=LogLevels.critical
+    )
+    serving = asyncio.create_task(server.serve(), name="server")
+    try:
+        await _connectable(address, port, serving)
+        yield serving
+    finally:
+        server.stop()
+        finished, _ = await asyncio.wait([serving], timeout=FINISH_SECONDS)
+        if not finished:
+            journal.logger().warning("requests_cut_short", after_seconds=FINISH_SECONDS)
+            serving.cancel()
+
+
+async def _connectable(address: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Return when connections are taken, of which nothing tells; raise what kept the server from it."""
+    while True:
+        if serving.done():
+            await serving
+            raise Unusable("The HTTP server did not start.")
+        try:
+            _, writer = await asyncio.open_connection(ports.ANY.get(address, address), port)
+        except OSError:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            writer.close()
+            return
