@@ -7,6 +7,7 @@ integers below 2**53 here, so msgspec's sorted encoding is that form; a test hol
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +70,18 @@ def canonical_bytes(envelope: Envelope) -> bytes:
             "Shorten its texts, or file a long text as a document and cite it."
         )
     return encoded
+
+
+# Of sorted keys only `causationid` may stand between the first and this one, and a quotation mark in a text is escaped.
+_PUBLIC = re.compile(rb'\{"actor":"(?:[^"\\]|\\.)*",(?:"causationid":"[^"\\]*",)?"classification":"public",')
+
+
+def is_public(entry: bytes) -> bool:
+    """Tell whether canonical bytes are those of an entry that is classified as public, by their beginning alone.
+
+    What is not of the form known here counts as not public.
+    """
+    return _PUBLIC.match(entry) is not None
 
 
 _hash_of_leaf = hashlib.sha256(b"\x00").copy  # with the prefix taken in already

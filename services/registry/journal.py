@@ -45,6 +45,12 @@ def logger() -> structlog.typing.FilteringBoundLogger:
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
 
 
+def request_id() -> str | None:
+    """Return the id of the request that is being served, or None outside of one."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
 def failure(error: BaseException) -> None:
     """Write that something failed which should not have: what kind of error, and the frames it passed through."""
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]

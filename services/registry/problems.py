@@ -96,6 +96,12 @@ class DatabaseUnavailable(RegistryError):
     code = "database-unavailable"
 
 
+class AccessNotRecorded(RegistryError):
+    """It could not be recorded who asked, so nothing was given out."""
+
+    code = "access-not-recorded"
+
+
 class Internal(RegistryError):
     """The service failed."""
 
@@ -159,6 +165,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     LogRewritten: HTTPStatus.SERVICE_UNAVAILABLE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    AccessNotRecorded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of every `RegistryError`; a test fails for one that is missing."""
 
@@ -220,7 +227,7 @@ def response(error: RegistryError) -> Response[Problem]:
 def handle(_request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Answer any exception with a problem, and journal one that is a failure of our own."""
     meant = _translated(error)
-    if status(type(meant)) is HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status(type(meant)) is HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(meant, AccessNotRecorded):
         journal.failure(error)
     return response(meant)
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from services.registry.access.addresses import Networks
+
 PREFIX: Final = "REGISTRY_"
 TEST_PREFIX: Final = "REGISTRY_TEST_"
 MAX_SECRET_BYTES: Final = 64 * 1024
@@ -102,6 +104,7 @@ def _matching(pattern: str, allowed: str) -> Rule:
 _DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
 _PATH = Rule("a path", Path)
 _HOST = _matching(r"[A-Za-z0-9._:-]+", "an IP address or a host name")
+_NETWORKS = Rule("IP addresses and networks, separated by commas, such as 10.0.0.7, 192.168.0.0/16", Networks.parse)
 # C2SP tlog-checkpoint wants a scheme-less URL prefix without a slash at its end, signed-note no spaces and no plus.
 ORIGIN: Final = _matching(
     r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
@@ -145,6 +148,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1.0
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
+    trusted_proxies: Annotated[
+        Networks,
+        Setting(
+            "Proxies whose X-Forwarded-For is believed, for the access record; without any, the peer's address counts.",
+            _NETWORKS,
+        ),
+    ] = Networks()
     pool_size: Annotated[int, Setting("Database connections of one process, at most.", _integer(2, 1000))] = 10
     queue_limit: Annotated[
         int, Setting("Commands that may wait to be recorded; beyond it clients get 503.", _integer(1, 1_000_000))

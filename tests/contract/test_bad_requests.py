@@ -15,6 +15,7 @@ from events.errors import Corrupt
 from projections import LISTED
 from services.registry.access import tokens
 from tests.support.refusals import nothing_left_behind, refused
+from tests.support.service import OPERATOR
 from tests.support.world import World, meeting, party
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +110,13 @@ async def test_an_as_of_that_is_unknown_is_refused(world: World, as_of: str):
         ("/v1/log/entries?from=9223372036854775808", "from"),
         ("/v1/log/entries?subject=party/%00", "subject"),
         ("/v1/log/entries/0?limit=1", "limit"),
+        (
+            "/v1/access?who=&what=look&from=yesterday&to=2019-06-20&limit=0&cursor=x&as_of=1",
+            "who what from to limit cursor as_of",
+        ),
+        (f"/v1/access?who={'x' * 301}&what=read-entry&what=read-entry", "who what"),
+        ("/v1/access?from=2019-06-20T12:00:00Z&to=2019-06-20T11:59:59Z", "to"),
+        ("/v1/access?from=2019-02-30T12:00:00Z&to=2019-06-20T12:00:00%00", "from to"),
     ],
 )
 async def test_every_parameter_that_is_wrong_is_named_once(world: World, path: str, fields: str):
@@ -231,7 +239,7 @@ async def test_an_unknown_a_revoked_and_an_expired_token_are_refused(world: Worl
     service = world.service
     unknown = f"reg_{'x' * 43}"
     revoked, token = await service.token("reader", "recorder")
-    await tokens.revoke(service.parts.pool, token.id, now=service.parts.clock())
+    await tokens.revoke(service.parts.pool, token.id, by=OPERATOR, now=service.parts.clock())
     expired, _ = await service.token("reader", "recorder", expires_at=service.parts.clock() + timedelta(days=1))
     expire = "UPDATE access.token SET created_at = now() - interval '2 days', expires_at = now() - interval '1 day'"
     connection = await asyncpg.connect(service.database.owner_dsn)

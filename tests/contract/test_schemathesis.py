@@ -24,7 +24,7 @@ from services.registry.clock import now
 from tests.support.check_log import check_log
 from tests.support.history import steps
 from tests.support.processes import deployed
-from tests.support.service import ALL_ROLES
+from tests.support.service import ALL_ROLES, OPERATOR
 from tests.support.world import TEXT, Names, party
 
 FULL = os.environ.get("REGISTRY_TEST_FUZZ") == "full"
@@ -93,7 +93,7 @@ async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_i
 async def make_token(dsn: str) -> str:
     connection = await asyncpg.connect(dsn)
     try:
-        return (await tokens.create(connection, name="fuzzer", roles=ALL_ROLES, now=now()))[0]
+        return (await tokens.create(connection, name="fuzzer", roles=ALL_ROLES, by=OPERATOR, now=now()))[0]
     finally:
         await connection.close()
 

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pwd
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -109,6 +112,27 @@ def test_a_token_is_printed_alone_once_listed_without_itself_and_revoked(setting
     revoked = registry("token", "revoke", token_id, settings=settings)
     assert revoked.returncode == 0
     assert "revoked" in registry("token", "list", settings=settings).stdout
+
+
+def test_what_was_done_with_tokens_is_listed_with_who_did_it(settings: dict[str, str]):
+    made = registry("token", "create", "ministry", "--role", "reader", settings=settings)
+    (token_id,) = re.findall("token_[a-z0-9]{26}", made.stderr)
+    registry("token", "revoke", token_id, settings=settings)
+    operator = f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
+
+    listed = registry("access", "list", settings=settings)
+    assert listed.returncode == 0
+    rows = [line for line in listed.stdout.splitlines() if operator in line]
+    assert len(rows) == 2
+    assert all(said in rows[0] for said in ("revoke-token", token_id))
+    assert all(said in rows[1] for said in ("create-token", token_id, '"roles":["reader"]'))
+
+    narrowed = registry("access", "list", "--who", operator, "--since", "2001-01-01", "--limit", "1", settings=settings)
+    assert "revoke-token" in narrowed.stdout
+    assert "create-token" not in narrowed.stdout
+    assert narrowed.stderr == "There is more than is shown here; see --limit.\n"
+    narrowed = registry("access", "list", "--who", "ministry", "--what", "create-token", settings=settings)
+    assert operator not in narrowed.stdout
 
 
 def test_a_token_that_is_not_allowed_is_told_with_everything_that_is_wrong(settings: dict[str, str]):

@@ -15,6 +15,7 @@ from services.registry.clock import now
 from tests.support.check_log import check_log
 from tests.support.cluster import scratch_folder
 from tests.support.processes import Deployment, deployed
+from tests.support.service import OPERATOR
 
 CLIENTS = 32
 COMMANDS = 12  # of each client
@@ -79,7 +80,7 @@ async def deployment() -> AsyncIterator[Deployment]:
 
 async def test_what_was_acknowledged_survives_kill_9_of_the_service_and_of_postgresql(deployment: Deployment) -> None:
     owner = await asyncpg.connect(deployment.access.service)
-    token, _ = await tokens.create(owner, name=ACTOR, roles=["recorder", "reader"], now=now())
+    token, _ = await tokens.create(owner, name=ACTOR, roles=["recorder", "reader"], by=OPERATOR, now=now())
     await owner.close()
 
     with deployment.start("project"), deployment.start("serve") as first:

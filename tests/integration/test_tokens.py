@@ -12,6 +12,7 @@ from services.registry.access import tokens
 from services.registry.access.roles import Role
 from services.registry.problems import Unauthenticated
 from tests.support.cluster import Database
+from tests.support.service import OPERATOR
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -26,14 +27,16 @@ async def service(database: Database) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_a_new_token_is_recognised_with_its_roles_and_its_party(service: asyncpg.Connection):
-    token, kept = await tokens.create(service, name="ministry", roles=["recorder", "reader"], party=PARTY, now=NOW)
+    token, kept = await tokens.create(
+        service, name="ministry", roles=["recorder", "reader"], party=PARTY, by=OPERATOR, now=NOW
+    )
     principal = await tokens.identify(service, token, now=NOW)
     assert principal == tokens.Principal(kept.id, "ministry", frozenset({Role.READER, Role.RECORDER}), PARTY)
     assert kept.roles == (Role.READER, Role.RECORDER)
 
 
 async def test_only_the_hash_of_a_token_reaches_the_database(service: asyncpg.Connection):
-    token, kept = await tokens.create(service, name="ministry", roles=["reader"], now=NOW)
+    token, kept = await tokens.create(service, name="ministry", roles=["reader"], by=OPERATOR, now=NOW)
     row = await service.fetchrow("SELECT * FROM access.token WHERE id = $1", kept.id)
     assert row is not None
     assert row["hash"] == hashlib.sha256(token.encode()).digest()
@@ -41,21 +44,21 @@ async def test_only_the_hash_of_a_token_reaches_the_database(service: asyncpg.Co
 
 
 async def test_tokens_are_long_and_never_the_same(service: asyncpg.Connection):
-    made = {(await tokens.create(service, name="many", roles=["reader"], now=NOW))[0] for _ in range(20)}
+    made = {(await tokens.create(service, name="many", roles=["reader"], by=OPERATOR, now=NOW))[0] for _ in range(20)}
     assert len(made) == 20
     assert all(token.startswith("reg_") and len(token) == 47 for token in made)
 
 
 async def test_a_revoked_token_is_worthless_at_once_and_keeps_its_time(service: asyncpg.Connection):
-    token, kept = await tokens.create(service, name="ministry", roles=["reader"], now=NOW)
-    assert (await tokens.revoke(service, kept.id, now=NOW)).revoked_at == NOW
-    assert (await tokens.revoke(service, kept.id, now=LATER)).revoked_at == NOW
+    token, kept = await tokens.create(service, name="ministry", roles=["reader"], by=OPERATOR, now=NOW)
+    assert (await tokens.revoke(service, kept.id, by=OPERATOR, now=NOW)).revoked_at == NOW
+    assert (await tokens.revoke(service, kept.id, by=OPERATOR, now=LATER)).revoked_at == NOW
     with pytest.raises(Unauthenticated, match="revoked"):
         await tokens.identify(service, token, now=NOW)
 
 
 async def test_a_token_holds_until_the_instant_it_expires(service: asyncpg.Connection):
-    token, _ = await tokens.create(service, name="guest", roles=["reader"], expires_at=LATER, now=NOW)
+    token, _ = await tokens.create(service, name="guest", roles=["reader"], expires_at=LATER, by=OPERATOR, now=NOW)
     assert (await tokens.identify(service, token, now=LATER - timedelta(microseconds=1))).name == "guest"
     with pytest.raises(Unauthenticated, match="expired"):
         await tokens.identify(service, token, now=LATER)
@@ -68,20 +71,22 @@ async def test_a_token_that_was_never_made_is_unknown(service: asyncpg.Connectio
 
 
 async def test_all_tokens_are_listed_the_oldest_first(service: asyncpg.Connection):
-    _, second = await tokens.create(service, name="second", roles=["auditor"], now=LATER)
-    _, first = await tokens.create(service, name="first", roles=["operator"], expires_at=LATER, now=NOW)
-    revoked = await tokens.revoke(service, second.id, now=LATER)
+    _, second = await tokens.create(service, name="second", roles=["auditor"], by=OPERATOR, now=LATER)
+    _, first = await tokens.create(service, name="first", roles=["operator"], expires_at=LATER, by=OPERATOR, now=NOW)
+    revoked = await tokens.revoke(service, second.id, by=OPERATOR, now=LATER)
     assert await tokens.list_all(service) == [first, revoked]
 
 
 async def test_a_token_that_is_not_there_cannot_be_revoked(service: asyncpg.Connection):
     with pytest.raises(NotFound):
-        await tokens.revoke(service, "token_01h455vb4pex5vsknk084sn02q", now=NOW)
+        await tokens.revoke(service, "token_01h455vb4pex5vsknk084sn02q", by=OPERATOR, now=NOW)
 
 
 async def test_what_is_wrong_with_a_new_token_is_told_at_once_and_none_is_made(service: asyncpg.Connection):
     with pytest.raises(InvalidField) as refused:
-        await tokens.create(service, name="a\nb", roles=["reader", "king"], party="person_1", expires_at=NOW, now=NOW)
+        await tokens.create(
+            service, name="a\nb", roles=["reader", "king"], party="person_1", expires_at=NOW, by=OPERATOR, now=NOW
+        )
     pointers = [problem.pointer for problem in refused.value.problems]
     assert pointers == ["/name", "/roles/1", "/party", "/expires_at"]
     assert await tokens.list_all(service) == []
@@ -89,11 +94,11 @@ async def test_what_is_wrong_with_a_new_token_is_told_at_once_and_none_is_made(s
 
 async def test_a_token_without_a_role_is_not_made(service: asyncpg.Connection):
     with pytest.raises(InvalidField):
-        await tokens.create(service, name="nobody", roles=[], now=NOW)
+        await tokens.create(service, name="nobody", roles=[], by=OPERATOR, now=NOW)
 
 
 async def test_a_role_of_another_version_opens_nothing(service: asyncpg.Connection, database: Database):
-    token, kept = await tokens.create(service, name="ministry", roles=["reader"], now=NOW)
+    token, kept = await tokens.create(service, name="ministry", roles=["reader"], by=OPERATOR, now=NOW)
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("UPDATE access.token SET roles = '{reader,emperor}' WHERE id = $1", kept.id)
     await owner.close()
@@ -105,6 +110,6 @@ async def test_a_role_of_another_version_opens_nothing(service: asyncpg.Connecti
     ["UPDATE access.token SET roles = '{auditor}'", "UPDATE access.token SET hash = hash", "DELETE FROM access.token"],
 )
 async def test_the_service_cannot_change_a_token_save_to_revoke_it(service: asyncpg.Connection, statement: str):
-    await tokens.create(service, name="ministry", roles=["reader"], now=NOW)
+    await tokens.create(service, name="ministry", roles=["reader"], by=OPERATOR, now=NOW)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await service.execute(statement)

@@ -17,6 +17,7 @@ from litestar import Litestar
 from events.vault import MasterKey
 from projections.projector import Projector
 from services.registry.access import tokens
+from services.registry.access.record import Who
 from services.registry.access.roles import Role
 from services.registry.clock import Clock, now
 from services.registry.journal import Journal
@@ -28,6 +29,8 @@ from tests.support.cluster import Database
 
 ALL_ROLES = tuple(role.value for role in Role)
 ORIGIN = "registry.test/log"
+OPERATOR = Who(name="operator@test")
+"""Who makes tokens for tests."""
 
 
 class Service:
@@ -44,7 +47,8 @@ class Service:
         return parts
 
     async def token(self, *roles: str, name: str = "a client", **more: Any) -> tuple[str, tokens.Token]:
-        return await tokens.create(self.parts.pool, name=name, roles=roles, now=self.parts.clock(), **more)
+        pool, now = self.parts.pool, self.parts.clock()
+        return await tokens.create(pool, name=name, roles=roles, by=OPERATOR, now=now, **more)
 
     async def client_of(self, *roles: str, name: str = "a client") -> httpx.AsyncClient:
         token, _ = await self.token(*roles, name=name)
@@ -106,7 +110,7 @@ async def running(
         parts: Parts = app.state.parts
         for signing in KeyRing(folder / "keys").keys(ORIGIN):
             await parts.checkpoints.add_verifier(signing.verifier, clock())
-        token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, now=clock())
+        token, _ = await tokens.create(parts.pool, name="tests", roles=ALL_ROLES, by=OPERATOR, now=clock())
         async with _client(app, token) as client:
             if project:
                 await _built(parts)

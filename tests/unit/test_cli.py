@@ -17,7 +17,7 @@ from services.registry.embedded import PostgresInUse
 from services.registry.settings import InvalidSettings, documentation
 from services.registry.version import VERSION
 
-COMMANDS = ("up", "serve", "project", "migrate", "import", "token", "settings")
+COMMANDS = ("up", "serve", "project", "migrate", "import", "token", "access", "settings")
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +38,19 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize(
-    "command", [(one,) for one in COMMANDS] + [("token", "create"), ("token", "revoke")], ids=" ".join
+    "command",
+    [(one,) for one in COMMANDS] + [("token", "create"), ("token", "revoke"), ("access", "list")],
+    ids=" ".join,
 )
 def test_every_command_explains_itself(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
     assert run(*command, "--help") == 0
     assert f"Usage: registry {' '.join(command)}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--what=look", "--since=yesterday", "--limit=0", "--limit=many", "--whom=x"])
+def test_the_access_record_is_not_asked_for_what_it_does_not_have(option: str, capsys: pytest.CaptureFixture[str]):
+    assert run("access", "list", option) == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
 
 
 def test_help_is_quick_since_it_loads_neither_the_server_nor_the_database_driver():

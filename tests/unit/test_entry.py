@@ -3,15 +3,18 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import get_args
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.edtf import EdtfDate
-from events.entry import MAX_ENTRY_BYTES, Envelope, canonical, canonical_bytes, leaf_hash, time_text
+from events.entry import MAX_ENTRY_BYTES, Envelope, canonical, canonical_bytes, is_public, leaf_hash, time_text
 from events.errors import EntryTooLarge
+from events.values import Classification
 
 # Up to the surrogates, so that sorting by code point is sorting by UTF-16 code unit, as RFC 8785 has it.
 keys = st.text(st.characters(max_codepoint=0xD7FF), max_size=20)
@@ -96,6 +99,27 @@ def test_an_entry_of_65536_bytes_is_too_large():
 def test_the_limit_is_in_bytes_not_in_characters():
     with pytest.raises(EntryTooLarge):
         canonical_bytes(envelope("é" * 40_000))
+
+
+@given(
+    st.sampled_from(get_args(Classification)),
+    st.text(st.characters(exclude_categories=["Cs"])) | st.just('","classification":"public","'),
+    st.none() | st.just("01977f3a-0000-7000-8000-000000000002"),
+    json_objects,
+)
+def test_that_an_entry_is_public_is_told_by_its_bytes(classification, actor, causation, data):
+    data |= {"classification": "public", "actor": "ministry"}
+    more = {"causationid": causation, "correlationid": causation, "onbehalfof": actor}
+    entry = replace(envelope(data), classification=classification, actor=actor, **more)
+    assert is_public(canonical_bytes(entry)) == (classification == "public")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [b"", b"{}", b'{"classification":"public"}', b'{"actor":"a","auth":"x","classification":"public","data":{}}'],
+)
+def test_what_is_not_known_to_be_public_is_not_public(entry):
+    assert not is_public(entry)
 
 
 def test_a_leaf_is_hashed_with_the_prefix_of_rfc_6962():

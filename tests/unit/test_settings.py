@@ -53,6 +53,10 @@ def test_every_problem_is_told_at_once_with_its_name_and_what_is_allowed():
         ("REGISTRY_ORIGIN", "registry.example/a b"),
         ("REGISTRY_HOST", "two hosts"),
         ("REGISTRY_LOG_FORMAT", "JSON"),
+        ("REGISTRY_TRUSTED_PROXIES", ""),
+        ("REGISTRY_TRUSTED_PROXIES", "proxy.example"),
+        ("REGISTRY_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("REGISTRY_TRUSTED_PROXIES", "10.0.0.1,"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused(name: str, value: str):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -20,6 +21,7 @@ from typeid import TypeID
 
 from events import sql
 from events.errors import FieldProblem, InvalidField, NotFound
+from services.registry.access.record import Action, Database, Looked, Who, record
 from services.registry.access.roles import Role
 from services.registry.problems import Unauthenticated
 
@@ -30,8 +32,6 @@ _SQL: Final = sql.load("services.registry.access", "queries.sql")
 _TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _NAME: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_NAME}}}")
 _PARTY: Final = re.compile(r"party_[0-7][0-9a-hjkmnp-tv-z]{25}")
-
-Database: TypeAlias = "asyncpg.Pool | asyncpg.Connection | PoolConnectionProxy"
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -64,20 +64,24 @@ async def create(
     *,
     name: str,
     roles: Iterable[str],
+    by: Who,
     now: datetime,
     party: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[str, Token]:
-    """Make a token and return it, this once, with what is kept of it.
+    """Make a token and return it, this once, with what is kept of it; with it, it is recorded by whom.
 
-    Raises `InvalidField` for every argument that is not allowed.
+    Raises `InvalidField` for every argument that is not allowed, `AccessNotRecorded`.
     """
     chosen = _checked(name, tuple(roles), party, expires_at, now)
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = str(TypeID(prefix="token"))
-    row = await database.fetchrow(
-        _SQL["create_token"], token_id, name, _hash(token), list(chosen), party, now, expires_at
-    )
+    made = Looked(by, Action.CREATE_TOKEN, {"token": token_id, "roles": chosen})
+    async with _transaction(database) as connection:
+        await record(connection, made)
+        row = await connection.fetchrow(
+            _SQL["create_token"], token_id, name, _hash(token), list(chosen), party, now, expires_at
+        )
     return token, _token(row)
 
 
@@ -86,14 +90,16 @@ async def list_all(database: Database) -> list[Token]:
     return [_token(row) for row in await database.fetch(_SQL["list_tokens"])]
 
 
-async def revoke(database: Database, token_id: str, *, now: datetime) -> Token:
-    """Make a token worthless from now on; one that is revoked already keeps its time.
+async def revoke(database: Database, token_id: str, *, by: Who, now: datetime) -> Token:
+    """Make a token worthless from now on; one that is revoked already keeps its time. It is recorded by whom.
 
-    Raises `NotFound` when there is none with this id.
+    Raises `NotFound` when there is none with this id, `AccessNotRecorded`.
     """
-    row = await database.fetchrow(_SQL["revoke_token"], token_id, now)
-    if row is None:
-        raise NotFound("There is no token with this id; `registry token list` shows them.")
+    async with _transaction(database) as connection:
+        row = await connection.fetchrow(_SQL["revoke_token"], token_id, now)
+        if row is None:
+            raise NotFound("There is no token with this id; `registry token list` shows them.")
+        await record(connection, Looked(by, Action.REVOKE_TOKEN, {"token": token_id}))
     return _token(row)
 
 
@@ -108,6 +114,17 @@ async def identify(database: Database, presented: str, *, now: datetime) -> Prin
     if not token.holds(now):
         raise Unauthenticated(f"The token {'was revoked' if token.revoked_at else 'has expired'}.", presented=True)
     return Principal(token.id, token.name, frozenset(token.roles), token.party)
+
+
+@asynccontextmanager
+async def _transaction(database: Database) -> AsyncGenerator[asyncpg.Connection | PoolConnectionProxy]:
+    """Open a transaction on the connection, or on one of the pool's."""
+    if isinstance(database, asyncpg.Pool):
+        async with database.acquire() as connection, connection.transaction():
+            yield connection
+    else:
+        async with database.transaction():
+            yield database
 
 
 def _hash(token: str) -> bytes:

@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from services.registry.access.roles import OPEN
 from services.registry.api import (
+    access,
     calendar,
     commands,
     docs,
@@ -32,6 +33,7 @@ _SERVED: list[HTTPRouteHandler] = [
     *log.HANDLERS,
     *proofs.HANDLERS,
     *transparency.HANDLERS,
+    *access.HANDLERS,
     *schema_registry.HANDLERS,
     *health.HANDLERS,
     *docs.HANDLERS,

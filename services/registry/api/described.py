@@ -101,6 +101,11 @@ def in_path(name: str, schema: Described) -> Described:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
+def in_query(name: str, schema: Described, says: str) -> Described:
+    """Describe a parameter of the query that may be left out."""
+    return {"name": name, "in": "query", "description": says, "schema": schema}
+
+
 def json_body(name: str) -> Described:
     """Describe a body of JSON by its schema's name."""
     return {"required": True, "content": {"application/json": {"schema": {"$ref": REF + name}}}}

@@ -1,19 +1,31 @@
-"""The log over HTTP: entries as they are stored, byte for byte."""
+"""The log over HTTP: entries as they are stored, byte for byte.
+
+Before entries above public leave, it is recorded who gets which; of a stream of lines, part by part as it is sent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TypeAlias
 
 from litestar import Response, get
 from litestar.response import Stream
+from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
+from events.entry import is_public
 from events.errors import FieldProblem, NotFound
+from services.registry.access.actions import Action
+from services.registry.access.record import Looked, record, runs
 from services.registry.access.roles import FOLLOW
-from services.registry.api import forms, query, render
+from services.registry.api import forms, looking, query, render
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
 
 PAGE = 500
+
+Entries: TypeAlias = list[tuple[int, bytes]]
+"""Positions and what is stored there."""
 
 
 @get("/v1/log/entries", opt=FOLLOW, name="list-entries")
@@ -24,12 +36,14 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     head = (await parts.log.head()).size
     if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
         headers = {"Registry-Size": str(head), "Vary": "Accept"}
-        return Stream(_lines(parts, asked, head), media_type=forms.NDJSON, headers=headers)
+        pages = _pages(request, asked, head)
+        first = await anext(pages, b"")  # while there is still an answer in which a refusal can be told
+        return Stream(_lines(first, pages), media_type=forms.NDJSON, headers=headers)
     limit = asked.limit or query.DEFAULT_LIMIT
     entries = await _page(parts, asked, asked.first, limit, head)
     following = entries[-1][0] + 1 if len(entries) == limit else max(head, asked.first)
     body = b'{"items":[%b],"next":%d,"size":%d}' % (b",".join(stored for _, stored in entries), following, head)
-    return render.answer(request, body, head)
+    return await _answer(request, Action.READ_ENTRIES, entries, body, head)
 
 
 @get("/v1/log/entries/{position:str}", opt=FOLLOW, name="get-entry")
@@ -42,10 +56,26 @@ async def get_entry(request: Asking) -> Response[bytes]:
     if not found:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
     head = (await parts.log.head()).size
-    return render.answer(request, found[0].bytes, head)
+    entries = [(found[0].position, found[0].bytes)]
+    return await _answer(request, Action.READ_ENTRY, entries, found[0].bytes, head)
 
 
-async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> list[tuple[int, bytes]]:
+async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, head: int) -> Response[bytes]:
+    """Answer when it is recorded who gets what; that the client has it already shows nothing, and is not recorded."""
+    answer = render.answer(request, body, head)
+    if answer.status_code != HTTP_304_NOT_MODIFIED:
+        await _record(request, what, entries)
+    return answer
+
+
+async def _record(request: Asking, what: Action, entries: Entries) -> None:
+    """Record which entries above public are about to be given. Raises `AccessNotRecorded`."""
+    parts: Parts = request.app.state.parts
+    if above := [position for position, stored in entries if not is_public(stored)]:
+        await record(parts.pool, Looked(looking.who(request), what, {"positions": runs(above)}))
+
+
+async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> Entries:
     if first >= head:
         return []
     entries = await parts.log.read_all(
@@ -58,19 +88,33 @@ async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head:
     return [(entry.position, entry.bytes) for entry in entries]
 
 
-async def _lines(parts: Parts, asked: EntriesQuery, head: int) -> AsyncIterator[bytes]:
-    """Yield the entries as lines, a page at a time, to the size that the log had when it was asked for."""
+async def _pages(request: Asking, asked: EntriesQuery, head: int) -> AsyncGenerator[bytes]:
+    """Yield the entries as lines, a page at a time, to the size that the log had when it was asked for.
+
+    Each page is recorded just before it is yielded: a client that hangs up has had no more than is on record, but for
+    what of the last page did not reach it. Raises `AccessNotRecorded`, which cuts a stream that has begun short.
+    """
+    parts: Parts = request.app.state.parts
     left = asked.limit
     first = asked.first
     while left is None or left > 0:
         limit = PAGE if left is None else min(PAGE, left)
         entries = await _page(parts, asked, first, limit, head)
         if entries:
+            await _record(request, Action.STREAM_ENTRIES, entries)
             yield b"".join(stored + b"\n" for _, stored in entries)
         if len(entries) < limit:
             return
         first = entries[-1][0] + 1
         left = None if left is None else left - len(entries)
+
+
+async def _lines(first: bytes, pages: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(pages):
+        if first:
+            yield first
+        async for page in pages:
+            yield page
 
 
 HANDLERS = [list_entries, get_entry]

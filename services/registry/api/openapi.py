@@ -37,6 +37,7 @@ from services.registry.api.described import (
     problem_response,
     text_header,
 )
+from services.registry.api.described_access import access_record
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
 
@@ -84,6 +85,7 @@ def _paths() -> Described:
     paths["/v1/schemas"] = {"get": _schemas()}
     paths["/v1/schemas/{type}"] = {"get": _schema()}
     paths |= openapi_log.paths()
+    paths["/v1/access"] = {"get": access_record()}
     paths["/health/live"] = {"get": _health("live", ())}
     paths["/health/ready"] = {"get": _health("ready", (HTTPStatus.SERVICE_UNAVAILABLE,))}
     return dict(sorted(paths.items()))

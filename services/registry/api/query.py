@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
 
 import msgspec
 import pycountry
-from litestar import Request
 
 from events.errors import FieldProblem, InvalidField
 from projections.model import Filter, ReadModel
 from projections.reader import FilterValue, Lies, Overdue
+from services.registry.access.actions import Action
+from services.registry.access.record import Wanted
 from services.registry.api.cursors import Cursor, open_cursor
+from services.registry.api.given import Asking, Given
 from services.registry.ids import is_id
 from services.registry.parts import Parts
 
@@ -43,8 +44,6 @@ PREFIXES = {
 }
 """The prefix of the ids that a filter of a kind takes."""
 
-Asking = Request[Any, Any, Any]
-
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """When an answer is for: `as_of` a size, an instant, or None for now, and the least size that it has to include."""
@@ -65,58 +64,6 @@ class Query(Moment, frozen=True, kw_only=True):
     limit: int
     cursor: Cursor | None
     context: str
-
-
-class Given:
-    """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once.
-
-    `finish` is to be called when all that there are were taken.
-    """
-
-    def __init__(self, request: Asking) -> None:
-        self._headers = request.headers
-        self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
-        self._values: dict[str, str] = {}
-        for name, value in request.query_params.multi_items():
-            if name in self._values:
-                self.wrong(name, "given more than once")
-            elif "\x00" in value:
-                self.wrong(name, "must not contain a NUL character")
-            self._values[name] = str(value)
-
-    def take(self, name: str) -> str | None:
-        """Return a parameter's value, once."""
-        return self._values.pop(name, None)
-
-    def asked(self) -> list[tuple[str, str]]:
-        """Return what is asked for, wherever in the list: everything but the place and the number."""
-        return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
-
-    def header(self, name: str) -> str | None:
-        """Return a header's value."""
-        return self._headers.get(name.lower())
-
-    def wrong(self, name: str, detail: str) -> None:
-        """Note what is wrong with a parameter."""
-        self._wrong(FieldProblem(detail, parameter=name))
-
-    def wrong_header(self, name: str, detail: str) -> None:
-        """Note what is wrong with a header."""
-        self._wrong(FieldProblem(detail, header=name))
-
-    def _wrong(self, problem: FieldProblem) -> None:
-        self._problems.setdefault((problem.parameter, problem.header), problem)
-
-    def problems(self) -> list[FieldProblem]:
-        """Return everything that was wrong, and what is left over."""
-        for name in self._values:
-            self.wrong(name, "unknown parameter")
-        return list(self._problems.values())
-
-    def finish(self) -> None:
-        """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
-        if problems := self.problems():
-            raise InvalidField("The query is not valid; see errors.", problems)
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
@@ -260,6 +207,33 @@ def of_entries(request: Asking) -> EntriesQuery:
     return EntriesQuery(first or 0, limit, subject, kind)
 
 
+class AccessQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of the access record is asked for; `context` is what a cursor is bound to."""
+
+    wanted: Wanted
+    limit: int
+    cursor: Cursor | None
+    context: str
+
+
+def of_access(request: Asking, key: bytes) -> AccessQuery:
+    """Read the query of the access record. Raises `InvalidField`."""
+    given = Given(request)
+    context = msgspec.json.encode(["access", given.asked()]).decode()
+    who, what = given.take("who"), given.take("what")
+    if who is not None and not 0 < len(who) <= MAX_TEXT:
+        given.wrong("who", f"expected 1 to {MAX_TEXT} characters")
+    if what is not None and what not in set(Action):
+        given.wrong("what", "expected one of " + ", ".join(Action))
+    since, until = _instant(given, "from"), _instant(given, "to")
+    if since and until and since > until:
+        given.wrong("to", "lies before from")
+    limit, cursor = _limit(given), _cursor(given, context, key)
+    given.finish()
+    wanted = Wanted(who=who, what=what, since=since, until=until)
+    return AccessQuery(wanted=wanted, limit=limit, cursor=cursor, context=context)
+
+
 def nothing(request: Asking) -> None:
     """Refuse every parameter. Raises `InvalidField`."""
     Given(request).finish()
@@ -305,13 +279,26 @@ def _as_of(given: Given) -> int | datetime | None:
         return None
     if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
+    if (moment := _moment(text)) is None:
+        given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
+    return moment
+
+
+def _instant(given: Given, name: str) -> datetime | None:
+    text = given.take(name)
+    moment = None if text is None else _moment(text)
+    if text is not None and moment is None:
+        given.wrong(name, "expected an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
+    return moment
+
+
+def _moment(text: str) -> datetime | None:
     try:
         # `+` in a query means a space, so an offset that was not escaped is forgiven.
         if _INSTANT.fullmatch(instant := text.replace(" ", "+")):
             return datetime.fromisoformat(instant.upper()).astimezone(UTC)
     except (ValueError, OverflowError):  # no such day or time, or none within the years 1 to 9999 in UTC
         pass
-    given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
     return None
 
 

@@ -54,7 +54,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         if form == forms.JSON:
             return await list_answer(request, items, found, size, following)
         body = forms.written(form, model, found, items, await render.names(parts, found, size))
-        links = _next_link(request, following) if following else ""
+        links = next_link(request, following) if following else ""
         return render.answer(request, body, size, links=links, media_type=form)
 
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
@@ -71,7 +71,7 @@ async def list_answer(
         msgspec.json.encode(await render.names(parts, found, size)),
         msgspec.json.encode(await render.as_of(parts, size)),
     )
-    return render.answer(request, body, size, links=_next_link(request, following) if following else "")
+    return render.answer(request, body, size, links=next_link(request, following) if following else "")
 
 
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:
@@ -104,7 +104,8 @@ def _stream(model: ReadModel, found: Found) -> str:
     return f"cooperation/{belongs.cooperation or belongs.id}"
 
 
-def _next_link(request: Asking, cursor: str) -> str:
+def next_link(request: Asking, cursor: str) -> str:
+    """Write the header that leads to the next page (RFC 8288)."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
     return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 

@@ -14,6 +14,7 @@ from cyclopts import App, Group, Parameter
 from cyclopts.exceptions import CycloptsError
 from cyclopts.validators import Number
 
+from services.registry.access.actions import Action
 from services.registry.access.roles import Role
 from services.registry.cli import app_log, failures, moments
 
@@ -46,6 +47,9 @@ token = App(name="token", help="Make, list and revoke the bearer tokens that cli
 app.command(token)
 app.command(app_log.key)
 app.command(app_log.log)
+
+access = App(name="access", help="See who looked: what was read, exported and done with tokens and keys.", group=USE)
+app.command(access)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -198,6 +202,26 @@ def revoke(token_id: Annotated[str, Parameter(name="ID")], /) -> int:
     from services.registry.cli.tokens import revoke
 
     return revoke(token_id)
+
+
+@access.command(name="list")
+def list_access(
+    *,
+    who: str | None = None,
+    what: Action | None = None,
+    since: Annotated[str | None, Parameter(converter=moments.converter)] = None,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+) -> int:
+    """List the access record, the newest first. Needs `REGISTRY_DATABASE_URL`.
+
+    :param who: Only what was done with the tokens of this name or the token of this id, or by this user@host.
+    :param what: Only this.
+    :param since: From an instant on, such as 2027-01-31T12:00Z, or a day, of which it is the beginning (UTC).
+    :param limit: How many rows, at most.
+    """
+    from services.registry.cli.access import list_all
+
+    return list_all(who=who, what=what, since=since, limit=limit)
 
 
 if __name__ == "__main__":

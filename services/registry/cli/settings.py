@@ -28,6 +28,6 @@ def show() -> int:
 
 def _value(settings: Settings, variable: str, *, secret: bool) -> str:
     value = getattr(settings, variable.removeprefix("REGISTRY_").lower())
-    if value in (None, ""):
+    if value is None or not str(value):
         return "not set"
     return "set, not shown" if secret else str(value)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from events.log.migrate import check
 from services.registry.access import tokens
 from services.registry.access.tokens import Token
 from services.registry.cli import moments
+from services.registry.cli.database import on_database
+from services.registry.cli.operator import operator
 from services.registry.clock import now
-from services.registry.settings import load
 
-T = TypeVar("T")
+PROGRAM = "registry token"
 PIPED_WIDTH = 200
 
 
@@ -28,9 +25,11 @@ def create(name: str, roles: Sequence[str], *, party: str | None, expires: str |
     until = moments.parse(expires) if expires else None
 
     async def work(database: asyncpg.Connection) -> tuple[str, Token]:
-        return await tokens.create(database, name=name, roles=roles, now=now(), party=party, expires_at=until)
+        return await tokens.create(
+            database, name=name, roles=roles, by=operator(), now=now(), party=party, expires_at=until
+        )
 
-    secret, token = _on_database(work)
+    secret, token = on_database(PROGRAM, work)
     sys.stderr.write(f"{token.id}: keep the token, it is not shown again.\n")
     sys.stdout.write(f"{secret}\n")
     return 0
@@ -41,7 +40,7 @@ def list_all() -> int:
     table = Table(header_style="bold")
     for column in ("id", "name", "roles", "party", "created", "state"):
         table.add_column(column, overflow="fold", no_wrap=column == "id")
-    for token in _on_database(tokens.list_all):
+    for token in on_database(PROGRAM, tokens.list_all):
         table.add_row(
             token.id, token.name, ", ".join(token.roles), token.party or "", f"{token.created_at:%F %T}Z", _state(token)
         )
@@ -51,7 +50,7 @@ def list_all() -> int:
 
 def revoke(token_id: str) -> int:
     """Say that it is done. Raises `NotFound`."""
-    token = _on_database(lambda database: tokens.revoke(database, token_id, now=now()))
+    token = on_database(PROGRAM, lambda database: tokens.revoke(database, token_id, by=operator(), now=now()))
     sys.stdout.write(f"{token.id} ({token.name}) was revoked at {token.revoked_at:%F %T}Z.\n")
     return 0
 
@@ -62,17 +61,3 @@ def _state(token: Token) -> str:
     if token.expires_at:
         return f"{'holds until' if token.holds(now()) else 'expired'} {token.expires_at:%F %T}Z"
     return "holds"
-
-
-def _on_database(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    dsn = load(os.environ, needed=["database_url"]).database_url
-
-    async def run() -> T:
-        await check(dsn)
-        database = await asyncpg.connect(dsn, server_settings={"application_name": "registry token"})
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())

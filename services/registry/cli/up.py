@@ -205,13 +205,14 @@ async def _hold_token(home: Home, parts: Parts) -> None:
     """Make the token with every role, unless the one that is kept still holds."""
     from services.registry.access import tokens
     from services.registry.access.roles import Role
+    from services.registry.cli.operator import operator
     from services.registry.problems import Unauthenticated
 
     with contextlib.suppress(Unauthenticated):
         if kept := home.kept_token():
             await tokens.identify(parts.pool, kept, now=parts.clock())
             return
-    token, _ = await tokens.create(parts.pool, name="registry up", roles=list(Role), now=parts.clock())
+    token, _ = await tokens.create(parts.pool, name="registry up", roles=list(Role), by=operator(), now=parts.clock())
     home.keep_token(token)
 
 

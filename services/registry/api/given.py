@@ -1,0 +1,60 @@
+"""What a request brings besides its body: its parameters and headers."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from litestar import Request
+
+from events.errors import FieldProblem, InvalidField
+
+Asking: TypeAlias = Request[Any, Any, Any]
+
+
+class Given:
+    """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once."""
+
+    def __init__(self, request: Asking) -> None:
+        self._headers = request.headers
+        self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
+        self._values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name in self._values:
+                self.wrong(name, "given more than once")
+            elif "\x00" in value:
+                self.wrong(name, "must not contain a NUL character")
+            self._values[name] = str(value)
+
+    def take(self, name: str) -> str | None:
+        """Return a parameter, which is not left over then."""
+        return self._values.pop(name, None)
+
+    def asked(self) -> list[tuple[str, str]]:
+        """Return what is asked for, wherever in the list: everything but the place and the number."""
+        return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
+
+    def header(self, name: str) -> str | None:
+        """Return a header, whatever the case of its name."""
+        return self._headers.get(name.lower())
+
+    def wrong(self, name: str, detail: str) -> None:
+        """Say what is wrong with a parameter; what was said of it first holds."""
+        self._wrong(FieldProblem(detail, parameter=name))
+
+    def wrong_header(self, name: str, detail: str) -> None:
+        """Say what is wrong with a header."""
+        self._wrong(FieldProblem(detail, header=name))
+
+    def _wrong(self, problem: FieldProblem) -> None:
+        self._problems.setdefault((problem.parameter, problem.header), problem)
+
+    def problems(self) -> list[FieldProblem]:
+        """Return everything that was wrong, and what is left over."""
+        for name in self._values:
+            self.wrong(name, "unknown parameter")
+        return list(self._problems.values())
+
+    def finish(self) -> None:
+        """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
+        if problems := self.problems():
+            raise InvalidField("The query is not valid; see errors.", problems)
