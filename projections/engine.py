@@ -31,6 +31,8 @@ BATCH = 500  # entries a transaction
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
+SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
+BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds
 TURN = 50  # entries after which whoever else waits for the event loop has a turn
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -47,7 +49,7 @@ def version_of(models: Sequence[ReadModel] = MODELS) -> str:
 
 
 class Moved(Exception):
-    """Somebody else moved the generation on: there are two projectors, and this one gives way."""
+    """The generation is not where or what it was: somebody else moved it on, or switched to another."""
 
 
 class _Folded(NamedTuple):
@@ -91,14 +93,39 @@ class Projection:
         return self._generation
 
     async def go_live(self) -> None:
-        """Make this generation the one that readers see, in one transaction.
+        """Make this generation the one that readers see, in one transaction, and as far on as the one that they saw.
 
-        Raises `asyncpg.LockNotAvailableError` where readers are in the way: others must not wait behind them.
+        Whoever follows the log into the live one waits meanwhile, so what it is ahead by should be little. Raises
+        `asyncpg.LockNotAvailableError` where readers are in the way (others must not wait behind them), and `Corrupt`
+        if readers have seen more entries than there are.
         """
-        async with self._connection.transaction():
-            await self._connection.execute(QUERIES["switch"], self._generation)
-            await self._connection.execute(QUERIES["notify"], str(self.position))
+        begun = self.position
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(QUERIES["one_switch"], SWITCH_LOCK)
+                shown: int | None = await self._connection.fetchval(QUERIES["hold_live"])
+                if shown is not None and shown > self.position:
+                    await self._reach(shown)
+                await self._connection.execute(QUERIES["switch"], self._generation)
+                await self._connection.execute(QUERIES["notify"], str(self.position))
+        except BaseException:
+            self._forget(begun)
+            raise
         self._live = True
+        await self._connection.execute(QUERIES["let_go"], BUILDERS, self._generation)
+
+    async def _reach(self, shown: int) -> None:
+        size: int = await self._connection.fetchval(ENTRIES["size"])
+        if size < shown:
+            raise Corrupt(f"the read models show {shown} entries, but the log has only {size}")
+        await self.catch_up(shown)
+
+    def _forget(self, position: int) -> None:
+        """Be where a transaction that was undone had begun: states that are not at hand are folded from the log."""
+        if position != self.position:
+            self.position = position
+            self._streams.clear()
+            self._kept = 0
 
     async def catch_up(
         self, until: int | None = None, batch: int = BATCH, progress: Progress = lambda _position: None
@@ -197,9 +224,12 @@ class Projection:
 
     async def _write(self, gathered: _Gathered, position: int) -> None:
         async with self._connection.transaction():
-            moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position)
+            state = "live" if self._live else "building"
+            moved = await self._connection.fetchval(
+                QUERIES["advance"], self._generation, self.position, position, state
+            )
             if moved is None:
-                raise Moved(f"generation {self._generation} is not at {self.position} any more")
+                raise Moved(f"generation {self._generation} is not {state} at {self.position} any more")
             await self._connection.execute(QUERIES["search_path"], self._schema)
             for changes in gathered.changes:
                 await changes.write(self._connection, self._schema)

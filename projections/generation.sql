@@ -9,12 +9,24 @@ SELECT pg_try_advisory_lock($1);
 SELECT id, version, position FROM projection.generation WHERE state = 'live';
 
 -- name: unfinished
--- What builds that were interrupted, and generations that were replaced, have left.
+-- What builds that were interrupted, and generations that were replaced, have left, and what is being built.
 SELECT id FROM projection.generation WHERE state IN ('building', 'retired');
 
 -- name: add
--- A new generation, empty: $1 version.
-INSERT INTO projection.generation (version) VALUES ($1) RETURNING id;
+-- A new generation, empty: $1 version, $2 the one read model that it is for, or null for all.
+INSERT INTO projection.generation (version, alone) VALUES ($1, $2) RETURNING id;
+
+-- name: hold
+-- Be known as the builder of a generation until the connection ends, or it is let go: $1 the locks' number, $2 generation.
+SELECT pg_advisory_lock($1::integer, $2::integer);
+
+-- name: try_hold
+-- The same, if nobody else is its builder: whether that is so. $1 the locks' number, $2 generation.
+SELECT pg_try_advisory_lock($1::integer, $2::integer);
+
+-- name: let_go
+-- $1 the locks' number, $2 generation.
+SELECT pg_advisory_unlock($1::integer, $2::integer);
 
 -- name: open_schema
 -- $1 generation.
@@ -23,6 +35,14 @@ SELECT projection.open_schema($1);
 -- name: search_path
 -- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema.
 SELECT set_config('search_path', $1, true);
+
+-- name: one_switch
+-- Be the only one who switches, until the transaction ends: $1 the lock's number.
+SELECT pg_advisory_xact_lock($1);
+
+-- name: hold_live
+-- Keep the live generation where it is until the transaction ends, and say where that is.
+SELECT position FROM projection.generation WHERE state = 'live' FOR UPDATE;
 
 -- name: switch
 -- $1 generation.
@@ -33,8 +53,8 @@ SELECT projection.switch($1);
 SELECT projection.drop_generation($1);
 
 -- name: advance
--- Move a generation on, if it is where it is thought to be: $1 generation, $2 from, $3 to.
-UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 RETURNING id;
+-- Move a generation on, if it is where and what it is thought to be: $1 generation, $2 from, $3 to, $4 state.
+UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 AND state = $4 RETURNING id;
 
 -- name: notify
 -- Wake those who wait for a size: $1 position.

@@ -1,7 +1,8 @@
 """The projector: one process at a time keeps the read models up with the log; others stand by.
 
 Which one is decided by an advisory lock that its connection holds, so it passes on when that process or its
-connection dies. A new entry wakes it by NOTIFY, which carries no data: what there is to do is in the log.
+connection dies. A new entry wakes it by NOTIFY, which carries no data: what there is to do is in the log. Where a
+rebuild has switched to another generation it goes on with that, and it removes what interrupted rebuilds left.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import structlog
 
 from events.log.failure import TRANSIENT
 from projections import MODELS
-from projections.engine import QUERIES, Connection, Moved, Progress, Projection
+from projections.engine import QUERIES, Connection, Moved, Progress, Projection, version_of
 from projections.heartbeat import heard
 from projections.model import ReadModel
-from projections.rebuild import ensure
+from projections.rebuild import ensure, tidy
 
 LOCK = int.from_bytes(b"registry", "big") >> 1
 STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapshot, so standing by means asking again
@@ -40,6 +41,10 @@ SESSION = MappingProxyType(
 log = structlog.get_logger("projector")
 
 
+class Replaced(Moved):
+    """Readers see the generation of another version of the program: the one that this was following is over."""
+
+
 class Projector:
     """Follows the log until it is cancelled, through lost connections and restarts of PostgreSQL."""
 
@@ -52,6 +57,7 @@ class Projector:
         self._models = models
         self._woken = asyncio.Event()
         self._failures = 0  # in a row
+        self._followed = False  # whether it ever was the one that readers depend on
 
     async def run(self) -> None:
         """Project until cancelled. Raises `Corrupt` if the log is not as it must be: that is not tried again."""
@@ -59,7 +65,10 @@ class Projector:
             try:
                 async with self._connected() as connection:
                     await self._stand_by(connection)
-                    await self._follow(await ensure(connection, self._models))
+                    await self._project(connection)
+            except Replaced:
+                log.warning("projector_replaced", retry_in_seconds=HEARTBEAT_SECONDS)
+                await asyncio.sleep(HEARTBEAT_SECONDS)
             except (*TRANSIENT, Moved) as lost:
                 if isinstance(lost, ValueError):  # asyncpg's for what cannot be encoded: a mistake of ours
                     raise
@@ -89,14 +98,51 @@ class Projector:
         while not await connection.fetchval(QUERIES["lock"], LOCK):  # noqa: ASYNC110 - see STANDBY_SECONDS
             await asyncio.sleep(STANDBY_SECONDS)
 
-    async def _follow(self, projection: Projection) -> None:
+    async def _project(self, connection: Connection) -> None:
+        """Follow the live generation, and the one that takes its place, and so on."""
+        projection = await self._begin(connection)
+        while True:
+            try:
+                await self._follow(connection, projection)
+            except Moved:
+                left, projection = projection.generation, await self._begin(connection)
+                if projection.generation == left:  # it is no rebuild but another projector that has moved it on
+                    raise
+
+    async def _begin(self, connection: Connection) -> Projection:
+        """Return the live generation, built first if need be; not, though, in place of one that has replaced ours.
+
+        That was switched to by another version of the program on purpose. Its projector takes over as soon as we let
+        go; should we build ours anew, the two would take turns for ever. Raises `Replaced`.
+        """
+        shown = await connection.fetchrow(QUERIES["live"])
+        if self._followed and shown is not None and shown["version"] != version_of(self._models):
+            raise Replaced(f"generation {shown['id']} is of version {shown['version'][:12]}")
+        projection = await ensure(connection, self._models)
+        self._followed = True
+        return projection
+
+    async def _follow(self, connection: Connection, projection: Projection) -> None:
         log.info("projector_following", generation=projection.generation, position=projection.position)
         self._progress(projection.position)
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             self._woken.clear()
             await projection.catch_up(progress=self._progress)
             self._failures = 0
             await heard(self._woken, HEARTBEAT_SECONDS)
+            if loop.time() - looked >= HEARTBEAT_SECONDS:
+                looked = loop.time()
+                await self._look_after(connection, projection)
+
+    @staticmethod
+    async def _look_after(connection: Connection, projection: Projection) -> None:
+        """Remove what nobody needs any more, and see that what is followed is still live. Raises `Moved`."""
+        await tidy(connection)
+        shown = await connection.fetchrow(QUERIES["live"])
+        if shown is None or shown["id"] != projection.generation:
+            raise Moved(f"generation {projection.generation} is not live any more")
 
 
 async def _close(connection: Connection) -> None:

@@ -19,6 +19,7 @@ import structlog
 from events.errors import RegistryError
 from events.sql import load
 from events.words import prefixes
+from projections.digest import digests
 from projections.engine import QUERIES, Connection
 from projections.heartbeat import heard
 from projections.model import ReadModel
@@ -30,6 +31,8 @@ from projections.search import SEARCH
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
 MENTIONS = load("projections", "mentions.sql")
+
+NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
 log = structlog.get_logger("reader")
 
@@ -47,6 +50,14 @@ class Found(msgspec.Struct, frozen=True):
     sort: str
     refs: tuple[str, ...]
     body: bytes
+
+
+class Digested(msgspec.Struct, frozen=True):
+    """What the read models show at a size, as a SHA-256 each (`projections.digest`), and which version they are of."""
+
+    size: int
+    digests: dict[str, str]
+    version: str
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -106,7 +117,7 @@ class ReadModels:
         """
         position = await self.live_position()
         if position is None:
-            raise ReadModelBehind("The read models have not been built yet. Try again in a moment.")
+            raise ReadModelBehind(NOT_BUILT)
         await self._note(max(position, self._position))
         return position
 
@@ -193,6 +204,23 @@ class ReadModels:
     async def merged(self, party: str, size: int) -> list[str]:
         """Return a party and all that it was merged with, either way, as of `size`."""
         return [record["id"] for record in await self._pool.fetch(PARTIES.queries["merged"], party, size)]
+
+    async def digested(self, size: int) -> Digested:
+        """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none, or none of this form."""
+        version = await self._version()
+        while True:
+            with _in_this_form(NAMES):
+                async with self._pool.acquire() as connection:
+                    found = await digests(connection, size)
+            was, version = version, await self._version()
+            if version == was:
+                return Digested(size, found, version)
+
+    async def _version(self) -> str:
+        live = await self._pool.fetchrow(QUERIES["live"])
+        if live is None:
+            raise ReadModelBehind(NOT_BUILT)
+        return str(live["version"])
 
     async def _parameters(self, model: ReadModel, filters: Mapping[str, FilterValue], size: int) -> list[Any]:
         """Lay the filters out as the SQL of the model numbers them."""

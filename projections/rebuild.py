@@ -1,7 +1,9 @@
 """Generations: built beside the live one from position 0, then made live in one transaction.
 
-The projector makes a new one when its own read models are not those that the live tables were made by. Readers go
-on with the old one until the switch. Whatever an interrupted build left is removed by the next.
+The projector makes a new one when its own read models are not those that the live tables were made by, and an operator
+when told to (`registry rebuild`). Readers go on with the old one until the switch, and whoever follows the log into it
+finds it retired. A builder holds a lock by which others tell what is being built from what an interrupted build left:
+that is removed by the projector, and by the next build.
 """
 
 from __future__ import annotations
@@ -12,9 +14,8 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 
-from events.errors import Corrupt
 from projections import MODELS
-from projections.engine import QUERIES, Connection, Progress, Projection, version_of
+from projections.engine import BUILDERS, QUERIES, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
 
 REBUILD_BATCH = 1_000  # entries a transaction
@@ -31,38 +32,48 @@ async def live(connection: Connection, models: Sequence[ReadModel] = MODELS) -> 
     return Projection(connection, record["id"], record["position"], live=True, models=models)
 
 
-async def begin(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection:
-    """Make a new generation, beside the live one, that shows nothing yet."""
+async def begin(
+    connection: Connection, models: Sequence[ReadModel] = MODELS, alone: ReadModel | None = None
+) -> Projection:
+    """Make a new generation, beside the live one, that shows nothing yet; with `alone` one of that read model only.
+
+    It is the connection's: others leave it alone until that ends.
+    """
+    built = models if alone is None else (alone,)
     async with connection.transaction():
-        generation: int = await connection.fetchval(QUERIES["add"], version_of(models))
+        generation: int = await connection.fetchval(
+            QUERIES["add"], version_of(models), None if alone is None else alone.name
+        )
+        await connection.execute(QUERIES["hold"], BUILDERS, generation)
         await connection.execute(QUERIES["open_schema"], generation)
         await connection.execute(QUERIES["search_path"], f"read_{generation}")
-        for model in models:
+        for model in built:
             await connection.execute(model.queries["create"])
-    return Projection(connection, generation, 0, live=False, models=models)
+    return Projection(connection, generation, 0, live=False, models=built)
 
 
 async def build(
-    connection: Connection, progress: Progress = lambda _position: None, models: Sequence[ReadModel] = MODELS
+    connection: Connection,
+    progress: Progress = lambda _position: None,
+    models: Sequence[ReadModel] = MODELS,
+    alone: ReadModel | None = None,
 ) -> Projection:
     """Make a new generation and bring it up to the log's end, without switching to it.
 
-    `progress` is told the position after each batch.
+    One of a single read model comes as far as the live generation, as that is what it is to be put into. `progress` is
+    told the position after each batch.
     """
-    projection = await begin(connection, models)
-    await projection.catch_up(batch=REBUILD_BATCH, progress=progress)
+    projection = await begin(connection, models, alone)
+    await catch_up(connection, projection, alone, progress)
     return projection
 
 
-async def switch(connection: Connection, projection: Projection) -> None:
-    """Make a built generation live, as far on as the log is.
+async def switch(connection: Connection, projection: Projection, alone: ReadModel | None = None) -> None:
+    """Make a built generation live, as far on as the one that readers saw; `alone` as it was built.
 
     Waits until no reader is in the way, however long that takes. Raises `Corrupt` if readers have seen more entries
     than there are.
     """
-    shown = await connection.fetchval(QUERIES["position"])
-    if shown is not None and shown > projection.position:
-        raise Corrupt(f"the read models show {shown} entries, but the log has only {projection.position}")
     while True:
         try:
             await projection.go_live()
@@ -70,19 +81,39 @@ async def switch(connection: Connection, projection: Projection) -> None:
         except asyncpg.LockNotAvailableError:
             log.info("switch_waits_for_readers", generation=projection.generation)
             await asyncio.sleep(SWITCH_SECONDS)
-            await projection.catch_up()
+            await catch_up(connection, projection, alone)
+
+
+async def catch_up(
+    connection: Connection,
+    projection: Projection,
+    alone: ReadModel | None = None,
+    progress: Progress = lambda _position: None,
+) -> None:
+    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to the live generation."""
+    until: int | None = await connection.fetchval(QUERIES["position"]) if alone else None
+    await projection.catch_up(until, batch=REBUILD_BATCH, progress=progress)
+
+
+async def drop(connection: Connection, generation: int) -> None:
+    """Remove a generation that is not live. Raises `asyncpg.LockNotAvailableError` if somebody still reads it."""
+    await connection.execute(QUERIES["drop"], generation)
+    await connection.execute(QUERIES["let_go"], BUILDERS, generation)
 
 
 async def tidy(connection: Connection) -> None:
-    """Remove the generations that are neither live nor being built, save those that somebody still reads.
-
-    Only for the one projector: what another builds looks the same as what it left.
-    """
+    """Remove the generations that are neither live nor being built by others, save those that somebody still reads."""
     for record in await connection.fetch(QUERIES["unfinished"]):
+        generation: int = record["id"]
+        if not await connection.fetchval(QUERIES["try_hold"], BUILDERS, generation):
+            continue
         try:
-            await connection.execute(QUERIES["drop"], record["id"])
+            await drop(connection, generation)
         except asyncpg.LockNotAvailableError:
-            log.info("generation_still_read", generation=record["id"])
+            log.info("generation_still_read", generation=generation)
+            await connection.execute(QUERIES["let_go"], BUILDERS, generation)
+        except asyncpg.ObjectInUseError:  # its builder has switched to it, or somebody else has removed it, meanwhile
+            await connection.execute(QUERIES["let_go"], BUILDERS, generation)
 
 
 async def ensure(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection:

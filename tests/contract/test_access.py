@@ -113,6 +113,7 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /log/tile/{level:str}/{place:path}": OPEN,
     "GET /log/tile/entries/{place:path}": AUDIT,
     "GET /v1/access": AUDIT,
+    "GET /v1/log/digest": AUDIT,
 }
 """Each route with the roles that open it. A route that is not here must not be there."""
 

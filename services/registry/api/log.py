@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TypeAlias
 
+import msgspec
 from litestar import Response, get
 from litestar.response import Stream
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
@@ -17,7 +18,7 @@ from events.entry import is_public
 from events.errors import FieldProblem, NotFound
 from services.registry.access.actions import Action
 from services.registry.access.record import Looked, record, runs
-from services.registry.access.roles import FOLLOW
+from services.registry.access.roles import AUDIT, FOLLOW
 from services.registry.api import forms, looking, query, render
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
@@ -58,6 +59,14 @@ async def get_entry(request: Asking) -> Response[bytes]:
     head = (await parts.log.head()).size
     entries = [(found[0].position, found[0].bytes)]
     return await _answer(request, Action.READ_ENTRY, entries, found[0].bytes, head)
+
+
+@get("/v1/log/digest", opt=AUDIT, name="get-digest")
+async def get_digest(request: Asking) -> Response[bytes]:
+    """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
+    parts: Parts = request.app.state.parts
+    size = await query.resolve(parts, query.of_digest(request), parameter="size")
+    return render.answer(request, msgspec.json.encode(await parts.read_models.digested(size)), size)
 
 
 async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, head: int) -> Response[bytes]:
@@ -117,4 +126,4 @@ async def _lines(first: bytes, pages: AsyncGenerator[bytes]) -> AsyncIterator[by
             yield page
 
 
-HANDLERS = [list_entries, get_entry]
+HANDLERS = [list_entries, get_entry, get_digest]

@@ -184,6 +184,14 @@ def of_one(request: Asking) -> Moment:
     return asked
 
 
+def of_digest(request: Asking) -> Moment:
+    """Read the query of a digest: `size` and nothing else. Raises `InvalidField`."""
+    given = Given(request)
+    asked = Moment(as_of=number(given, "size", 0, MAX_SIZE), least=_least(given))
+    given.finish()
+    return asked
+
+
 class EntriesQuery(msgspec.Struct, frozen=True):
     """Which entries of the log are asked for; no limit is all of them."""
 
@@ -244,8 +252,8 @@ def surplus(request: Asking) -> list[FieldProblem]:
     return Given(request).problems()
 
 
-async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None) -> int:
-    """Return the size that an answer is for, when the read models have come that far.
+async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of") -> int:
+    """Return the size that an answer is for, when the read models have come that far; `parameter` asks for it.
 
     Raises `InvalidField` for a size that the log has not reached and an instant that lies ahead, `ReadModelBehind`
     when it takes longer than the settings allow.
@@ -253,23 +261,23 @@ async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None) -> 
     if asked.least:
         await parts.read_models.wait_for(asked.least, parts.settings.min_size_wait)
     position = await parts.read_models.position()
-    size = cursor.size if cursor else await _size(parts, asked.as_of, position)
+    size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
         await parts.read_models.wait_for(size, parts.settings.min_size_wait)
     return size
 
 
-async def _size(parts: Parts, as_of: int | datetime | None, position: int) -> int:
+async def _size(parts: Parts, as_of: int | datetime | None, position: int, parameter: str) -> int:
     if as_of is None:
         return position
     if isinstance(as_of, datetime):
         if as_of > parts.clock():
             raise InvalidField.of(
-                [FieldProblem("lies in the future; what will be known then is not", parameter="as_of")]
+                [FieldProblem("lies in the future; what will be known then is not", parameter=parameter)]
             )
         return await parts.log.size_at(as_of)
     if as_of > position and as_of > (head := (await parts.log.head()).size):
-        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="as_of")])
+        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter=parameter)])
     return as_of
 
 

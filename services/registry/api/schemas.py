@@ -18,6 +18,7 @@ from events.edtf import MAX_CHARACTERS, EdtfDate
 from events.entry import Envelope
 from events.vault import Document
 from projections import LISTED
+from projections.reader import Digested
 from projections.search import Hit
 from services.registry.api.access import SeenList
 from services.registry.api.commands import BatchRecorded, Recorded
@@ -103,7 +104,7 @@ def components() -> Schema:
     commands = [*(command for one in AGGREGATES.values() for command in one.commands), *AMENDING.values()]
     models = [(model.name, model.item) for model in LISTED if model.item is not None]
     answers = [Problem, Recorded, BatchRecorded, Health, Document, Envelope, Counts, Hit]
-    answers += [Inclusion, Consistency, Origins, SeenList]
+    answers += [Inclusion, Consistency, Origins, SeenList, Digested]
     types = [*(command.body for command in commands), *(item for _, item in models), *answers]
     _, schemas = msgspec.json.schema_components(types, schema_hook=hook, ref_template=REF + "{name}")
     schemas = _plain(schemas)

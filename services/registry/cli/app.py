@@ -126,6 +126,75 @@ def migrate(*, check: Annotated[bool, Parameter(negative="", show_default=False)
     return migrate(check=check)
 
 
+@app.command(group=USE)
+def rebuild(
+    model: str | None = None,
+    /,
+    *,
+    check: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    accept_difference: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Build the read models anew from the log beside the live ones, compare the two, and switch to the new ones.
+
+    Clients go on reading and recording, and notice nothing. If the program is the one that built the live ones, they
+    are replaced only by the same: otherwise every read model and row that differs is named, and nothing is switched.
+    Whatever is interrupted leaves nothing behind.
+
+    Needs `REGISTRY_PROJECTOR_DATABASE_URL`. Exits with 1 if something differs.
+
+    :param model: The one read model to rebuild, such as `meetings`; without it, all of them.
+    :param check: Compare only, and switch nothing: an altered row is found and named.
+    :param accept_difference: Switch even so: when you know why the live ones differ, and that they are wrong.
+    """
+    from services.registry.cli.rebuild import rebuild
+
+    return rebuild(model, check=check, accept=accept_difference)
+
+
+@app.command(group=USE)
+def replay(
+    *,
+    to: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    subject: str | None = None,
+    into: str | None = None,
+) -> int:
+    """Tell the log's history as a person reads it, from the first entry on, or replay it into another database.
+
+    An entry is told in a line or two: its position, when it was recorded, what happened to what, who recorded it, and
+    the particulars, with the names that things had then. People are told by their ids: their names are sealed.
+
+    With `--into`, the entries are copied byte for byte into a PostgreSQL database that is empty, and the read models
+    are built from them there. `registry digest` at the same size gives the same there as here. Keys are not copied:
+    personal data and documents cannot be read in the copy. An interrupted replay is gone on with by starting it again.
+
+    Needs `REGISTRY_DATABASE_URL`.
+
+    :param to: The size of the log to replay to; all of it, if not given.
+    :param subject: The one stream to tell, such as `cooperation/coop_…`.
+    :param into: The URL of the database to replay into, as its administrator: a superuser, or a member of the roles
+        `registry_owner` and `registry_projector`.
+    """
+    from services.registry.cli.replay import replay
+
+    return replay(to, subject, into)
+
+
+@app.command(group=USE)
+def digest(*, size: Annotated[int | None, Parameter(validator=Number(gte=0))] = None) -> int:
+    """Print what each read model shows at a size of the log, as one SHA-256.
+
+    Whoever replays the same entries, anywhere, gets the same: see `registry replay --into`. Personal data enters it
+    sealed, so that erasing somebody changes none. How it is computed is in docs/digest.md.
+
+    Needs `REGISTRY_DATABASE_URL`.
+
+    :param size: The size of the log; as far as the read models have come, if not given.
+    """
+    from services.registry.cli.digest import digest
+
+    return digest(size)
+
+
 @app.command(name="import", group=USE)
 def import_(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],

@@ -1,0 +1,94 @@
+"""Building the read models anew, comparing them with the live ones, and switching to them if they may take their place.
+
+If the program has not changed, only what is the same may: a difference means that the live ones were altered, or that
+what rows say was changed and the number of the read model was not raised, and somebody has to look. If the program has
+changed, they may differ. Whatever does not take over is removed again (ADR 0013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from events.log.failure import TRANSIENT
+from projections import MODELS, rebuild
+from projections.comparison import Compared, compare
+from projections.engine import QUERIES, Connection, Progress, Projection, version_of
+from projections.model import ReadModel
+
+LOCK: Final = int.from_bytes(b"rebuilds", "big") >> 1
+"""The advisory lock of whoever renews: one at a time in a database."""
+
+log = structlog.get_logger("renewal")
+
+
+class Renewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it: the generation that is live now, if it is another, and how the new one compared with the old.
+
+    `size` is what both were compared at. Nothing was compared where nothing was live.
+    """
+
+    generation: int | None
+    position: int
+    size: int
+    same_program: bool
+    compared: tuple[Compared, ...]
+
+    @property
+    def differing(self) -> Sequence[Compared]:
+        """The read models that differ."""
+        return [one for one in self.compared if not one.same]
+
+
+async def renew(
+    connection: Connection,
+    alone: ReadModel | None = None,
+    *,
+    check: bool = False,
+    accept: bool = False,
+    progress: Progress = lambda _position: None,
+) -> Renewed:
+    """Build all read models or one `alone` beside the live ones, compare, and switch unless it is only a `check`.
+
+    `accept` switches to what differs. One read model alone takes a live generation that this program made. Readers
+    notice nothing; nothing is left of what does not go live, whatever happens.
+    """
+    await rebuild.tidy(connection)
+    shown = await connection.fetchrow(QUERIES["live"])
+    projection = await rebuild.begin(connection, MODELS, alone)
+    generation: int | None = None
+    compared: Sequence[Compared] = ()
+    size = 0
+    same_program = shown is not None and shown["version"] == version_of()
+    try:
+        await rebuild.catch_up(connection, projection, alone, progress)
+        if shown is not None:
+            size = min(await connection.fetchval(QUERIES["position"]), projection.position)
+            models = MODELS if alone is None else (alone,)
+            compared = await compare(connection, shown["id"], projection.generation, models, size)
+        if not check and (accept or not same_program or all(one.same for one in compared)):
+            await rebuild.switch(connection, projection, alone)
+            generation = projection.generation
+    finally:
+        if generation is None:
+            await _abandon(connection, projection)
+    if generation is not None:
+        await rebuild.tidy(connection)
+    return Renewed(
+        generation=generation,
+        position=projection.position,
+        size=size,
+        same_program=same_program,
+        compared=tuple(compared),
+    )
+
+
+async def _abandon(connection: Connection, projection: Projection) -> None:
+    """Remove what was built, or leave it to the projector if the database cannot be reached any more."""
+    try:
+        await rebuild.drop(connection, projection.generation)
+    except TRANSIENT as lost:
+        log.warning("rebuild_left_behind", generation=projection.generation, error=type(lost).__name__)

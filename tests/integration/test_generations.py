@@ -1,0 +1,428 @@
+"""Read models built anew beside the live ones: compared, switched to, and gone without a trace where they are not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from datetime import date
+
+import asyncpg
+import pytest
+import rfc8785
+
+from projections import MODELS, projector, rebuild
+from projections.comparison import Difference
+from projections.digest import digest, digests, line
+from projections.engine import version_of
+from projections.meetings import MEETINGS
+from projections.names import NAMES
+from projections.projector import Projector
+from projections.renewal import Renewed, renew
+from tests.integration.test_projector import NEWER, states
+from tests.support.cluster import Database
+from tests.support.projecting import (
+    Reached,
+    Recorder,
+    assert_as_rebuilt,
+    beside,
+    projecting,
+    reading,
+    tamper,
+    terminate,
+)
+from tests.support.recording import PATIENCE, connected, until
+
+SIZE = 150
+APPLICATION = "registry-projector"
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projector, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(projector, "STANDBY_SECONDS", 0.02)
+    monkeypatch.setattr(projector, "RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(rebuild, "SWITCH_SECONDS", 0.02)
+
+
+@pytest.fixture
+def recorder(database: Database) -> Recorder:
+    return Recorder(database)
+
+
+@pytest.fixture
+async def projected(database: Database, recorder: Recorder) -> Database:
+    await recorder.record(SIZE)
+    async with projecting(database) as connection:
+        await rebuild.ensure(connection)
+    return database
+
+
+async def renewed(database: Database, *arguments: object, **more: bool) -> Renewed:
+    async with projecting(database) as connection:
+        return await renew(connection, *arguments, **more)  # type: ignore[arg-type]
+
+
+# Digests
+
+
+def by_recipe(model: str, rows: list[asyncpg.Record], columns: tuple[str, ...]) -> str:
+    """The digest as its documentation tells it, in code that shares nothing with the program's."""
+    hashed = hashlib.sha256()
+    for row in sorted(rows, key=lambda one: one["id"].encode()):
+        own = [value.isoformat() if isinstance(value, date) else value for value in (row[name] for name in columns)]
+        hashed.update(rfc8785.dumps([row["id"], row["sort"], row["body"].decode(), own]) + b"\n")
+    return hashed.hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 1, SIZE // 2, SIZE])
+async def test_a_digest_is_what_its_recipe_gives_of_the_rows_at_its_size(projected, size):
+    async with connected(projected.service_dsn) as connection:
+        found = await digests(connection, size)
+        for model in MODELS:
+            rows = await connection.fetch(
+                f"SELECT * FROM read.{model.name} WHERE born < $1 AND (died IS NULL OR died >= $1)", size
+            )
+            assert found[model.name] == by_recipe(model.name, rows, model.columns), model.name
+    assert list(found) == sorted(model.name for model in MODELS)
+    assert (found["parties"] == hashlib.sha256().hexdigest()) == (size == 0)
+
+
+async def test_a_digest_of_a_size_stays_what_it_is_whatever_is_recorded_and_rebuilt_later(projected, recorder):
+    async with projecting(projected) as connection:
+        before = await digests(connection, SIZE)
+        earlier = await digests(connection, SIZE // 2)
+        await recorder.record(50)
+        live = await rebuild.live(connection)
+        assert live is not None
+        await live.catch_up()
+        assert await digests(connection, SIZE) == before
+        assert await digests(connection, SIZE + 50) != before
+        assert (await renew(connection)).generation == 2
+        assert (await digests(connection, SIZE), await digests(connection, SIZE // 2)) == (before, earlier)
+
+
+async def test_digests_of_rows_that_differ_in_anything_that_is_served_differ(projected):
+    async with projecting(projected) as connection:
+        seen = {await digest(connection, NAMES, SIZE)}
+        for statement in (
+            "UPDATE read_1.names SET label = 'x' WHERE id = (SELECT min(id) FROM read_1.names WHERE label IS NOT NULL)",
+            "UPDATE read_1.names SET sealed = 'CCCC' WHERE id = (SELECT min(id) FROM read_1.names WHERE label IS NULL)",
+            "UPDATE read_1.names SET body = 'x' WHERE id = (SELECT min(id) FROM read_1.names)",
+            "UPDATE read_1.names SET sort = 'x' WHERE id = (SELECT min(id) FROM read_1.names)",
+            "DELETE FROM read_1.names WHERE id = (SELECT min(id) FROM read_1.names)",
+        ):
+            await connection.execute(statement)
+            found = await digest(connection, NAMES, SIZE)
+            assert found not in seen, statement
+            seen.add(found)
+
+
+# Comparing
+
+
+@pytest.mark.parametrize("alone", [None, MEETINGS], ids=["all", "one"])
+async def test_what_is_live_and_not_altered_is_found_to_be_the_same_and_a_check_leaves_nothing(projected, alone):
+    found = await renewed(projected, alone, check=True)
+    assert (found.differing, found.generation, found.size, found.same_program) == ([], None, SIZE, True)
+    assert len(found.compared) == (1 if alone else len(MODELS))
+    assert await states(projected) == [(1, "live")]
+
+
+@pytest.mark.parametrize(
+    ("statement", "named_so", "at_size"),
+    [
+        ("UPDATE read_1.{0} SET body = body || ' ' WHERE (id, born) = ({1})", ("meetings", "altered", ("body",)), True),
+        (
+            "UPDATE read_1.{0} SET sort = 'x', refs = '{{}}' WHERE (id, born) = ({1})",
+            ("parties", "altered", None),
+            True,
+        ),
+        ("UPDATE read_1.{0} SET words = 'x' WHERE (id, born) = ({1})", ("search", "altered", ("terms", "words")), True),
+        ("UPDATE read_1.{0} SET refs = '{{x}}' WHERE (id, born) = ({1})", ("visits", "altered", ("refs",)), False),
+        ("UPDATE read_1.{0} SET died = born + 1 WHERE (id, born) = ({1})", ("rounds", "altered", ("died",)), True),
+        ("DELETE FROM read_1.{0} WHERE (id, born) = ({1})", ("sources", "missing", ()), True),
+        (
+            (
+                "UPDATE read_1.{0} SET body = 'x'"
+                " WHERE (id, born) = (SELECT id, born FROM read_1.{0} WHERE died > 0 LIMIT 1)"
+            ),
+            ("cooperations", "altered", ("body",)),
+            False,
+        ),
+    ],
+    ids=["body", "sort and refs", "words", "refs", "died", "gone", "past"],
+)
+async def test_a_row_that_an_administrator_altered_is_found_named_and_not_switched_away_unless_accepted(
+    projected, statement, named_so, at_size
+):
+    model, said, columns = named_so
+    one = f"SELECT id, born FROM read_1.{model} WHERE died IS NULL ORDER BY id LIMIT 1"
+    async with connected(projected.admin_dsn) as administrator:
+        row = await administrator.fetchrow(one)
+        assert row is not None
+        assert await administrator.execute(statement.format(model, one)) in ("UPDATE 1", "DELETE 1")
+    found = await renewed(projected)
+    assert found.generation is None
+    (differing,) = found.differing
+    (named,) = differing.rows
+    assert (differing.model, named.says) == (model, said)
+    assert columns is None or named.columns == columns
+    assert (differing.live != differing.rebuilt) == at_size  # the comparison sees more than a digest
+    if said == "missing" or at_size:
+        assert (named.id, named.born) == tuple(row)
+    assert await states(projected) == [(1, "live")]
+    assert (await renewed(projected, accept=True)).generation == 3
+    assert await states(projected) == [(3, "live")]
+    assert (await renewed(projected, check=True)).differing == []
+    await assert_as_rebuilt(projected)
+
+
+async def test_a_row_that_an_administrator_put_in_is_found(projected):
+    async with connected(projected.admin_dsn) as administrator:
+        await administrator.execute(
+            "INSERT INTO read_1.names (id, born, sort, refs, body, label) VALUES ('party_x', 7, '', '{}', '', 'x')"
+        )
+    (differing,) = (await renewed(projected, NAMES, check=True)).differing
+    assert differing.rows == (Difference("party_x", 7, "surplus"),)
+
+
+async def test_a_view_that_shows_something_else_than_its_table_is_found(projected):
+    async with connected(projected.admin_dsn) as administrator:
+        await administrator.execute("CREATE OR REPLACE VIEW read.names AS SELECT * FROM read_1.names WHERE born > 9")
+    (differing,) = (await renewed(projected, check=True)).differing
+    assert (differing.model, differing.rows) == ("names", ())
+
+
+async def test_where_much_differs_only_some_rows_are_named(projected):
+    async with connected(projected.admin_dsn) as administrator:
+        await administrator.execute("UPDATE read_1.search SET refs = '{x}'")
+    (differing,) = (await renewed(projected, check=True)).differing
+    assert len(differing.rows) == 20
+    assert list(differing.rows) == sorted(differing.rows, key=lambda row: (row.id, row.born))
+
+
+async def test_what_was_projected_after_the_size_that_is_compared_is_no_difference(projected, recorder):
+    async with projecting(projected) as building, projecting(projected) as following:
+        behind = await rebuild.build(building)
+        await recorder.record(60)
+        live = await rebuild.live(following)
+        assert live is not None
+        await live.catch_up()
+        for size in (0, SIZE // 2, SIZE):
+            for model in MODELS:
+                differing = await building.fetch(
+                    "SELECT * FROM projection.differences($1, $2, $3, $4, 9)",
+                    "read_1",
+                    f"read_{behind.generation}",
+                    model.name,
+                    size,
+                )
+                assert not differing, model.name
+
+
+async def test_read_models_of_another_program_are_compared_as_far_as_they_can_be_and_replaced_without_being_asked(
+    database, recorder
+):
+    await recorder.record(SIZE)
+    async with projecting(database) as connection:
+        await rebuild.ensure(connection, NEWER)
+        await connection.execute("ALTER VIEW read.meetings RENAME COLUMN country TO land")
+    found = await renewed(database, check=True)
+    assert (found.same_program, found.generation) == (False, None)
+    assert [(one.model, one.live) for one in found.differing] == [("meetings", None)]
+    assert (await renewed(database)).generation == 3
+
+
+# Switching
+
+
+async def test_one_read_model_alone_takes_its_place_among_the_others_which_stay_the_tables_they_are(projected):
+    async def tables() -> dict[str, tuple[str, int]]:
+        async with connected(projected.admin_dsn) as administrator:
+            found = await administrator.fetch(
+                "SELECT relname, relnamespace::regnamespace::text AS schema, oid::integer FROM pg_class"
+                " WHERE relkind = 'r' AND relnamespace::regnamespace::text LIKE 'read\\_%'"
+            )
+        return {row["relname"]: (row["schema"], row["oid"]) for row in found}
+
+    before = await tables()
+    found = await renewed(projected, MEETINGS)
+    after = await tables()
+    assert (found.generation, len(found.compared)) == (2, 1)
+    assert await states(projected) == [(2, "live")]
+    assert {schema for schema, _ in after.values()} == {"read_2"}
+    assert {name for name in before if before[name][1] != after[name][1]} == {"meetings"}
+    await assert_as_rebuilt(projected)
+    async with projecting(projected) as connection:
+        assert await connection.fetchval("SELECT alone FROM projection.generation") is None
+
+
+async def test_one_read_model_alone_is_not_put_among_others_that_are_elsewhere_or_of_another_program(
+    projected, recorder
+):
+    async with projecting(projected) as connection:
+        alone = await rebuild.build(connection, alone=MEETINGS)
+        await recorder.record(1)
+        await alone.catch_up()  # beyond where the others are
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="of another version or position"):
+            await alone.go_live()
+        other = await rebuild.begin(connection, NEWER, alone=MEETINGS)
+        await other.catch_up(SIZE)
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="of another version or position"):
+            await other.go_live()
+    async with reading(projected) as read_models:
+        assert await read_models.page(MEETINGS, SIZE, {}, limit=1)
+
+
+@pytest.mark.parametrize("alone", [None, MEETINGS], ids=["all", "one"])
+async def test_a_switch_is_never_behind_what_readers_have_seen(projected, recorder, alone):
+    async with projecting(projected) as building, projecting(projected) as following:
+        built = await rebuild.build(building, alone=alone)
+        size = await recorder.record(30)
+        live = await rebuild.live(following)
+        assert live is not None
+        await live.catch_up()
+        await rebuild.switch(building, built, alone)
+        assert built.position == size
+    async with reading(projected) as read_models:
+        assert await read_models.position() == size
+    await assert_as_rebuilt(projected)
+
+
+async def test_a_switch_that_readers_held_up_goes_on_from_where_it_was(projected, recorder):
+    async with projecting(projected) as building, projecting(projected) as following:
+        built = await rebuild.build(building)
+        size = await recorder.record(30)
+        live = await rebuild.live(following)
+        assert live is not None
+        await live.catch_up()
+        async with connected(projected.service_dsn) as slow, slow.transaction():
+            await slow.fetch("SELECT FROM read.meetings")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await built.go_live()
+        assert built.position == SIZE
+        await built.go_live()
+        assert built.position == size
+    await assert_as_rebuilt(projected)
+
+
+async def test_a_projector_goes_on_with_the_generation_that_took_the_place_of_its_own(database, recorder):
+    reached = Reached()
+    async with beside(Projector(database.projector_dsn, reached).run()), reading(database) as read_models:
+        await reached.at_least(0)
+        for number in range(6):
+            size = await recorder.record(10)
+            found = await renewed(database, MEETINGS if number % 2 else None)
+            assert found.generation == number + 2
+            size = await recorder.record(3)
+            await read_models.wait_for(size, PATIENCE)
+            await reached.at_least(size)
+    await assert_as_rebuilt(database)
+
+
+async def test_an_idle_projector_notices_that_its_generation_was_replaced(database, recorder):
+    await recorder.record(20)
+    async with projecting(database) as connection:
+        heard: list[int] = []
+        async with beside(Projector(database.projector_dsn, heard.append).run()):
+            await until(lambda: _is(lambda: heard == [20]))
+            await renew(connection)
+            await until(lambda: _is(lambda: heard == [20, 20]))
+    assert await states(database) == [(2, "live")]
+
+
+async def _is(condition) -> bool:
+    return condition()
+
+
+async def test_a_projector_whose_program_was_replaced_lets_go_and_does_not_build_its_own_again(database, recorder):
+    await recorder.record(20)
+    older = Reached()
+    async with beside(Projector(database.projector_dsn, older, NEWER).run()):  # of whatever other version
+        await older.at_least(20)
+        assert (await renewed(database)).generation == 2
+        newer = Reached()
+        async with beside(Projector(database.projector_dsn, newer).run()):
+            await newer.at_least(20)
+            size = await recorder.record(5)
+            await newer.at_least(size)
+            assert await states(database) == [(2, "live")]
+    async with projecting(database) as connection:
+        assert await connection.fetchval("SELECT version FROM projection.generation") == version_of()
+
+
+# What is left
+
+
+async def test_what_is_being_built_is_not_taken_for_what_was_left(projected):
+    async with projecting(projected) as building, projecting(projected) as other:
+        built = await rebuild.build(building)
+        await rebuild.tidy(other)
+        await rebuild.ensure(other)
+        assert await states(projected) == [(1, "live"), (2, "building")]
+        await built.go_live()
+        await rebuild.tidy(other)
+    assert await states(projected) == [(2, "live")]
+
+
+async def test_what_a_killed_rebuild_left_is_removed_by_the_running_projector(projected):
+    reached = Reached()
+    async with beside(Projector(projected.projector_dsn, reached).run()):
+        await reached.at_least(SIZE)
+        async with projecting(projected) as building:
+            await rebuild.build(building)
+            assert len(await states(projected)) == 2
+            building.terminate()  # as when the process is killed
+        await until(lambda: _only_live(projected))
+
+
+async def _only_live(database: Database) -> bool:
+    async with connected(database.admin_dsn) as administrator:
+        return await administrator.fetchval("SELECT count(*) = 1 FROM projection.generation")
+
+
+@pytest.mark.parametrize("moment", ["begun", "half", "compared"])
+async def test_a_renewal_that_is_cancelled_leaves_nothing(projected, moment):
+    async with projecting(projected) as connection:
+        ready = asyncio.Event()
+
+        def progress(position: int) -> None:
+            if moment == "begun" or position >= SIZE / (2 if moment == "half" else 1):
+                ready.set()
+
+        task = asyncio.create_task(renew(connection, progress=progress))
+        await ready.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await states(projected) == [(1, "live")]
+        assert (await renew(connection, check=True)).differing == []
+
+
+async def test_a_renewal_whose_session_ends_leaves_its_generation_to_the_next(projected):
+    async with projecting(projected) as connection:
+        positions: list[int] = []
+        task = asyncio.create_task(renew(connection, progress=positions.append))
+        await until(lambda: _is(lambda: positions))
+        await terminate(projected, APPLICATION)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await task
+    assert (await renewed(projected)).generation == 3
+    assert await states(projected) == [(3, "live")]
+
+
+async def test_read_models_that_show_more_than_the_log_has_are_not_replaced_by_less(projected):
+    await tamper(
+        projected, f"DELETE FROM log.entry WHERE position >= {SIZE - 5}", f"UPDATE log.head SET size = {SIZE - 5}"
+    )
+    async with projecting(projected) as connection:
+        with pytest.raises(Exception, match=f"show {SIZE} entries, but the log has only {SIZE - 5}"):
+            await renew(connection, accept=True)
+    assert await states(projected) == [(1, "live")]
+
+
+def test_json_of_the_recipe_is_what_the_program_writes():
+    row = ("party_x", "é\u2028", b'{"a":"\\u0007\\n"}', [None, True, ["ä", '"'], "2019-06-18"])
+    assert line(*row) == rfc8785.dumps(["party_x", "é\u2028", row[2].decode(), row[3]]) + b"\n"
+    assert json.loads(line(*row))[2] == '{"a":"\\u0007\\n"}'
