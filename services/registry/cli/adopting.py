@@ -26,7 +26,8 @@ def adopt(origin: str, reason: str) -> int:
         raise Unusable(f"The reason has 1 to {MAX_REASON} characters.")
 
     async def work(checkpoints: Checkpoints, ring: KeyRing, before: str) -> str:
-        if origin == before or origin in {one.origin for one in await checkpoints.origins()}:
+        adopted = await checkpoints.origins()
+        if origin in {before, *(name for one in adopted for name in (one.origin, one.replaces))}:
             raise Unusable(f"The log has or had the name {origin}: take another.")
         last = await checkpoints.latest(before)
         remembered = ring.remembered()

@@ -1,0 +1,113 @@
+"""`registry key` and `registry log adopt`, as an operator types them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from events.merkle.note import VerifierKey
+from services.registry.signing.keyring import KeyRing
+from tests.support.cluster import Database
+from tests.support.console import registry
+from tests.support.recording import ORIGIN
+
+OTHER = "registry.test/log-2"
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> dict[str, str]:
+    return {
+        "REGISTRY_DATABASE_URL": database.service_dsn,
+        "REGISTRY_KEY_DIR": str(tmp_path / "keys"),
+        "REGISTRY_ORIGIN": ORIGIN,
+    }
+
+
+async def published(database: Database) -> list[str]:
+    connection = await asyncpg.connect(database.service_dsn)
+    try:
+        return [row["key"] for row in await connection.fetch("SELECT key FROM log.verifier ORDER BY number DESC")]
+    finally:
+        await connection.close()
+
+
+async def test_a_key_is_made_once_published_listed_and_replaced(
+    settings: dict[str, str], database: Database, tmp_path: Path
+):
+    assert "no key yet" in registry("key", "list", settings=settings).stdout
+    nothing = registry("key", "rotate", settings=settings)
+    assert (nothing.returncode, "registry key create" in nothing.stderr) == (1, True)
+
+    made = registry("key", "create", settings=settings)
+    assert made.returncode == 0, made.stderr
+    first = VerifierKey.parse(made.stdout.strip())
+    assert first.name == ORIGIN
+    assert "PRIVATE" not in made.stdout + made.stderr
+
+    again = registry("key", "create", settings=settings)
+    assert (again.returncode, "registry key rotate" in again.stderr) == (1, True)
+
+    second = VerifierKey.parse(registry("key", "rotate", settings=settings).stdout.strip())
+    assert await published(database) == [second.text, first.text]
+    assert [key.verifier for key in KeyRing(tmp_path / "keys").keys(ORIGIN)] == [second, first]
+    listed = registry("key", "list", settings=settings).stdout
+    assert listed.index(second.text) < listed.index(first.text)
+    assert "signs, current" in listed
+
+    dropped = registry("key", "rotate", "--drop", settings=settings)
+    assert "2 private keys were removed" in dropped.stderr
+    assert len(KeyRing(tmp_path / "keys").keys(ORIGIN)) == 1
+    assert len(await published(database)) == 3
+    assert "verifies what it signed" in registry("key", "list", settings=settings).stdout
+
+
+async def test_another_name_is_adopted_once_and_names_the_one_before(
+    settings: dict[str, str], database: Database, tmp_path: Path
+):
+    registry("key", "create", settings=settings)
+
+    done = registry("log", "adopt", OTHER, "--reason", "the disk was lost", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert VerifierKey.parse(done.stdout.strip()).name == OTHER
+    assert f"no longer as {ORIGIN}" in done.stderr
+
+    connection = await asyncpg.connect(database.service_dsn)
+    row = await connection.fetchrow("SELECT origin, replaces, size, reason FROM log.origin")
+    await connection.close()
+    assert tuple(row) == (OTHER, ORIGIN, 0, "the disk was lost")
+    for taken in (OTHER, ORIGIN):
+        refused = registry("log", "adopt", taken, "--reason", "again", settings=settings)
+        assert (refused.returncode, "take another" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("log", "adopt", "https://registry.test/", "--reason", "x"), "cannot be the log's name"),
+        (("log", "adopt", "with space", "--reason", "x"), "cannot be the log's name"),
+        (("log", "adopt", OTHER, "--reason", " "), "1 to 500 characters"),
+    ],
+)
+def test_a_name_or_reason_that_cannot_be_is_refused(settings: dict[str, str], arguments: tuple[str, ...], says: str):
+    refused = registry(*arguments, settings=settings)
+    assert refused.returncode == 1
+    assert says in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [("key", "create"), ("key", "list"), ("log", "adopt", OTHER, "--reason", "x")])
+def test_what_a_command_needs_is_named_when_it_is_missing(arguments: tuple[str, ...]):
+    refused = registry(*arguments)
+    assert refused.returncode == 2
+    assert "REGISTRY_DATABASE_URL" in refused.stderr
+    assert "REGISTRY_KEY_DIR" in refused.stderr
+
+
+def test_a_damaged_key_is_named(settings: dict[str, str], tmp_path: Path):
+    registry("key", "create", settings=settings)
+    (tmp_path / "keys" / "0002-00000000.key").write_text("nonsense")
+
+    refused = registry("key", "rotate", settings=settings)
+    assert refused.returncode == 1
+    assert "0002-00000000.key" in refused.stderr
