@@ -68,6 +68,7 @@ async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_i
             token = await make_token(deployment.access.service)
             configuration = tmp_path / "schemathesis.toml"
             configuration.write_text(configured(await record(deployment.base_url, token)), encoding="utf-8")
+            await deployment.signed()
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "schemathesis.cli", "--no-color", f"--config-file={configuration}"),
                 *("run", f"{deployment.base_url}/openapi.json", f"--header=Authorization: Bearer {token}"),

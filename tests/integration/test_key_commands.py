@@ -25,6 +25,15 @@ def settings(database: Database, tmp_path: Path) -> dict[str, str]:
     }
 
 
+def test_a_key_that_was_made_and_not_published_is_published_by_making_it_again(
+    settings: dict[str, str], tmp_path: Path
+):
+    unpublished = KeyRing(tmp_path / "keys").create(ORIGIN)
+
+    assert registry("key", "create", settings=settings).stdout.strip() == unpublished.verifier.text
+    assert len(KeyRing(tmp_path / "keys").keys(ORIGIN)) == 1
+
+
 async def published(database: Database) -> list[str]:
     connection = await asyncpg.connect(database.service_dsn)
     try:
@@ -74,9 +83,11 @@ async def test_another_name_is_adopted_once_and_names_the_one_before(
     assert f"no longer as {ORIGIN}" in done.stderr
 
     connection = await asyncpg.connect(database.service_dsn)
-    row = await connection.fetchrow("SELECT origin, replaces, size, reason FROM log.origin")
+    rows = await connection.fetch("SELECT origin, replaces, size, reason FROM log.origin")
+    done = await connection.fetch("SELECT what, detail->>'origin' FROM access.record ORDER BY id")
     await connection.close()
-    assert tuple(row) == (OTHER, ORIGIN, 0, "the disk was lost")
+    assert [tuple(row) for row in rows] == [(OTHER, ORIGIN, 0, "the disk was lost")]
+    assert [tuple(row) for row in done] == [("create-key", ORIGIN), ("adopt-log", OTHER)]
     for taken in (OTHER, ORIGIN):
         refused = registry("log", "adopt", taken, "--reason", "again", settings=settings)
         assert (refused.returncode, "take another" in refused.stderr) == (1, True)

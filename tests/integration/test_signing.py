@@ -62,7 +62,7 @@ async def opened(database: Database, folder: Path, *, publish: bool = True) -> A
 
 async def hold_key(signing: Signing) -> SigningKey:
     keys = signing.ring.keys(ORIGIN)
-    key = keys[0] if keys else signing.ring.create_first(ORIGIN)
+    key = keys[0] if keys else signing.ring.create(ORIGIN)
     await signing.checkpoints.add_verifier(key.verifier, now())
     return key
 
@@ -241,7 +241,7 @@ async def test_a_database_restored_from_an_old_backup_is_not_signed_before_or_af
             )
             with pytest.raises(NotSigned, match=r"no key of registry\.test/log-2"):
                 await signing.signer.sign()
-            key = signing.ring.create_first("registry.test/log-2")
+            key = signing.ring.create("registry.test/log-2")
             await signing.checkpoints.add_verifier(key.verifier, now())
             signed = await signing.signer.sign()
             assert (signed.checkpoint.origin, signed.checkpoint.size) == ("registry.test/log-2", 7)
@@ -315,7 +315,7 @@ async def test_the_signer_says_why_it_stopped_goes_on_when_it_can_and_publishes_
 
 def test_a_key_is_readable_by_its_owner_only_and_shown_by_nothing(tmp_path: Path):
     ring = KeyRing(tmp_path / "keys")
-    key = ring.create_first(ORIGIN)
+    key = ring.create(ORIGIN)
 
     (file,) = [path for path in ring.folder.iterdir() if path.suffix == ".key"]
     assert file.stat().st_mode & 0o777 == 0o600
@@ -326,7 +326,7 @@ def test_a_key_is_readable_by_its_owner_only_and_shown_by_nothing(tmp_path: Path
 
 def test_what_is_remembered_never_goes_back_but_for_another_name(tmp_path: Path):
     ring = KeyRing(tmp_path)
-    key = ring.create_first(ORIGIN)
+    key = ring.create(ORIGIN)
 
     def remember(origin: str, size: int) -> None:
         checkpoint = Checkpoint(origin, size, root_of([b"\x00" * 32] * size))
@@ -351,7 +351,7 @@ def test_what_is_remembered_never_goes_back_but_for_another_name(tmp_path: Path)
 )
 def test_a_damaged_key_ring_is_named_and_not_passed_over(tmp_path: Path, name: str, content: str):
     ring = KeyRing(tmp_path)
-    ring.create_first(ORIGIN)
+    ring.create(ORIGIN)
     (tmp_path / name).write_text(content, encoding="utf-8")
 
     with pytest.raises(KeyRingUnusable, match=name):
@@ -362,4 +362,4 @@ def test_a_key_ring_that_cannot_be_written_says_so(tmp_path: Path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(KeyRingUnusable, match="file"):
-        KeyRing(tmp_path / "file" / "keys").create_first(ORIGIN)
+        KeyRing(tmp_path / "file" / "keys").create(ORIGIN)

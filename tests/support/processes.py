@@ -13,13 +13,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+import asyncpg
 import httpx
 
+from events.log.checkpoints import Checkpoints
 from events.log.migrate import migrate
 from events.vault import MasterKey
+from services.registry.clock import now
 from services.registry.embedded import EmbeddedPostgres
 from services.registry.provision import Access, provision
+from services.registry.signing.keyring import KeyRing
 
+ORIGIN = "registry.test/log"
 READY_SECONDS = 60.0
 
 
@@ -72,7 +77,9 @@ class Deployment:
             "REGISTRY_PROJECTOR_DATABASE_URL": access.projector,
             "REGISTRY_MASTER_KEY_FILE": str(key),
             "REGISTRY_PORT": str(self.port),
-            "REGISTRY_ORIGIN": "registry.test/log",
+            "REGISTRY_ORIGIN": ORIGIN,
+            "REGISTRY_KEY_DIR": str(folder / "keys"),
+            "REGISTRY_CHECKPOINT_SECONDS": "0.05",
         }
 
     def start(self, command: str) -> Process:
@@ -82,6 +89,13 @@ class Deployment:
         """Wait until the service says that it can serve."""
         async with httpx.AsyncClient(base_url=self.base_url) as client, asyncio.timeout(READY_SECONDS):
             while not await _says_ready(client):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+
+    async def signed(self) -> None:
+        """Wait until all that is recorded now is under a published checkpoint."""
+        async with httpx.AsyncClient(base_url=self.base_url) as client, asyncio.timeout(READY_SECONDS):
+            size = int((await client.get("/health/ready")).headers["Registry-Size"])
+            while int((await client.get("/log/checkpoint")).headers.get("Registry-Size", "-1")) < size:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     async def kill_postgres(self) -> None:
@@ -122,6 +136,8 @@ async def deployed(folder: Path) -> AsyncGenerator[Deployment, None]:
     try:
         access = await provision(postgres.dsn(), "registry")
         await migrate(access.owner)
+        async with asyncpg.create_pool(access.service, min_size=1, max_size=1) as pool:
+            await Checkpoints(pool).add_verifier(KeyRing(folder / "keys").create(ORIGIN).verifier, now())
         yield Deployment(folder, postgres, access)
     finally:
         await asyncio.to_thread(postgres.stop)

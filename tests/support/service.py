@@ -94,7 +94,7 @@ def settings_for(database: Database, folder: Path, **more: Any) -> Settings:
     if not key.exists():
         MasterKey.create_file(key)
     if not ring.keys(ORIGIN):
-        ring.create_first(ORIGIN)
+        ring.create(ORIGIN)
     return Settings(
         database_url=database.service_dsn, master_key_file=key, **{"origin": ORIGIN, "key_dir": ring.folder, **more}
     )

@@ -14,10 +14,8 @@ from litestar import Response, get
 from litestar.response import Stream
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
-from events.entry import is_public
 from events.errors import FieldProblem, NotFound
 from services.registry.access.actions import Action
-from services.registry.access.record import Looked, record, runs
 from services.registry.access.roles import AUDIT, FOLLOW
 from services.registry.api import forms, looking, query, render
 from services.registry.api.query import Asking, EntriesQuery
@@ -73,15 +71,8 @@ async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, 
     """Answer when it is recorded who gets what; that the client has it already shows nothing, and is not recorded."""
     answer = render.answer(request, body, head)
     if answer.status_code != HTTP_304_NOT_MODIFIED:
-        await _record(request, what, entries)
+        await looking.record_entries(request, what, entries)
     return answer
-
-
-async def _record(request: Asking, what: Action, entries: Entries) -> None:
-    """Record which entries above public are about to be given. Raises `AccessNotRecorded`."""
-    parts: Parts = request.app.state.parts
-    if above := [position for position, stored in entries if not is_public(stored)]:
-        await record(parts.pool, Looked(looking.who(request), what, {"positions": runs(above)}))
 
 
 async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> Entries:
@@ -110,7 +101,7 @@ async def _pages(request: Asking, asked: EntriesQuery, head: int) -> AsyncGenera
         limit = PAGE if left is None else min(PAGE, left)
         entries = await _page(parts, asked, first, limit, head)
         if entries:
-            await _record(request, Action.STREAM_ENTRIES, entries)
+            await looking.record_entries(request, Action.STREAM_ENTRIES, entries)
             yield b"".join(stored + b"\n" for _, stored in entries)
         if len(entries) < limit:
             return

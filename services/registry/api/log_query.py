@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.registry.api.query import MAX_SIZE, Asking, Given, number
+from services.registry.api.given import Asking, Given
+from services.registry.api.query import MAX_SIZE, number
 
 
 def of_proof(request: Asking) -> int | None:

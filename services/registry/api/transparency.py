@@ -9,9 +9,10 @@ from __future__ import annotations
 from litestar import MediaType, Response, get
 
 from events.errors import FieldProblem, NotFound
-from events.merkle.tiles import ENTRIES, Tile, TileError, encode_bundle, parse_path, width_at
+from events.merkle.tiles import ENTRIES, WIDTH, Tile, TileError, encode_bundle, parse_path, width_at
+from services.registry.access.actions import Action
 from services.registry.access.roles import AUDIT, OPEN
-from services.registry.api import query
+from services.registry.api import looking, query
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing import published
@@ -62,11 +63,13 @@ async def get_tile(request: Asking) -> Response[bytes]:
 
 @get("/log/tile/entries/{place:path}", opt=AUDIT, name="get-bundle")
 async def get_bundle(request: Asking) -> Response[bytes]:
-    """The entries whose leaves a tile of level 0 has."""
+    """The entries whose leaves a tile of level 0 has; who gets them is recorded first."""
     parts: Parts = request.app.state.parts
     tile, size = await _tile(request, ENTRIES)
     headers = {"Cache-Control": f"private, {IMMUTABLE}", "Registry-Size": str(size)}
-    return Response(encode_bundle(await parts.tree.bundle(tile)), media_type=BYTES, headers=headers)
+    entries = await parts.tree.bundle(tile)
+    await looking.record_entries(request, Action.READ_BUNDLE, enumerate(entries, start=tile.index * WIDTH))
+    return Response(encode_bundle(entries), media_type=BYTES, headers=headers)
 
 
 async def _tile(request: Asking, level: str) -> tuple[Tile, int]:

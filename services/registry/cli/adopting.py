@@ -7,8 +7,12 @@ import sys
 import asyncpg
 
 from events.log.checkpoints import Checkpoints, Origin
+from events.log.read import Pool
+from services.registry.access.actions import Action
+from services.registry.access.record import Looked, record
 from services.registry.cli.failures import Unusable
 from services.registry.cli.keys import on_keys
+from services.registry.cli.operator import operator
 from services.registry.clock import now
 from services.registry.settings import ORIGIN
 from services.registry.signing.keyring import KeyRing
@@ -25,7 +29,8 @@ def adopt(origin: str, reason: str) -> int:
     if not 0 < len(reason.strip()) <= MAX_REASON:
         raise Unusable(f"The reason has 1 to {MAX_REASON} characters.")
 
-    async def work(checkpoints: Checkpoints, ring: KeyRing, before: str) -> str:
+    async def work(pool: Pool, ring: KeyRing, before: str) -> str:
+        checkpoints = Checkpoints(pool)
         adopted = await checkpoints.origins()
         if origin in {before, *(name for one in adopted for name in (one.origin, one.replaces))}:
             raise Unusable(f"The log has or had the name {origin}: take another.")
@@ -34,6 +39,7 @@ def adopt(origin: str, reason: str) -> int:
         note = last.note.encode() if last else None
         if remembered is not None and remembered[0].origin == before:
             note = remembered[1] if last is None or remembered[0].size >= last.checkpoint.size else note
+        await record(pool, Looked(operator(), Action.ADOPT_LOG, {"origin": origin, "replaces": before}))
         key = next(iter(ring.keys(origin)), None) or ring.create(origin)
         await checkpoints.add_verifier(key.verifier, now())
         try:

@@ -13,10 +13,15 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
+from events.errors import AlreadyExists
 from events.log.checkpoints import Checkpoints
 from events.log.migrate import check
+from events.log.read import Pool
 from events.merkle.note import ALGORITHMS, SigningKey
+from services.registry.access.actions import Action
+from services.registry.access.record import Looked, record
 from services.registry.cli.failures import Unusable
+from services.registry.cli.operator import operator
 from services.registry.clock import now
 from services.registry.settings import InvalidSettings, Settings, load
 from services.registry.signing.keyring import KeyRing
@@ -29,8 +34,13 @@ PIPED_WIDTH = 200
 def create() -> int:
     """Make the first key, publish it, and print what others verify with."""
 
-    async def work(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> SigningKey:
-        key = ring.create_first(origin)
+    async def work(pool: Pool, ring: KeyRing, origin: str) -> SigningKey:
+        checkpoints = Checkpoints(pool)
+        key = next(iter(ring.keys(origin)), None)
+        if key is not None and key.verifier in await checkpoints.verifiers():
+            raise AlreadyExists(f"There is a key of {origin} already. Use `registry key rotate` to replace it.")
+        await record(pool, Looked(operator(), Action.CREATE_KEY, {"origin": origin}))
+        key = key or ring.create(origin)
         await checkpoints.add_verifier(key.verifier, now())
         return key
 
@@ -43,11 +53,12 @@ def create() -> int:
 def rotate(*, drop: bool) -> int:
     """Make another key, which signs from now on; the ones before sign beside it, unless they are dropped."""
 
-    async def work(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> tuple[SigningKey, int]:
+    async def work(pool: Pool, ring: KeyRing, origin: str) -> tuple[SigningKey, int]:
         if not ring.keys(origin):
             raise Unusable(f"There is no key of {origin} to replace. Use `registry key create`.")
+        await record(pool, Looked(operator(), Action.ROTATE_KEY, {"origin": origin, "drop": drop}))
         key = ring.create(origin)
-        await checkpoints.add_verifier(key.verifier, now())
+        await Checkpoints(pool).add_verifier(key.verifier, now())
         return key, ring.forget_older(origin) if drop else 0
 
     (key, gone), ring, origin = on_keys(work)
@@ -63,11 +74,11 @@ def rotate(*, drop: bool) -> int:
 def list_all() -> int:
     """Print a table of the published keys, and which of them this folder can sign with."""
 
-    async def work(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> list[tuple[str, str, str]]:
+    async def work(pool: Pool, ring: KeyRing, origin: str) -> list[tuple[str, str, str]]:
         ours = [key.verifier for key in ring.keys(origin)]
         return [
             (key.text, ALGORITHMS[key.algorithm].name, _state(key == ours[0] if ours else False, key in ours))
-            for key in sorted(await checkpoints.verifiers(), key=lambda key: key.name != origin)
+            for key in sorted(await Checkpoints(pool).verifiers(), key=lambda key: key.name != origin)
         ]
 
     rows, _, origin = on_keys(work)
@@ -89,8 +100,8 @@ def _state(is_current: bool, signs: bool) -> str:  # noqa: FBT001 - two answers 
     return "signs" if signs else "verifies what it signed"
 
 
-def on_keys(work: Callable[[Checkpoints, KeyRing, str], Awaitable[T]]) -> tuple[T, KeyRing, str]:
-    """Do something with the published keys and the private ones of the log's name."""
+def on_keys(work: Callable[[Pool, KeyRing, str], Awaitable[T]]) -> tuple[T, KeyRing, str]:
+    """Do something with the database and the private keys, and the name that the log has now."""
     settings = load(os.environ, needed=["database_url", "key_dir"])
     ring = KeyRing(folder_of(settings))
 
@@ -99,9 +110,8 @@ def on_keys(work: Callable[[Checkpoints, KeyRing, str], Awaitable[T]]) -> tuple[
         async with asyncpg.create_pool(
             settings.database_url, min_size=1, max_size=2, server_settings={"application_name": "registry key"}
         ) as pool:
-            checkpoints = Checkpoints(pool)
-            origin = await current_origin(checkpoints, settings.origin)
-            return await work(checkpoints, ring, origin), ring, origin
+            origin = await current_origin(Checkpoints(pool), settings.origin)
+            return await work(pool, ring, origin), ring, origin
 
     return asyncio.run(run())
 

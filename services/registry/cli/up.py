@@ -222,14 +222,19 @@ async def _hold_key(parts: Parts) -> None:
     What keeps it from being signed is told by the signer, again and again, and keeps nobody from looking into it.
     """
     from events.errors import RegistryError
+    from services.registry.access.actions import Action
+    from services.registry.access.record import Looked, record
+    from services.registry.cli.operator import operator
     from services.registry.signing.keyring import KeyRing
 
     if parts.signer is None or parts.settings.key_dir is None:
         return
     origin = await parts.publication.origin()
     ring = KeyRing(parts.settings.key_dir)
-    key = next(iter(ring.keys(origin)), None) or ring.create_first(origin)
-    await parts.checkpoints.add_verifier(key.verifier, parts.clock())
+    if not (keys := ring.keys(origin)):
+        await record(parts.pool, Looked(operator(), Action.CREATE_KEY, {"origin": origin}))
+        keys = (ring.create(origin),)
+    await parts.checkpoints.add_verifier(keys[0].verifier, parts.clock())
     with contextlib.suppress(RegistryError):
         await parts.signer.sign()
 

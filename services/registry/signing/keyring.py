@@ -19,7 +19,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
-from events.errors import AlreadyExists, RegistryError
+from events.errors import RegistryError
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import ALGORITHMS, ED25519, NoteError, SigningKey
 
@@ -54,12 +54,6 @@ class KeyRing:
             key = SigningKey(name, algorithm, secrets.token_bytes(ALGORITHMS[algorithm].seed_bytes))
             self._write(f"{number:04}-{key.verifier.key_id.hex()}.key", f"{key.text}\n".encode())
         return key
-
-    def create_first(self, name: str) -> SigningKey:
-        """Make the first key of a name. Raises `AlreadyExists` where there is one."""
-        if self.keys(name):
-            raise AlreadyExists(f"There is a key of {name} already. Use `registry key rotate` to replace it.")
-        return self.create(name)
 
     def forget_older(self, name: str) -> int:
         """Remove the private keys of a name but the current one; returns how many there were."""
