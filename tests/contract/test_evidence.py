@@ -184,7 +184,7 @@ async def test_the_program_in_it_verifies_it_with_nothing_but_python(world: Worl
 
 async def test_a_pack_that_is_signed_by_another_key_than_the_one_given_is_refused(world: World, tmp_path: Path):
     folder = laid_out(unpacked((await get(world)).content), tmp_path / "pack")
-    other = KeyRing(tmp_path / "keys").create_first(ORIGIN).verifier.text
+    other = KeyRing(tmp_path / "keys").create(ORIGIN).verifier.text
     done = verify("--key", other, script=folder / "verify.py")
     assert done.returncode == 1
     assert "WRONG  checkpoint: none of the keys signed it" in done.stdout

@@ -240,7 +240,7 @@ async def test_a_folder_with_the_log_of_another_name_is_refused(service: Service
     await export(service, tmp_path / "export")
     there = files_of(tmp_path / "export")
     with cluster.database() as other:
-        key = KeyRing(tmp_path / "others").create_first("other.test/log")
+        key = KeyRing(tmp_path / "others").create("other.test/log")
         async with services.running(
             other, tmp_path, project=False, origin="other.test/log", key_dir=tmp_path / "others"
         ) as another:

@@ -130,7 +130,7 @@ async def test_without_a_key_the_export_is_believed_with_a_warning(exported: Exp
 
 
 async def test_another_key_than_the_one_given_is_refused(exported: Exported, empty: Database, tmp_path: Path):
-    other = KeyRing(tmp_path).create_first(ORIGIN).verifier.text
+    other = KeyRing(tmp_path).create(ORIGIN).verifier.text
     code, _, told = import_(empty, exported.path, "--key", other)
     assert (code, "none of the known keys signed this" in told) == (1, True)
     code, _, told = import_(empty, exported.path, "--key", "nonsense")
