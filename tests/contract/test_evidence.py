@@ -329,7 +329,7 @@ async def test_the_page_asks_nothing_of_the_network_and_its_commands_verify_the_
     assert len(commands) == 3
     folder = laid_out(files, tmp_path / "pack")
 
-    def by_hand(position: str) -> subprocess.CompletedProcess[str]:
+    def by_hand(position: int) -> subprocess.CompletedProcess[str]:
         script = re.sub(r"(?m)^position=.*", f"position={position}", "\n".join(commands))
         return subprocess.run(["/bin/sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
 
