@@ -8,11 +8,15 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append, proofs
+from bench import append, proofs, rebuild
 from bench.database import database
 from bench.measure import Result, table
 
-WORKS: dict[str, Callable[..., Awaitable[Result]]] = {"append": append.measure, "proofs": proofs.measure}
+WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
+    "append": append.measure,
+    "proofs": proofs.measure,
+    "rebuild": rebuild.measure,
+}
 
 
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:

@@ -15,7 +15,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in order: ASCII letters in lower case and digits."""
-    return _WORD.findall(anyascii(text).lower())[:MAX_WORDS]
+    return _WORD.findall((text if text.isascii() else anyascii(text)).lower())[:MAX_WORDS]
 
 
 def prefixes(text: str, most: int = 16) -> str:

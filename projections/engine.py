@@ -23,12 +23,13 @@ from events.errors import Corrupt, NotCorrectable
 from events.sql import load
 from projections import MODELS
 from projections.model import ReadModel, Rows
-from projections.versions import Changes
+from projections.versions import Changes, Known
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
+ROWS_KEPT = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
 SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
@@ -84,6 +85,7 @@ class Projection:
         self._models = models
         self._streams: OrderedDict[str, _Folded] = OrderedDict()
         self._kept = 0  # how many entries `_streams` was folded from
+        self._rows = _Rows()
         self._live = live
         self.position = position
 
@@ -126,6 +128,7 @@ class Projection:
             self.position = position
             self._streams.clear()
             self._kept = 0
+            self._rows.clear()
 
     async def catch_up(
         self, until: int | None = None, batch: int = BATCH, progress: Progress = lambda _position: None
@@ -171,8 +174,15 @@ class Projection:
         yield portion
 
     async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
+        try:
+            await self._take_in(entries, progress)
+        except BaseException:
+            self._rows.clear()  # they may be ahead of what was written
+            raise
+
+    async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
         streams = await self._before(entries)
-        gathered = _Gathered(self._models)
+        gathered = _Gathered(self._models, self._rows)
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
@@ -183,7 +193,7 @@ class Projection:
             if number == len(entries) or gathered.size > ROWS_HELD:
                 await self._write(gathered, entry.position + 1)
                 self._keep(streams)
-                gathered = _Gathered(self._models)
+                gathered = _Gathered(self._models, self._rows)
                 progress(self.position)
             elif number % TURN == 0:
                 await asyncio.sleep(0)
@@ -246,29 +256,94 @@ class Projection:
             self._kept -= forgotten.revision + 1
 
 
+class _OfStream(dict[int, Known]):
+    """What is known of a stream's rows, by the read model's number."""
+
+    def __init__(self, *, whole: bool) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def __missing__(self, number: int) -> Known:
+        known = self[number] = Known(whole=self._whole)
+        return known
+
+
+class _Rows:
+    """What is known of the rows of the streams used last, so that changes are compared without making them again."""
+
+    def __init__(self) -> None:
+        self._streams: OrderedDict[str, _OfStream] = OrderedDict()
+        self._size = 0
+
+    def of(self, stream: str, *, begins: bool) -> _OfStream:
+        """Return what is known of a stream's rows; all there is to know, if it only begins."""
+        known = self._streams.get(stream)
+        if known is None or begins:
+            known = self._streams[stream] = _OfStream(whole=begins)
+        else:
+            self._streams.move_to_end(stream)
+        return known
+
+    def grown(self, size: int) -> None:
+        """Note that so many bytes more are known; beyond a bound the streams used longest ago are forgotten."""
+        self._size += size
+        while self._size > ROWS_KEPT and len(self._streams) > 1:
+            _, forgotten = self._streams.popitem(last=False)
+            self._size -= sum(known.size for known in forgotten.values())
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._streams.clear()
+        self._size = 0
+
+
+_Plan: TypeAlias = list[tuple[int, Changes, Rows, tuple[int, ...]]]
+"""By the prefixes of touched keys: which read models they concern, how their rows are made, and which keys it is."""
+
+
 class _Gathered:
     """What a run of entries changes in all read models."""
 
-    def __init__(self, models: Sequence[ReadModel]) -> None:
+    def __init__(self, models: Sequence[ReadModel], rows: _Rows) -> None:
         self.changes = [Changes(model) for model in models]
         self.size = 0  # bytes of rows
-        self._of_kind: dict[str, list[tuple[Changes, Rows, frozenset[str]]]] = {}
-        for model, changes in zip(models, self.changes, strict=True):
-            for kind, rows in model.rows.items():
-                self._of_kind.setdefault(kind, []).append((changes, rows, frozenset(model.prefixes)))
+        self._rows = rows
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._of_kind: dict[str, list[tuple[int, Changes, Rows, frozenset[str]]]] = {}
+        for number, (model, changes) in enumerate(zip(models, self.changes, strict=True)):
+            for kind, make in model.rows.items():
+                self._of_kind.setdefault(kind, []).append((number, changes, make, frozenset(model.prefixes)))
 
     def apply(self, entry: Entry[Event], before: Any, after: Any) -> None:
         """Note what the entry changes that led from one state to the next."""
-        of_kind = self._of_kind.get(entry.stream.partition("/")[0], ())
+        kind = entry.stream.partition("/")[0]
+        known = self._rows.of(entry.stream, begins=before is None and entry.revision == 0)
+        grown = 0
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
-            for changes, rows, _ in of_kind:
-                met = (row.id for state in (before, after) if state is not None for row in rows(state, None))
-                self.size += changes.apply(entry, rows, before, after, list(dict.fromkeys(met)))
-            return
-        touched = [(key, key.partition("_")[0]) for key in after.touched]
-        for changes, rows, prefixes in of_kind:
-            if keys := [key for key, prefix in touched if prefix in prefixes]:
-                self.size += changes.apply(entry, rows, before, after, keys)
+            for number, changes, make, _ in self._of_kind.get(kind, ()):
+                met = (row.id for state in (before, after) if state is not None for row in make(state, None))
+                grown -= known[number].size
+                self.size += changes.apply(entry, make, before, after, list(dict.fromkeys(met)), known[number])
+                grown += known[number].size
+        else:
+            touched = after.touched
+            for number, changes, make, which in self._plan(kind, touched):
+                keys = [touched[one] for one in which]
+                grown -= known[number].size
+                self.size += changes.apply(entry, make, before, after, keys, known[number])
+                grown += known[number].size
+        self._rows.grown(grown)
+
+    def _plan(self, kind: str, touched: Sequence[str]) -> _Plan:
+        prefixes = (kind, *[key.partition("_")[0] for key in touched])
+        plan = self._plans.get(prefixes)
+        if plan is None:
+            plan = self._plans[prefixes] = [
+                (number, changes, make, which)
+                for number, changes, make, of_model in self._of_kind.get(kind, ())
+                if (which := tuple(at for at, prefix in enumerate(prefixes[1:]) if prefix in of_model))
+            ]
+        return plan
 
 
 def _after(before: _Folded, entry: Entry[Event]) -> _Folded:

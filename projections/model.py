@@ -7,7 +7,7 @@ entry touched), or is None for all of them. Equal states give equal rows, down t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -26,13 +26,17 @@ Only = Collection[str] | None
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """One row: its id, the JSON object that is served, the ids named in it, its place in the list, its columns."""
+    """One row: its id, the JSON object that is served, its place in the list, its columns."""
 
     id: str
     body: bytes
-    refs: tuple[str, ...]
     sort: str
     columns: tuple[Any, ...]
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The ids named in the body that `names` can give a label to; looked for only in what is written."""
+        return refs_of(self.body)
 
 
 Rows: TypeAlias = Callable[[Any, Only], Iterable[Row]]
@@ -128,28 +132,28 @@ _COMMON = {"citations", "note"}
 
 
 def row(item: Item, sort: str, *columns: object) -> Row:
-    """Render an item; the ids that it names, and that `names` can give a label to, are found in what is served."""
-    body = canonical.encode(item)
-    return Row(id=item.id, body=body, refs=refs_of(body), sort=sort, columns=columns)
+    """Render an item."""
+    return Row(id=item.id, body=canonical.encode(item), sort=sort, columns=columns)
 
 
 def refs_of(body: bytes) -> tuple[str, ...]:
     """Find the ids in a body that `names` can give a label to."""
-    refs = {found[1].decode() for found in _REF.finditer(body) if body[found.start() - 1] != _BACKSLASH}
-    return tuple(sorted(refs))
+    found = _REF.findall(body)
+    if found and _ESCAPED in body:
+        found = [one[1] for one in _REF.finditer(body) if body[one.start() - 1] != _ESCAPED[0]]
+    return tuple(sorted([one.decode() for one in set(found)]))
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
-_REF = re.compile(rb'"((?:p(?:arty|erson)|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})"')
-_BACKSLASH = ord("\\")
+_REF = re.compile(rb'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})(?=")')
+_ESCAPED = b'\\"'
 
 
-def some(items: Mapping[str, T], only: Only) -> Iterator[tuple[str, T]]:
-    """Yield the items asked for, in the order of the mapping."""
+def some(items: Mapping[str, T], only: Only) -> Iterable[tuple[str, T]]:
+    """Return the items asked for; all of them in the order of the mapping."""
     if only is None:
-        yield from items.items()
-    else:
-        yield from ((key, items[key]) for key in only if key in items)
+        return items.items()
+    return [(key, items[key]) for key in only if key in items]
 
 
 def bounds(when: EdtfDate | None) -> tuple[date | None, date | None, bool]:

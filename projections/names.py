@@ -6,6 +6,7 @@ Rows of other read models name things by id only, so that renaming and erasing h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.occasion import Occasion
@@ -15,9 +16,12 @@ from events.catalogue.source import Source
 from events.sql import load
 from projections.model import Only, ReadModel, Row, some
 
+ROWS_KEPT = 10_000  # most of what happens in a cooperation changes none of its labels
 
+
+@lru_cache(maxsize=ROWS_KEPT)
 def _label(key: str, text: str | None, sealed: str | None = None) -> Row:
-    return Row(id=key, body=b"", refs=(), sort="", columns=(text, sealed))
+    return Row(id=key, body=b"", sort="", columns=(text, sealed))
 
 
 def of_party(state: Party, _only: Only) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from projections import MODELS
 from projections.engine import BUILDERS, QUERIES, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
 
-REBUILD_BATCH = 1_000  # entries a transaction
+REBUILD_BATCH = 4_000  # entries a transaction
 SWITCH_SECONDS = 0.2  # to wait before trying again to switch where readers were in the way
 
 log = structlog.get_logger("rebuild")

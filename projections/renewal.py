@@ -2,7 +2,7 @@
 
 If the program has not changed, only what is the same may: a difference means that the live ones were altered, or that
 what rows say was changed and the number of the read model was not raised, and somebody has to look. If the program has
-changed, they may differ. Whatever does not take over is removed again (ADR 0013).
+changed, they may differ. Whatever does not take over is removed again (ADR 0015).
 """
 
 from __future__ import annotations

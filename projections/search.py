@@ -6,6 +6,7 @@ People are not in it: their names are sealed, and found by blind tokens (`events
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,7 +18,9 @@ from events.catalogue.source import Source
 from events.entry import canonical
 from events.sql import load
 from events.words import words
-from projections.model import Only, ReadModel, Row, refs_of, some
+from projections.model import Only, ReadModel, Row, some
+
+ROWS_KEPT = 10_000  # most of what happens in a cooperation changes neither its title nor what was said before
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +33,14 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _row(kind: str, key: str, title: str, texts: Iterable[str | None], cooperation: str | None = None) -> Row:
+    return _rendered(kind, key, title, tuple(texts), cooperation)
+
+
+@lru_cache(maxsize=ROWS_KEPT)
+def _rendered(kind: str, key: str, title: str, texts: tuple[str | None, ...], cooperation: str | None) -> Row:
     found = [word for text in (title, *texts) if text for word in words(text)]
     body = canonical.encode(Hit(id=key, kind=kind, title=title, cooperation=cooperation))
-    return Row(id=key, body=body, refs=refs_of(body), sort=title.casefold(), columns=(" ".join(found),))
+    return Row(id=key, body=body, sort=title.casefold(), columns=(" ".join(found),))
 
 
 def of_party(state: Party, _only: Only) -> Iterator[Row]:

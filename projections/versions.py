@@ -14,8 +14,9 @@ import asyncpg
 
 from events.catalogue import Entry
 from events.errors import Corrupt
-from projections.model import Only, ReadModel, Row, Rows
+from projections.model import ReadModel, Row, Rows
 
+OVERHEAD = 200  # bytes that a row takes besides its body, about
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
 
@@ -30,8 +31,19 @@ class _Version:
         self.died: int | None = None
 
 
-def _rows(rows: Rows, state: Any, only: Only) -> list[Row]:
-    return [] if state is None else list(rows(state, only))
+class Known:
+    """What is known of one stream's rows in a read model, as what one stream has under an id is no news of another.
+
+    `rows` has the current row, or None, of each id that was met; if it is the `whole` of what there is, there is none
+    under any other.
+    """
+
+    __slots__ = ("rows", "size", "whole")
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.rows: dict[str, Row | None] = {}
+        self.size = 0  # bytes, about
+        self.whole = whole
 
 
 class Changes:
@@ -42,33 +54,51 @@ class Changes:
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
-        # By stream, as what one stream has under an id is no news of another: the current row of each id met so far.
-        self._known: dict[str, dict[str, Row | None]] = {}
+        self._known: dict[str, Known] = {}  # by stream, where the caller keeps no track of it
 
-    def apply(self, entry: Entry[Any], rows: Rows, before: Any, after: Any, touched: Collection[str]) -> int:
+    def apply(  # noqa: PLR0917 - it is what there is to know of a change, and this is called for each
+        self,
+        entry: Entry[Any],
+        rows: Rows,
+        before: Any,
+        after: Any,
+        touched: Collection[str],
+        known: Known | None = None,
+    ) -> int:
         """Note how the rows under the ids that an entry touched differ from those before it.
 
-        Returns how many bytes of rows are held for it.
+        `known` is what is known of the stream's rows before it, and is brought up to date. Returns how many bytes of
+        rows are held for it.
         """
-        known, held = self._known.setdefault(entry.stream, {}), 0
-        if strange := [key for key in touched if key not in known]:
-            known.update(dict.fromkeys(strange))
-            for row in _rows(rows, before, strange):
-                known[row.id] = row
-                held += len(row.body)
-        gone = {key for key in touched if known[key] is not None}
-        for row in _rows(rows, after, touched):
-            gone.discard(row.id)
-            was = known[row.id]
-            if was != row:
-                if was is not None:
-                    self._end(row.id, entry.position)
-                self._begin(row, entry.position)
-                known[row.id] = row
-                held += len(row.body)
+        if known is None:
+            known = self._known.setdefault(entry.stream, Known())
+        current, held = known.rows, 0
+        if strange := [key for key in touched if key not in current]:
+            for key in strange:
+                current[key] = None
+            if before is not None and not known.whole:
+                for row in rows(before, strange):
+                    current[row.id] = row
+                    held += len(row.body) + OVERHEAD
+        gone = [key for key in touched if current[key] is not None]
+        for row in () if after is None else rows(after, touched):
+            key = row.id
+            was = current[key]
+            if was is not None:
+                gone.remove(key)
+                if was is row or was == row:
+                    continue
+                self._end(key, entry.position)
+                known.size -= len(was.body) + OVERHEAD
+            self._begin(row, entry.position)
+            current[key] = row
+            held += len(row.body) + OVERHEAD
         for key in gone:
             self._end(key, entry.position)
-            known[key] = None
+            was = current[key]
+            known.size -= len(was.body) + OVERHEAD if was else 0
+            current[key] = None
+        known.size += held
         return held
 
     def _begin(self, row: Row, position: int) -> None:

@@ -116,13 +116,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A checked set of settings; a connection URI that was not set is the empty text (see `load`)."""
 
     database_url: Annotated[
-        str, Setting("The database, as the service's role. `serve`, `import` and `token` need it.", _DSN, secret=True)
+        str,
+        Setting(
+            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it.",
+            _DSN,
+            secret=True,
+        ),
     ] = ""
     owner_database_url: Annotated[
         str, Setting("The database, as its owner. `migrate` needs it.", _DSN, secret=True)
     ] = ""
     projector_database_url: Annotated[
-        str, Setting("The database, as the projector's role. `project` needs it.", _DSN, secret=True)
+        str, Setting("The database, as the projector's role. `project` and `rebuild` need it.", _DSN, secret=True)
     ] = ""
     master_key_file: Annotated[
         Path | None,

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import signal
 from datetime import date
 
 import asyncpg
 import pytest
 import rfc8785
 
+from events.log.failure import TRANSIENT
 from projections import MODELS, projector, rebuild
 from projections.comparison import Difference
 from projections.digest import digest, digests, line
-from projections.engine import version_of
+from projections.engine import QUERIES, version_of
 from projections.meetings import MEETINGS
 from projections.names import NAMES
 from projections.projector import Projector
-from projections.renewal import Renewed, renew
+from projections.renewal import LOCK, Renewed, renew
 from tests.integration.test_projector import NEWER, states
 from tests.support.cluster import Database
+from tests.support.console import command, environment, registry
 from tests.support.projecting import (
     Reached,
     Recorder,
@@ -406,10 +409,54 @@ async def test_a_renewal_whose_session_ends_leaves_its_generation_to_the_next(pr
         task = asyncio.create_task(renew(connection, progress=positions.append))
         await until(lambda: _is(lambda: positions))
         await terminate(projected, APPLICATION)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(TRANSIENT):
             await task
     assert (await renewed(projected)).generation == 3
     assert await states(projected) == [(3, "live")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
+async def test_a_rebuild_that_is_interrupted_at_the_console_leaves_nothing(projected, number):
+    """Killed, it leaves nothing that the next rebuild does not remove."""
+    settings = {"REGISTRY_PROJECTOR_DATABASE_URL": projected.projector_dsn}
+    async with connected(projected.admin_dsn) as administrator, connected(projected.admin_dsn) as watcher:
+
+        async def waits() -> bool:
+            return await watcher.fetchval(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'registry-rebuild' AND wait_event_type = 'Lock'"
+            )
+
+        async def gone() -> bool:
+            return not await watcher.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'registry-rebuild'"
+            )
+
+        async with administrator.transaction():
+            await administrator.execute("LOCK TABLE read_1.agreements")  # so that it waits to compare
+            rebuilding = await asyncio.create_subprocess_exec(
+                *command("rebuild"), stderr=asyncio.subprocess.PIPE, env=environment(settings)
+            )
+            await until(waits)
+            rebuilding.send_signal(number)
+            _, told = await asyncio.wait_for(rebuilding.communicate(), PATIENCE)
+        await until(gone)
+    if number is signal.SIGKILL:
+        assert await states(projected) == [(1, "live"), (2, "building")]
+        assert (await renewed(projected, check=True)).differing == []
+    else:
+        assert (rebuilding.returncode, told) == (130, b"Interrupted.\n")
+    assert await states(projected) == [(1, "live")]
+
+
+async def test_one_rebuild_runs_at_a_time(projected):
+    settings = {"REGISTRY_PROJECTOR_DATABASE_URL": projected.projector_dsn}
+    async with projecting(projected) as other:
+        assert await other.fetchval(QUERIES["lock"], LOCK)
+        done = await asyncio.to_thread(registry, "rebuild", settings=settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Somebody else is rebuilding" in done.stderr
 
 
 async def test_read_models_that_show_more_than_the_log_has_are_not_replaced_by_less(projected):

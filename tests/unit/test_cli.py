@@ -17,7 +17,10 @@ from services.registry.embedded import PostgresInUse
 from services.registry.settings import InvalidSettings, documentation
 from services.registry.version import VERSION
 
-COMMANDS = ("up", "serve", "project", "migrate", "import", "token", "access", "settings")
+COMMANDS = (
+    "up", "serve", "project", "migrate", "rebuild", "replay", "digest", "import", "token", "access", "key", "log",
+    "settings",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

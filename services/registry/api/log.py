@@ -59,20 +59,20 @@ async def get_entry(request: Asking) -> Response[bytes]:
     return await _answer(request, Action.READ_ENTRY, entries, found[0].bytes, head)
 
 
-@get("/v1/log/digest", opt=AUDIT, name="get-digest")
-async def get_digest(request: Asking) -> Response[bytes]:
-    """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
-    parts: Parts = request.app.state.parts
-    size = await query.resolve(parts, query.of_digest(request), parameter="size")
-    return render.answer(request, msgspec.json.encode(await parts.read_models.digested(size)), size)
-
-
 async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, head: int) -> Response[bytes]:
     """Answer when it is recorded who gets what; that the client has it already shows nothing, and is not recorded."""
     answer = render.answer(request, body, head)
     if answer.status_code != HTTP_304_NOT_MODIFIED:
         await looking.record_entries(request, what, entries)
     return answer
+
+
+@get("/v1/log/digest", opt=AUDIT, name="get-digest")
+async def get_digest(request: Asking) -> Response[bytes]:
+    """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
+    parts: Parts = request.app.state.parts
+    size = await query.resolve(parts, query.of_digest(request), parameter="size")
+    return render.answer(request, msgspec.json.encode(await parts.read_models.digested(size)), size)
 
 
 async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> Entries:

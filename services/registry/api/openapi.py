@@ -86,7 +86,6 @@ def _paths() -> Described:
     paths["/v1/schemas/{type}"] = {"get": _schema()}
     paths |= openapi_log.paths()
     paths["/v1/access"] = {"get": access_record()}
-    paths["/v1/log/digest"] = {"get": _digest()}
     paths["/health/live"] = {"get": _health("live", ())}
     paths["/health/ready"] = {"get": _health("ready", (HTTPStatus.SERVICE_UNAVAILABLE,))}
     return dict(sorted(paths.items()))
@@ -338,22 +337,6 @@ def _schema() -> Described:
             },
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
-    }
-
-
-def _digest() -> Described:
-    size = {
-        "name": "size",
-        "in": "query",
-        "description": "The log size; as far as the read models have come, if not given.",
-        "schema": {"type": "integer", "minimum": 0},
-    }
-    return {
-        "operationId": "get-digest",
-        "summary": "What each read model shows at a log size, as one SHA-256: a replay of the log gives the same.",
-        "tags": ["log"],
-        "parameters": [size, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**described_read("Digested"), **error_responses(OF_READS)},
     }
 
 

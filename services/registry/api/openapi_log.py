@@ -9,6 +9,7 @@ from services.registry.api.described import (
     FAILING,
     IF_NONE_MATCH,
     LIMIT,
+    MIN_SIZE,
     OF_READS,
     SIZE_HEADER,
     Described,
@@ -30,6 +31,7 @@ def paths() -> Described:
         "/v1/log/entries/{position}/proof": {"get": _proof()},
         "/v1/log/consistency": {"get": _consistency()},
         "/v1/cooperations/{id}/evidence": {"get": _evidence()},
+        "/v1/log/digest": {"get": _digest()},
         "/log/checkpoint": {"get": _text("get-checkpoint", "The signed tree head (C2SP tlog-checkpoint).")},
         "/log/keys": {
             "get": _text("get-keys", "The keys that checkpoints verify with, one a line, the current first.")
@@ -69,6 +71,18 @@ def _entry() -> Described:
         "tags": ["log"],
         "parameters": [in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
         "responses": {**described_read("Envelope"), **error_responses((*OF_READS, HTTPStatus.NOT_FOUND))},
+    }
+
+
+def _digest() -> Described:
+    says = "The log size; as far as the read models have come, if not given."
+    size = {"name": "size", "in": "query", "description": says, "schema": {"type": "integer", "minimum": 0}}
+    return {
+        "operationId": "get-digest",
+        "summary": "What each read model shows at a log size, as one SHA-256: a replay of the log gives the same.",
+        "tags": ["log"],
+        "parameters": [size, MIN_SIZE, IF_NONE_MATCH],
+        "responses": {**described_read("Digested"), **error_responses(OF_READS)},
     }
 
 

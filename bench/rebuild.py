@@ -1,0 +1,95 @@
+"""Rebuilding the read models from the log, beside reading and decoding the same entries and nothing else.
+
+A rebuild folds each entry into its stream, renders what changed in every read model, and writes all versions of all
+rows; reading alone is the limit of anything that begins with the log. Whether it stays linear is told by how it
+compares with that at sizes ten and a hundred times as large: a machine that is busy for a while slows down both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+
+from bench import history
+from bench.measure import Figure, Result, interleave
+from events.codec import decode_entry
+from events.log.transfer import receive
+from projections import rebuild
+from projections.engine import ENTRIES
+from projections.projector import SESSION
+from services.registry.provision import Access
+
+PAGE = 1_000
+TARGETS = {"read_and_decode": 0.2, "itself_when_small": 0.8}
+
+
+class Contest:
+    """Both, over the entries of one log, as far as it has been recorded."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+        self.size = 0
+
+    async def grow(self, access: Access, size: int) -> None:
+        """Record the history up to a size: a longer one begins with the shorter."""
+        recorder = await asyncpg.connect(access.service)
+        begun, held = time.perf_counter(), self.size
+
+        async def following() -> AsyncIterator[bytes]:
+            position = 0
+            async for entry in history.entries(size):
+                if position >= held:
+                    yield entry
+                position += 1
+
+        await receive(recorder, following())
+        await recorder.close()
+        self.size = size
+        print(f"{size:,} entries are there after {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+
+    async def read_and_decode(self) -> float:
+        """Read and decode every entry; how many a second."""
+        begun = time.perf_counter()
+        for first in range(0, self.size, PAGE):
+            for record in await self._connection.fetch(ENTRIES["page"], first, first + PAGE):
+                decode_entry(record["bytes"])
+        return self.size / (time.perf_counter() - begun)
+
+    async def rebuild(self) -> float:
+        """Build all read models of them, which are then removed; how many a second."""
+        begun = time.perf_counter()
+        projection = await rebuild.build(self._connection)
+        rate = self.size / (time.perf_counter() - begun)
+        await rebuild.drop(self._connection, projection.generation)
+        return rate
+
+
+async def measure(access: Access, *, quick: bool) -> Result:
+    """Measure at several sizes, each in rounds: the larger, the fewer."""
+    sizes: Sequence[tuple[int, int]] = (
+        [(2_000, 3), (10_000, 3)] if quick else [(10_000, 5), (100_000, 3), (1_000_000, 1)]
+    )
+    connection = await asyncpg.connect(access.projector, server_settings=dict(SESSION))
+    contest = Contest(connection)
+    figures: dict[str, Figure] = {}
+    ratios: dict[str, float] = {}
+    for size, rounds in sizes:
+        await contest.grow(access, size)
+        if rounds > 1:
+            both = {"rebuild": contest.rebuild, "read_and_decode": contest.read_and_decode}
+            found = await interleave(both, rounds)
+        else:
+            found = {"rebuild": [await contest.rebuild()], "read_and_decode": [await contest.read_and_decode()]}
+        figures |= {f"{name}_{size}": Figure.of("entries/s", rates) for name, rates in found.items()}
+        ratios[f"read_and_decode_{size}"] = statistics.median(
+            ours / theirs for ours, theirs in zip(found["rebuild"], found["read_and_decode"], strict=True)
+        )
+    await connection.close()
+    by_size = list(ratios.values())
+    ratios["read_and_decode"] = statistics.median(by_size)
+    ratios["itself_when_small"] = by_size[-1] / by_size[0]
+    return Result(figures, ratios, TARGETS)
