@@ -7,6 +7,7 @@ leaves; that these are those of the bytes, and stored tiles those of the leaves,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -46,6 +47,13 @@ class Tree:
         """Prove that an entry is in the tree of a size (RFC 9162, 2.1.3). Raises ValueError if it is not."""
         return await self._roots(inclusion_subtrees(position, size), size)
 
+    async def inclusions(self, positions: Sequence[int], size: int) -> list[list[bytes]]:
+        """Prove the same of several entries, looking up together what their proofs are made of."""
+        proofs = [inclusion_subtrees(position, size) for position in positions]
+        subtrees = [subtree for proof in proofs for subtree in proof]
+        roots = iter(await asyncio.to_thread(roots_from, await self._tiles(subtrees, size), subtrees))
+        return [[next(roots) for _ in proof] for proof in proofs]
+
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """Prove that the tree of the second size extends that of the first (RFC 9162, 2.1.4).
 
@@ -83,9 +91,12 @@ class Tree:
         return added
 
     async def _roots(self, subtrees: Sequence[Subtree], size: int) -> list[bytes]:
+        return roots_from(await self._tiles(subtrees, size), subtrees)
+
+    async def _tiles(self, subtrees: Sequence[Subtree], size: int) -> dict[tuple[int, int], bytes]:
         with reachable():
             async with self._pool.acquire() as connection:
-                return roots_from(await _tiles(connection, tiles_for(subtrees, size)), subtrees)
+                return await _tiles(connection, tiles_for(subtrees, size))
 
 
 async def _add(connection: Connection, first: int, last: int) -> None:

@@ -24,6 +24,7 @@ from events.log.failure import TRANSIENT
 from events.vault import MasterKeyUnusable
 from projections.reader import ReadModelBehind
 from services.registry import journal
+from services.registry.archive.folder import ArchiveUnusable
 from services.registry.signing.keyring import KeyRingUnusable
 from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned
 from services.registry.witness.state import StateUnusable
@@ -147,6 +148,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     RegistryError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Internal: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.Corrupt: HTTPStatus.INTERNAL_SERVER_ERROR,
+    ArchiveUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     KeyRingUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     StateUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -107,6 +107,7 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/log/entries/{position:str}": FOLLOW,
     "GET /v1/log/entries/{position:str}/proof": AUDIT,
     "GET /v1/log/consistency": AUDIT,
+    "GET /v1/cooperations/{id:str}/evidence": AUDIT,
     "GET /log/checkpoint": OPEN,
     "GET /log/keys": OPEN,
     "GET /log/origins": OPEN,

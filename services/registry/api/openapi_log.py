@@ -30,6 +30,7 @@ def paths() -> Described:
         "/v1/log/entries/{position}": {"get": _entry()},
         "/v1/log/entries/{position}/proof": {"get": _proof()},
         "/v1/log/consistency": {"get": _consistency()},
+        "/v1/cooperations/{id}/evidence": {"get": _evidence()},
         "/v1/log/digest": {"get": _digest()},
         "/log/checkpoint": {"get": _text("get-checkpoint", "The signed tree head (C2SP tlog-checkpoint).")},
         "/log/keys": {
@@ -110,6 +111,20 @@ def _consistency() -> Described:
         "tags": ["log"],
         "parameters": [first, second, IF_NONE_MATCH],
         "responses": {**described_read("Consistency"), **error_responses(OF_READS)},
+    }
+
+
+def _evidence() -> Described:
+    headers = {"Registry-Size": SIZE_HEADER, "Content-Disposition": text_header("Under which name to save it.")}
+    return {
+        "operationId": "get-evidence",
+        "summary": "An evidence pack: entries, proofs, documents, keys, and a program that checks them without us.",
+        "tags": ["log"],
+        "parameters": [in_path("id", {"type": "string"})],
+        "responses": {
+            "200": {"description": "The pack.", "headers": headers, "content": {"application/zip": {"schema": BINARY}}},
+            **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
+        },
     }
 
 

@@ -25,9 +25,9 @@ from services.registry.api.commands import BatchRecorded, Recorded
 from services.registry.api.health import Health
 from services.registry.api.overviews import BY, Counts
 from services.registry.api.proofs import Consistency, Inclusion
-from services.registry.api.transparency import Origins
 from services.registry.bodies import CLASSIFICATIONS, DEFAULT_CLASSIFICATION
 from services.registry.problems import Problem
+from services.registry.signing.published import Origins
 
 REF = "#/components/schemas/"
 

@@ -6,8 +6,7 @@ entries. What is served at an address never changes, but for checkpoint, keys an
 
 from __future__ import annotations
 
-import msgspec
-from litestar import Response, get
+from litestar import MediaType, Response, get
 
 from events.errors import FieldProblem, NotFound
 from events.merkle.tiles import ENTRIES, WIDTH, Tile, TileError, encode_bundle, parse_path, width_at
@@ -16,28 +15,11 @@ from services.registry.access.roles import AUDIT, OPEN
 from services.registry.api import looking, query
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
+from services.registry.signing import published
 
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
 IMMUTABLE = "max-age=604800, immutable"
-
-
-class OriginTaken(msgspec.Struct, frozen=True):
-    """A name that checkpoints were signed under, and which it took the place of."""
-
-    origin: str
-    size: int
-    replaces: str | None
-    last_checkpoint: str | None
-    reason: str
-    adopted_at: str
-
-
-class Origins(msgspec.Struct, frozen=True):
-    """The name that checkpoints are signed under now, and every change of it, the newest first."""
-
-    origin: str
-    adopted: tuple[OriginTaken, ...]
 
 
 @get("/log/checkpoint", opt=OPEN, name="get-checkpoint")
@@ -55,29 +37,19 @@ async def get_keys(request: Asking) -> Response[bytes]:
     """The keys that checkpoints verify with (C2SP signed-note), one a line, the current one first."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
-    keys = await parts.publication.keys()
+    keys = published.encode_keys(await parts.publication.keys())
     headers = {"Cache-Control": "no-cache", "Registry-Size": str((await parts.log.head()).size)}
-    return Response("".join(f"{key.text}\n" for key in keys).encode(), media_type=TEXT, headers=headers)
+    return Response(keys, media_type=TEXT, headers=headers)
 
 
 @get("/log/origins", opt=OPEN, name="get-origins")
-async def get_origins(request: Asking) -> Response[Origins]:
+async def get_origins(request: Asking) -> Response[bytes]:
     """The name that checkpoints are signed under, and what it took the place of, and why."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
-    adopted = tuple(
-        OriginTaken(
-            origin=one.origin,
-            size=one.size,
-            replaces=one.replaces,
-            last_checkpoint=one.last_checkpoint,
-            reason=one.reason,
-            adopted_at=one.adopted_at.isoformat(),
-        )
-        for one in await parts.checkpoints.origins()
-    )
+    names = await published.origins(parts.publication, parts.checkpoints)
     headers = {"Cache-Control": "no-cache", "Registry-Size": str((await parts.log.head()).size)}
-    return Response(Origins(await parts.publication.origin(), adopted), headers=headers)
+    return Response(published.encode_origins(names), media_type=MediaType.JSON, headers=headers)
 
 
 @get("/log/tile/{level:str}/{place:path}", opt=OPEN, name="get-tile")

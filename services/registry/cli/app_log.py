@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -78,3 +79,48 @@ def adopt(origin: str, /, *, reason: str) -> int:
     from services.registry.cli.adopting import adopt
 
     return adopt(origin, reason)
+
+
+@log.command
+def export(folder: Path, /) -> int:
+    """Write the log as static files (C2SP tlog-tiles), for any web server, object store or CDN to serve.
+
+    The files have the paths that they have below /log/ over HTTP: checkpoint, keys, origins, tiles, and the bundles of
+    entries, all of the published checkpoint. The folder can be served at every moment: the checkpoint is written last.
+    An export that was interrupted is completed by running it again, and a later one adds what the log has gained; what
+    is there and right is not written again.
+
+    It holds every entry, whatever its classification: serve `tile/entries` to those only who may read them all. Names
+    of people are in it as they are in the log, sealed. Documents, and the keys of what is sealed, are not.
+
+    Needs `REGISTRY_DATABASE_URL`. It is recorded who exported (`registry access list`).
+
+    :param folder: The folder, made if need be. One that holds another log, or something else, is refused.
+    """
+    from services.registry.cli.archiving import export
+
+    return export(folder)
+
+
+@log.command(name="import")
+def import_(folder: Path, /, *, key: Annotated[list[str] | None, Parameter(negative="")] = None) -> int:
+    """Take an export over into an empty, migrated database: the same entries, the same root.
+
+    Everything is verified before it is recorded: the checkpoint's signature, the tiles down from its root, each entry.
+    The log's keys and the checkpoint are taken over too, so that checkpoints which others kept go on verifying. An
+    import that was interrupted is completed by running it again; a database with other entries is refused.
+
+    What is sealed stays sealed: the vault's keys and the documents are no part of an export. Names of people can be
+    read again only when the vault is restored from its own backup, together with the master key.
+
+    To sign checkpoints again, `registry serve` needs the log's key folder and its name (`REGISTRY_ORIGIN`). The read
+    models are built by `registry project`. Needs `REGISTRY_DATABASE_URL`.
+
+    :param folder: The folder with the export.
+    :param key: A key that you know to be the log's, as `registry key list` shows it there, or a witness's: one of those
+        given has to have signed the checkpoint. Give the option once for each. Without it the export's own keys are
+        believed, with a warning.
+    """
+    from services.registry.cli.archiving import import_
+
+    return import_(folder, key or [])

@@ -1,0 +1,104 @@
+"""Making an evidence pack: the files of a zip archive, one after the other, in memory that does not grow with it.
+
+At the same checkpoint the same content gives the same bytes. `evidence.json`, which lists the files, comes last, so
+that it says what there is: a document may be withdrawn while the pack is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from importlib import resources
+from typing import Final
+
+import msgspec
+
+from events.entry import canonical
+from events.log import Reader, Recorded
+from events.log.checkpoints import Signed
+from events.log.tree import Tree
+from events.merkle.checkpoint import ProofFile
+from events.merkle.note import VerifierKey
+from events.vault import Vault
+from services.registry.evidence import page
+from services.registry.evidence.contents import Contents, pages
+from services.registry.evidence.zipping import Zip
+from services.registry.signing.published import encode_keys
+
+VERIFIER: Final = "verify.py"
+PAGE: Final = "README.html"
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document of the pack, or one that was withdrawn."""
+
+    sha256: str
+    source: str
+    media_type: str
+    withdrawn: bool
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What `evidence.json` says; `files` are the hashes of those that nothing else vouches for."""
+
+    cooperation: str
+    size: int
+    origin: str
+    entries: tuple[int, ...]
+    documents: tuple[Document, ...]
+    files: dict[str, str]
+
+
+class Packer:
+    """Makes packs."""
+
+    def __init__(self, log: Reader, tree: Tree, vault: Vault) -> None:
+        self._log = log
+        self._tree = tree
+        self._vault = vault
+
+    async def pack(self, contents: Contents, signed: Signed, keys: Sequence[VerifierKey]) -> AsyncIterator[bytes]:
+        """Yield the bytes of the archive. Contents and checkpoint are of the same size."""
+        archive = Zip()
+        note = signed.note.encode()
+        aids = {PAGE: page.render(contents, signed, keys).encode(), VERIFIER: verifier()}
+        for name, content in {**aids, "checkpoint": note, "keys": encode_keys(keys)}.items():
+            archive.add(name, content)
+        async for recorded in pages(self._log, contents.streams, contents.size):
+            await self._add(archive, recorded, contents.size, note)
+            yield archive.take()
+        withdrawn = dict[str, bool]()  # of the documents that are or were on file; others never came
+        for sha256 in sorted({one.sha256 for one in contents.documents}):
+            if await self._vault.documents([sha256]):
+                held = await self._vault.contents([sha256])
+                withdrawn[sha256] = not held
+                if held:
+                    await asyncio.to_thread(archive.add, f"documents/{sha256}", held[sha256])
+                    yield archive.take()
+        evidence = Evidence(
+            cooperation=contents.cooperation,
+            size=contents.size,
+            origin=signed.checkpoint.origin,
+            entries=contents.positions,
+            documents=tuple(
+                Document(one.sha256, one.source, one.media_type, withdrawn[one.sha256])
+                for one in contents.documents
+                if one.sha256 in withdrawn
+            ),
+            files={name: hashlib.sha256(content).hexdigest() for name, content in aids.items()},
+        )
+        archive.add("evidence.json", canonical.encode(evidence))
+        yield archive.close()
+
+    async def _add(self, archive: Zip, entries: Sequence[Recorded], size: int, note: bytes) -> None:
+        paths = await self._tree.inclusions([one.position for one in entries], size)
+        for recorded, path in zip(entries, paths, strict=True):
+            proof = ProofFile(recorded.position, tuple(path), note).encode()
+            archive.add(f"entries/{recorded.position}.json", recorded.bytes)
+            archive.add(f"proofs/{recorded.position}.tlog-proof", proof)
+
+
+def verifier() -> bytes:
+    """Return the program that checks a pack, as it is put into one."""
+    return resources.files("services.registry.evidence").joinpath(VERIFIER).read_bytes()
