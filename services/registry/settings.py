@@ -143,6 +143,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[
         float, Setting("How often there may be a new checkpoint, where the log grows.", _seconds(0.05, 3600))
     ] = 1.0
+    token: Annotated[
+        str,
+        Setting(
+            "The bearer token that `verify` presents to the service that it verifies.",
+            _matching(r"[!-~]+", "a token"),
+            secret=True,
+        ),
+    ] = ""
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
     pool_size: Annotated[int, Setting("Database connections of one process, at most.", _integer(2, 1000))] = 10

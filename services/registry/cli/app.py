@@ -46,6 +46,7 @@ token = App(name="token", help="Make, list and revoke the bearer tokens that cli
 app.command(token)
 app.command(app_log.key)
 app.command(app_log.log)
+app.command(app_log.verify, group=app_log.PROVE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,8 @@ from services.registry.verify.findings import Findings
 PART: Final = 1 << 18  # keys, or streams, that are held in memory at once
 _FILES: Final = ("ids", "commands", "streams")
 _LENGTH: Final = struct.Struct(">I")
-_POSITION: Final = struct.Struct(">Q")
-_RECORD: Final = KEY_BYTES + _POSITION.size
+_POSITION_BYTES: Final = 8
+_RECORD: Final = KEY_BYTES + _POSITION_BYTES
 _BLOCK: Final = 1 << 16  # keys that are read at once
 _opened: Final = msgspec.msgpack.Decoder(list[Opened])
 
@@ -86,42 +86,46 @@ def _repeated(path: Path, scratch: Path) -> Iterator[tuple[int, int]]:
     """Yield the positions of keys that stand twice: the first, and each further one."""
     count = path.stat().st_size // KEY_BYTES
     if count <= PART:
-        yield from _repeated_among(list(_positioned(path)))
+        yield from _repeated_among(*_all(path))
         return
     parts = -(-count // PART)
     buckets = [bytearray() for _ in range(parts)]
-    for number, (key, position) in enumerate(_positioned(path), 1):
-        bucket = buckets[hash(key) % parts]
-        bucket += key
-        bucket += _POSITION.pack(position)
-        if number % (_BLOCK * 4) == 0:
-            _empty(buckets, scratch)
-    _empty(buckets, scratch)
+    for begin, keys in _blocks(path):
+        for position, key in enumerate(keys, begin):
+            bucket = buckets[hash(key) % parts]
+            bucket += key
+            bucket += position.to_bytes(_POSITION_BYTES)
+        _empty(buckets, scratch)
     for part in _parts(scratch):
         records = part.read_bytes()
-        yield from _repeated_among(
-            [
-                (records[at : at + KEY_BYTES], _POSITION.unpack_from(records, at + KEY_BYTES)[0])
-                for at in range(0, len(records), _RECORD)
-            ]
-        )
+        starts = range(0, len(records), _RECORD)
+        keys = [records[at : at + KEY_BYTES] for at in starts]
+        yield from _repeated_among(keys, (int.from_bytes(records[at + KEY_BYTES : at + _RECORD]) for at in starts))
 
 
-def _positioned(path: Path) -> Iterator[tuple[bytes, int]]:
+def _all(path: Path) -> tuple[list[bytes], Iterable[int]]:
+    keys = [key for _, block in _blocks(path) for key in block]
+    return keys, range(len(keys))
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield keys, many at once, and the position of the first of them."""
     position = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK * KEY_BYTES):
-            for at in range(0, len(block), KEY_BYTES):
-                key = block[at : at + KEY_BYTES]
-                if key != NO_KEY:
-                    yield key, position + at // KEY_BYTES
-            position += len(block) // KEY_BYTES
+            keys = [block[at : at + KEY_BYTES] for at in range(0, len(block), KEY_BYTES)]
+            yield position, keys
+            position += len(keys)
 
 
-def _repeated_among(keys: list[tuple[bytes, int]]) -> Iterator[tuple[int, int]]:
-    first = dict(reversed(keys))
-    if len(first) < len(keys):
-        yield from ((first[key], position) for key, position in keys if first[key] != position)
+def _repeated_among(keys: Sequence[bytes], positions: Iterable[int]) -> Iterator[tuple[int, int]]:
+    distinct = set(keys)
+    if len(distinct) - (NO_KEY in distinct) == len(keys) - keys.count(NO_KEY):
+        return
+    first: dict[bytes, int] = {NO_KEY: -1}
+    for key, position in zip(keys, positions, strict=True):
+        if key != NO_KEY and (before := first.setdefault(key, position)) != position:
+            yield before, position
 
 
 def _broken(path: Path, scratch: Path) -> Iterator[tuple[Opened, int]]:
