@@ -8,11 +8,11 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append
+from bench import append, verify
 from bench.database import database
 from bench.measure import Result, table
 
-WORKS: dict[str, Callable[..., Awaitable[Result]]] = {"append": append.measure}
+WORKS: dict[str, Callable[..., Awaitable[Result]]] = {"append": append.measure, "verify": verify.measure}
 
 
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:

@@ -36,7 +36,7 @@ def entry(position: int, **more: Any) -> bytes:
         "source": SOURCE,
         "type": TYPE,
         "subject": f"cooperation/coop_{position // 10:026}",
-        "time": f"2026-11-24T07:{position // 60_000_000 % 60:02}:{position // 1_000_000 % 60:02}.{position % 10**6:06}Z",
+        "time": f"2026-11-24T07:41:{position // 10**6:02}.{position % 10**6:06}Z",
         "datacontenttype": "application/json",
         "dataschema": f"{SOURCE}/v1/schemas/{TYPE}",
         "sequence": str(position),

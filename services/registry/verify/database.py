@@ -53,7 +53,7 @@ class Database:
         self._checkpoints = Checkpoints(pool)
         self._findings = Findings()
         self._head: asyncpg.Record | None = None
-        self._command: tuple[str, int] | None = None  # of the entry before: its command, its number in it
+        self._before: asyncpg.Record | None = None  # the entry ahead
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -136,17 +136,19 @@ class Database:
 
     async def _check_ordinals(self, first: int, rows: Sequence[asyncpg.Record]) -> None:
         """Check the column that only the database has: the number of an entry in its command."""
-        if self._command is None and first:
+        before = self._before
+        if before is None and first:
             with reachable():
                 before = await self._pool.fetchrow(_LAST_OF, first - 1)
-            self._command = (before["command_id"], before["ordinal"]) if before else None
         for row in rows:
-            command, ordinal = self._command or ("", -1)
-            expected = ordinal + 1 if row["command_id"] == command else 0
-            if row["ordinal"] != expected:
+            gap = row["position"] > 0 if before is None else row["position"] > before["position"] + 1
+            goes_on = before is not None and row["command_id"] == before["command_id"]
+            expected = before["ordinal"] + 1 if before is not None and goes_on else 0
+            if row["ordinal"] != expected and not gap:  # behind an entry that is missing nothing is expected
                 words = f"the column ordinal says {row['ordinal']}, and it is number {expected} of its command"
                 self._findings.add("column-altered", words, position=row["position"])
-            self._command = (row["command_id"], row["ordinal"])
+            before = row
+        self._before = before
 
     async def tile(self, tile: Tile) -> bytes | None:
         """Read a tile, or make it of what is stored below it."""

@@ -17,7 +17,7 @@ ORDER BY position;
 
 -- name: last_of
 -- $1 position.
-SELECT command_id::text AS command_id, ordinal, recorded_at FROM log.entry WHERE position = $1;
+SELECT position, command_id::text AS command_id, ordinal, recorded_at FROM log.entry WHERE position = $1;
 
 -- name: tiles
 -- Full tiles of level 0. $1 first index, $2 the index to stop before.

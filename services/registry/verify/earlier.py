@@ -105,13 +105,13 @@ def rewritten(known: Checkpoint, name: str) -> Finding:
     return Finding("rewritten", words + NO_POSITION, size=known.size)
 
 
-async def root_by_tiles(source: Source, size: int) -> bytes | None:
-    """Return the root that the log's tiles give at a size; None if they do not lead to one."""
+async def root_by_tiles(source: Source, size: int, now: int) -> bytes | None:
+    """Return the root that the tiles of a log of `now` entries give at a size; None if they do not lead to one."""
     if size == 0:
         return EMPTY_ROOT
     subtrees = [Subtree(0, size)]
     try:
-        return roots_from(await _tiles(source, tiles_for(subtrees, size)), subtrees)[0]
+        return roots_from(await _tiles(source, tiles_for(subtrees, now)), subtrees)[0]
     except VerificationError:
         return None
 

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-KEPT: Final = 100
+KEPT: Final = 20  # of a kind
+LAST: Final = 2**64
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -31,10 +32,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Findings(msgspec.Struct):
-    """The first findings, and how many there are."""
+    """The first findings of each kind, and how many there are."""
 
     kept: list[Finding] = []
     count: int = 0
+    kinds: dict[str, int] = {}  # how many of each code are kept
 
     def add(self, code: str, words: str, *, position: int | None = None, size: int | None = None) -> None:
         """Note what is wrong with an entry, with a tree head or, without a place, with the log as a whole."""
@@ -43,12 +45,14 @@ class Findings(msgspec.Struct):
     def note(self, finding: Finding) -> None:
         """Note a finding."""
         self.count += 1
-        if len(self.kept) < KEPT:
+        kept = self.kinds.get(finding.code, 0)
+        if kept < KEPT:
             self.kept.append(finding)
+            self.kinds[finding.code] = kept + 1
 
     def take(self, others: Findings) -> None:
-        """Note what was found elsewhere behind what is here."""
-        for finding in others.kept:
+        """Note what was found elsewhere behind what is here, by position."""
+        for finding in sorted(others.kept, key=lambda one: LAST if one.position is None else one.position):
             self.note(finding)
         self.count += others.count - len(others.kept)
 

@@ -57,7 +57,7 @@ BEYOND: Final = (
 )
 _opened: Final = msgspec.msgpack.Decoder(list[Opened])
 
-Position = Annotated[int, Meta(ge=0, lt=2**63)]
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -96,12 +96,13 @@ def verify_pack(
 ) -> Report:
     """Verify a pack. Raises `Unreadable` for what is none; whatever is wrong with one is found."""
     try:
-        with zipfile.ZipFile(path) as pack:
-            return _Pack(path, pack, keys).verify(against, progress)
+        opened = zipfile.ZipFile(path)
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
     except _BROKEN:
         raise Unreadable(f"{path} is no evidence pack: it is no zip file, or a damaged one.") from None
+    with opened as pack:
+        return _Pack(path, pack, keys).verify(against, progress)
 
 
 class _Pack:

@@ -141,7 +141,7 @@ class Service:
             verify_consistency(
                 first_size=first, first_root=root, second_size=known.size, second_root=known.root, path=path
             )
-            if root != await root_by_tiles(self, first):
+            if root != await root_by_tiles(self, first, known.size):
                 findings.add("proof-wrong", "the tiles give another root than the proof of it", size=first)
         except (VerificationError, msgspec.MsgspecError, UnicodeError, RecursionError) as refused:
             words = f"the proof that {known.size} entries extend these does not hold: {refused}"

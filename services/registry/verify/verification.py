@@ -144,7 +144,7 @@ class _Verification:
         if saved is None:
             return Resumption(), self._state.folder
         before = saved.resumption.frontier
-        if before.size <= size and await root_by_tiles(self._source, before.size) == before.root():
+        if before.size <= size and await root_by_tiles(self._source, before.size, size) == before.root():
             return saved.resumption, self._state.folder
         known = Checkpoint(saved.origin, before.size, before.root())
         name = "the verification before"
@@ -300,17 +300,18 @@ class _Walk:
         """Yield, chunk by chunk, the tree heads within it and the roots at their sizes and at the wanted ones."""
         executor = self._stack.enter_context(workers.pool(self._processes))
         async for examined in workers.examined(self._chunks(wanted), executor, self._processes):
-            self._findings.take(examined.findings)
+            found = examined.findings
             heads = self._heads.popleft()
             roots: dict[int, bytes] = {}
             for grown in examined.grown:
-                roots |= dict(await self._ascent.grow(grown, self._findings))
-            self._join(examined)
+                roots |= dict(await self._ascent.grow(grown, found))
+            self._join(examined, found)
             self.done = self._ascent.frontier.size
             if self.done % STRETCH == 0:
                 self.resumption = Resumption(self._ascent.frontier, self._last, self._index.lengths())
             else:
-                self._ascent.finish(self.expected, self._findings)
+                self._ascent.finish(self.expected, found)
+            self._findings.take(found)
             self._asked.progress(self.done, self._size)
             yield heads, roots
 
@@ -334,12 +335,12 @@ class _Walk:
                 name = f"0/{bundle.first // WIDTH:03}"
                 self._findings.note(Finding("tile-missing", "it is not there", tile=name))
 
-    def _join(self, examined: Examined) -> None:
+    def _join(self, examined: Examined, findings: Findings) -> None:
         """Hold the chunk's first entry against the last one before it."""
         first, last = examined.first, self._last
         if first is not None and last is not None:
             for code, words in differences(last, first):
-                self._findings.add(code, words, position=first.position)
+                findings.add(code, words, position=first.position)
         goes_on = first is not None and last is not None and first.command == last.command
         self._index.add(examined, goes_on=goes_on)
         self._last = examined.last or last
