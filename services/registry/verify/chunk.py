@@ -6,6 +6,7 @@ Everything that one entry or one bundle shows by itself is found there (`examine
 
 from __future__ import annotations
 
+import struct
 from typing import Final, TypeAlias
 
 import msgspec
@@ -16,6 +17,7 @@ from services.registry.verify.findings import Findings
 BUNDLES: Final = 16  # of a chunk: some 4 MB of entries
 STRETCH: Final = BUNDLES * WIDTH
 KEY_BYTES: Final = 16
+LENGTH: Final = struct.Struct(">I")  # of a message, or of a record in a file
 NO_KEY: Final = bytes(KEY_BYTES)
 
 Columns: TypeAlias = tuple[str, int, str, str, str, str, str, bytes]
@@ -25,17 +27,20 @@ Columns: TypeAlias = tuple[str, int, str, str, str, str, str, bytes]
 class Bundle(msgspec.Struct, frozen=True):
     """Up to 256 entries from `first` on, and what is said of them.
 
-    `entries`: a bundle as it is served, or entries one by one (None: there is none); None if there is no bundle.
-    `tile`: their leaves as the tile of level 0 has them, one after the other; None if there is no tile.
-    `root`: the root over these as it is kept beside them. `columns`: the copies of each entry; None if there are none.
+    `entries`: a bundle as it is served; `singles`: entries one by one (None: there is none); neither if there is no
+    bundle. `tile`: their leaves as the tile of level 0 has them, one after the other; None if there is no tile.
+    `folder`: where bundle and tile are still to be read from (`files`). `root`: the root over the tile as it is kept
+    beside it. `columns`: the copies of each entry; None if there are none.
     """
 
     first: int
     width: int
-    entries: bytes | tuple[bytes | None, ...] | None
+    entries: bytes | None
     tile: bytes | None
+    singles: tuple[bytes | None, ...] | None = None
     root: bytes | None = None
     columns: tuple[Columns | None, ...] | None = None
+    folder: str | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True):

@@ -126,8 +126,9 @@ class Database:
                 Bundle(
                     at,
                     len(here),
-                    tuple(None if row is None else row["bytes"] for row in here),
+                    None,
                     tile["hashes"] if tile else None,
+                    tuple(None if row is None else row["bytes"] for row in here),
                     tile["root"] if tile else None,
                     tuple(None if row is None else _columns(row) for row in here),
                 )

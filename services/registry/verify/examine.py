@@ -81,14 +81,14 @@ def examine(chunk: Chunk) -> Examined:
 
 def _taken_apart(bundle: Bundle, findings: Findings) -> Sequence[bytes | None]:
     """Return the bundle's entries; None for those that are not there."""
-    entries = bundle.entries
-    if isinstance(entries, bytes):
+    if bundle.entries is not None:
         try:
-            return decode_bundle(entries, bundle.width)
+            return decode_bundle(bundle.entries, bundle.width)
         except TileError as refused:
             words = f"{_those(bundle)} cannot be read: {refused}"
             findings.add("bundle-malformed", words, position=bundle.first)
             return (None,) * bundle.width
+    entries = bundle.singles
     if entries is None:
         findings.add("bundle-missing", f"{_those(bundle)} are not there", position=bundle.first)
         return (None,) * bundle.width
@@ -130,6 +130,8 @@ def _grown(bundle: Bundle, entries: Sequence[bytes | None], sizes: Sequence[int]
 def _stated(bundle: Bundle, findings: Findings) -> list[bytes] | None:
     """Return the hashes that the tile has, if it is one."""
     if bundle.tile is None:
+        if bundle.singles is None:
+            findings.note(Finding("tile-missing", "it is not there", tile=f"0/{bundle.first // WIDTH:03}"))
         return None
     if len(bundle.tile) != bundle.width * HASH_BYTES:
         words = f"it has {len(bundle.tile)} bytes, not {bundle.width * HASH_BYTES}"

@@ -7,16 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from events.entry import MAX_ENTRY_BYTES
 from events.merkle import VerificationError
 from events.merkle.note import MAX_NOTE_BYTES
 from events.merkle.tiles import ENTRIES, TILE_BYTES, WIDTH, Tile, decode_bundle, encode_bundle, parse_path, width_at
 from events.merkle.tree import HASH_BYTES
 from services.registry.verify.chunk import Bundle
+from services.registry.verify.files import MAX_BUNDLE_BYTES, read
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
-MAX_BUNDLE_BYTES: Final = WIDTH * (MAX_ENTRY_BYTES + 2)
 MAX_ORIGINS_BYTES: Final = 10_000_000
 ONLY_IN_THE_DATABASE: Final = "columns, claims and checkpoints of the past: they are in the database only"
 
@@ -50,17 +49,15 @@ class Export:
         return Published(checkpoint, keys, self._file("origins", MAX_ORIGINS_BYTES))
 
     async def bundles(self, first: int, end: int) -> Sequence[Bundle]:
-        """Read the bundles and the tiles of level 0 beside them."""
+        """Say where the bundles and the tiles of level 0 beside them are: whoever examines them reads them."""
+        tiles = [Tile(0, at // WIDTH, min(WIDTH, end - at)) for at in range(first, end, WIDTH)]
         return [
-            Bundle(
-                at,
-                tile.width,
-                self._file(tile.bundle_path, MAX_BUNDLE_BYTES),
-                self._file(tile.path, TILE_BYTES),
-            )
-            for at in range(first, end, WIDTH)
-            for tile in [Tile(0, at // WIDTH, min(WIDTH, end - at))]
+            Bundle(tile.index * WIDTH, tile.width, None, None, folder=self.name if self._has(tile) else None)
+            for tile in tiles
         ]
+
+    def _has(self, tile: Tile) -> bool:
+        return (self._folder / tile.bundle_path).exists() or (self._folder / tile.path).exists()
 
     async def tile(self, tile: Tile) -> bytes | None:
         """Read a tile; a partial one also from the full one, which may have come since."""
@@ -107,11 +104,7 @@ class Export:
             yield level, "/".join(place)
 
     def _file(self, path: str, most: int) -> bytes | None:
-        """Read a file up to one byte more than it may have, so that one that is too long is seen to be wrong."""
         try:
-            with (self._folder / path).open("rb") as file:
-                return file.read(most + 1)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+            return read(self._folder / path, most)
         except OSError as error:
             raise Unreadable(f"{self._folder / path} cannot be read: {error.strerror}.") from None

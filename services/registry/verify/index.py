@@ -7,7 +7,6 @@ and `streams` with the streams of each chunk. They are held against each other a
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Final
 
 import msgspec
 
-from services.registry.verify.chunk import KEY_BYTES, NO_KEY, Examined, Opened
+from services.registry.verify.chunk import KEY_BYTES, LENGTH, NO_KEY, Examined, Opened
 from services.registry.verify.examine import revision_words
 from services.registry.verify.findings import Findings
 
 PART: Final = 1 << 18  # keys, or streams, that are held in memory at once
 _FILES: Final = ("ids", "commands", "streams")
-_LENGTH: Final = struct.Struct(">I")
 _POSITION_BYTES: Final = 8
 _RECORD: Final = KEY_BYTES + _POSITION_BYTES
 _BLOCK: Final = 1 << 16  # keys that are read at once
@@ -54,7 +52,7 @@ class Index:
         if goes_on and examined.first is not None:
             at = (examined.first.position - first) * KEY_BYTES
             commands = commands[:at] + NO_KEY + commands[at + KEY_BYTES :]
-        streams = _LENGTH.pack(len(examined.streams)) + examined.streams
+        streams = LENGTH.pack(len(examined.streams)) + examined.streams
         for file, content in zip(self._files, (examined.ids, commands, streams), strict=True):
             file.write(content)
 
@@ -140,7 +138,7 @@ def _broken(path: Path, scratch: Path) -> Iterator[tuple[Opened, int]]:
         for one in chunk:
             buckets[hash(one.stream) % parts].append(one)
         encoded = [msgspec.msgpack.encode(bucket) for bucket in buckets]
-        _empty([bytearray(_LENGTH.pack(len(one)) + one) for one in encoded], scratch)
+        _empty([bytearray(LENGTH.pack(len(one)) + one) for one in encoded], scratch)
     for part in _parts(scratch):
         yield from _broken_among(one for chunk in _chunks(part) for one in chunk)
 
@@ -156,8 +154,8 @@ def _broken_among(opened: Iterable[Opened]) -> Iterator[tuple[Opened, int]]:
 
 def _chunks(path: Path) -> Iterator[list[Opened]]:
     with path.open("rb") as file:
-        while length := file.read(_LENGTH.size):
-            yield _opened.decode(file.read(_LENGTH.unpack(length)[0]))
+        while length := file.read(LENGTH.size):
+            yield _opened.decode(file.read(LENGTH.unpack(length)[0]))
 
 
 def _empty(buckets: Iterable[bytearray], scratch: Path) -> None:

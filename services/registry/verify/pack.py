@@ -159,7 +159,7 @@ class _Pack:
         proof = self._read(f"proofs/{position}.tlog-proof", MAX_NOTE_BYTES)
         if entry is None:
             return
-        examined = examine(Chunk((Bundle(position, 1, (entry,), None),)))
+        examined = examine(Chunk((Bundle(position, 1, None, None, (entry,)),)))
         self._findings.take(examined.findings)
         for one in _opened.decode(examined.streams):
             expected = self._following.get(one.stream, 0)

@@ -17,11 +17,10 @@ import msgspec
 
 from events.merkle.checkpoint import Checkpoint, base64_of
 from events.merkle.note import NoteError, VerifierKey
-from events.merkle.tiles import WIDTH
 from events.merkle.tree import Frontier, Subtree, perfect_subtrees
 from services.registry.verify import workers
 from services.registry.verify.ascent import Ascent
-from services.registry.verify.chunk import STRETCH, Bundle, Chunk, Examined
+from services.registry.verify.chunk import STRETCH, Chunk, Examined
 from services.registry.verify.earlier import (
     Earlier,
     Origins,
@@ -33,7 +32,7 @@ from services.registry.verify.earlier import (
     root_by_tiles,
 )
 from services.registry.verify.examine import differences
-from services.registry.verify.findings import Finding, Findings
+from services.registry.verify.findings import Findings
 from services.registry.verify.index import Index
 from services.registry.verify.report import KeySeen, Report
 from services.registry.verify.signatures import Keys, Vouched, read_checkpoint, read_keys, signers
@@ -110,7 +109,6 @@ class _Verification:
             index = Index(folder, resumption.lengths)
             stack.callback(index.close)
             walk = _Walk(self._source, self._asked, self._findings, size=size, resumption=resumption, index=index)
-            stack.callback(walk.close)
             if self._vouched and self._vouched.checkpoint.size == size:
                 walk.expected = self._vouched.checkpoint.root
             frontier = await self._walk(walk, origin or "", saved, folder == self._state.folder)
@@ -283,10 +281,6 @@ class _Walk:
         self.expected: bytes | None = None  # the root that the whole tree should have
         entries = size - self.began
         self._processes = workers.wanted(entries) if asked.processes is None else asked.processes
-        self._stack = ExitStack()
-
-    def close(self) -> None:
-        self._stack.close()
 
     def sync(self) -> None:
         """Make durable what `resumption` speaks of."""
@@ -298,8 +292,7 @@ class _Walk:
 
     async def go(self, wanted: set[int]) -> AsyncGenerator[tuple[Sequence[Head], dict[int, bytes]]]:
         """Yield, chunk by chunk, the tree heads within it and the roots at their sizes and at the wanted ones."""
-        executor = self._stack.enter_context(workers.pool(self._processes))
-        async for examined in workers.examined(self._chunks(wanted), executor, self._processes):
+        async for examined in workers.examined(self._chunks(wanted), self._processes):
             found = examined.findings
             heads = self._heads.popleft()
             roots: dict[int, bytes] = {}
@@ -320,20 +313,11 @@ class _Walk:
             end = min(first + STRETCH, self._size)
             bundles = tuple(await self._source.bundles(first, end))
             heads = await self._source.heads(first, end)
-            self._missing(bundles)
             self._heads.append(heads)
             inner = {head.size for head in heads} | {size for size in wanted if first < size <= end}
             yield Chunk(bundles, tuple(sorted(inner)))
-            if all(bundle.entries is None and bundle.tile is None for bundle in bundles):
+            if all(bundle.entries is bundle.singles is bundle.tile is bundle.folder is None for bundle in bundles):
                 return  # nor is there what follows, most likely: that is not gone through position by position
-
-    def _missing(self, bundles: Sequence[Bundle]) -> None:
-        if not self._source.complete:
-            return
-        for bundle in bundles:
-            if bundle.tile is None:
-                name = f"0/{bundle.first // WIDTH:03}"
-                self._findings.note(Finding("tile-missing", "it is not there", tile=name))
 
     def _join(self, examined: Examined, findings: Findings) -> None:
         """Hold the chunk's first entry against the last one before it."""
