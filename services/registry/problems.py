@@ -26,6 +26,7 @@ from projections.reader import ReadModelBehind
 from services.registry import journal
 from services.registry.signing.keyring import KeyRingUnusable
 from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned
+from services.registry.verify.source import Unreadable
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -141,6 +142,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     Internal: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.Corrupt: HTTPStatus.INTERNAL_SERVER_ERROR,
     KeyRingUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
     MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.MigrationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.InvalidMigrations: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -176,8 +176,8 @@ def altered(number: int, **attributes: Any) -> Sequence[bytes]:
         ({"id": "00000000-0000-4000-8000-000000000000"}, "position 7: id is not in form"),
         ({"commandid": "no id"}, "position 7: commandid is not in form"),
         ({"commandid": "0\n0"}, "position 7: commandid is not in form"),
-        ({"specversion": "2.0"}, "position 7: the envelope does not say what it must"),
-        ({"classification": "secret"}, "position 7: the envelope does not say what it must"),
+        ({"specversion": "2.0"}, "position 7: the entry cannot be read: Invalid enum value '2.0'"),
+        ({"classification": "secret"}, "position 7: the entry cannot be read: Invalid enum value 'secret'"),
         ({"dataschema": "https://elsewhere.test"}, "position 7: the envelope does not say what it must"),
     ],
 )

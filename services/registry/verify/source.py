@@ -23,7 +23,7 @@ from services.registry.verify.findings import Findings
 class Unreadable(RegistryError):
     """What is to be verified cannot be read, so that nothing can be said of it."""
 
-    code = "unreadable"
+    code = "verify-unreadable"
 
 
 class Published(msgspec.Struct, frozen=True):
