@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -339,3 +340,16 @@ def test_a_name_that_was_given_up_is_told_with_its_reason(tmp_path: Path):
     rolled_back = verified(folder, against=against(SIZE))
     assert [one.code for one in rolled_back.findings] == ["rolled-back"]
     assert rolled_back.notes == grown.notes
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(index, "PART", 1000)
+    peaks: list[int] = []
+    for size in (2 * STRETCH, 8 * STRETCH):
+        folder = export(entries(size), tmp_path / str(size))
+        tracemalloc.start()
+        assert verified(folder).verified
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < 1.3 * peaks[0], peaks
