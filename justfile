@@ -64,4 +64,4 @@ docs-check:
 
 [private]
 bench-quick:
-    uv run python -m bench append --quick
+    uv run python -m bench append verify --quick

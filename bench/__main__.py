@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append, proofs, rebuild
+from bench import append, proofs, rebuild, verify
 from bench.database import database
 from bench.measure import Result, table
 
@@ -16,6 +16,7 @@ WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
     "append": append.measure,
     "proofs": proofs.measure,
     "rebuild": rebuild.measure,
+    "verify": verify.measure,
 }
 
 

@@ -149,15 +149,16 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 def decode_bundle(bundle: bytes, width: int) -> Sequence[bytes]:
     """Take a bundle of `width` entries apart. Raises `TileError` if it is of another number, or cut short."""
     entries: list[bytes] = []
-    at, end = 0, len(bundle)
-    while at < end:
-        if (
-            at + _LENGTH.size > end
-            or (begin := at + _LENGTH.size) + (length := _LENGTH.unpack_from(bundle, at)[0]) > end
-        ):
-            raise TileError("the bundle is cut short")
-        at = begin + length
-        entries.append(bundle[begin:at])
+    append, at, end = entries.append, 0, len(bundle)
+    try:
+        while at < end:
+            begin = at + _LENGTH.size
+            at = begin + (bundle[at] << 8 | bundle[at + 1])
+            append(bundle[begin:at])
+    except IndexError:
+        at = -1
+    if at != end:
+        raise TileError("the bundle is cut short")
     if len(entries) != width:
         raise TileError(f"the bundle has {len(entries)} entries, not {width}")
     return entries

@@ -26,6 +26,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def pair_hash(pair: bytes) -> bytes:
+    """Hash two neighbours that stand one after the other, as in a tile, into their parent."""
+    node = _hash_of_node()
+    node.update(pair)
+    return node.digest()
+
+
 def split(size: int) -> int:
     """Return how many leaves the left subtree of a tree of `size` >= 2 has: the largest power of two below it."""
     return 1 << ((size - 1).bit_length() - 1)

@@ -27,6 +27,7 @@ from services.registry import journal
 from services.registry.archive.folder import ArchiveUnusable
 from services.registry.signing.keyring import KeyRingUnusable
 from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned
+from services.registry.verify.source import Unreadable
 from services.registry.witness.state import StateUnusable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -151,6 +152,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     ArchiveUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     KeyRingUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     StateUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
     MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.MigrationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.InvalidMigrations: HTTPStatus.INTERNAL_SERVER_ERROR,

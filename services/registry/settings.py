@@ -159,6 +159,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _PATH,
         ),
     ] = None
+    token: Annotated[
+        str,
+        Setting(
+            "The bearer token that `verify` presents to the service that it verifies.",
+            _matching(r"[!-~]+", "a token"),
+            secret=True,
+        ),
+    ] = ""
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
     trusted_proxies: Annotated[

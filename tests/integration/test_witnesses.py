@@ -66,7 +66,7 @@ async def registry(
 def honest(folder: Path, number: int) -> tuple[SigningKey, Served]:
     """A witness that knows the key that `settings_for` has made, or is about to make."""
     ring = KeyRing(folder / "keys")
-    log_key = next(iter(ring.keys(ORIGIN)), None) or ring.create_first(ORIGIN)
+    log_key = next(iter(ring.keys(ORIGIN)), None) or ring.create(ORIGIN)
     key = KEYS[number - 1]
     return key, witness(folder / f"w{number}", key, origin=ORIGIN, log_keys=[log_key])
 

@@ -104,7 +104,7 @@ def their_witness(theirs: Path, folder: Path, log_key: VerifierKey) -> Iterator[
 async def test_their_witness_cosigns_our_log_and_their_verifier_accepts_what_we_publish(
     theirs: Path, database: Database, tmp_path: Path
 ):
-    log_key = KeyRing(tmp_path / "keys").create_first(ORIGIN).verifier
+    log_key = KeyRing(tmp_path / "keys").create(ORIGIN).verifier
     with their_witness(theirs, tmp_path, log_key) as (key, url):
         (tmp_path / "witnesses").write_text(f"witness {key.text} {url}\nquorum 1\n")
         more = {"witness_file": tmp_path / "witnesses", "checkpoint_seconds": 0.05, "project": False}

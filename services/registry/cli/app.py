@@ -48,6 +48,7 @@ app.command(token)
 app.command(app_log.key)
 app.command(app_log.log)
 app.command(app_witness.witness)
+app.command(app_log.verify, group=app_log.PROVE)
 
 access = App(name="access", help="See who looked: what was read, exported and done with tokens and keys.", group=USE)
 app.command(access)

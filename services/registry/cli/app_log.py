@@ -13,6 +13,41 @@ key = App(name="key", help="Make, list and replace the keys that the log's check
 log = App(name="log", help="The log as a whole.", group=PROVE)
 
 
+def verify(
+    what: str | None = None,
+    /,
+    *,
+    key: Annotated[list[str] | None, Parameter(negative="")] = None,
+    against: Path | None = None,
+    state: Path | None = None,
+    token_file: Path | None = None,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Verify a log: every entry, leaf, tile, proof, checkpoint, and the order of it all. Says what is wrong, and where.
+
+    It needs nothing of the registry but what is to be verified, and changes nothing. Without an argument it verifies
+    the database (`REGISTRY_DATABASE_URL`), where the columns beside the entries, the head, claims, and all checkpoints
+    that were ever signed are held against the entries too.
+
+    Exits with 0 if everything is in order, 1 if something is wrong, 2 if it cannot be verified.
+
+    :param what: The address of a running service, the folder of an export, or the file of an evidence pack. Of a
+        service entries are read: set `REGISTRY_TOKEN`, or use `--token-file`, to a token with the role auditor.
+    :param key: A verifier key (`registry key list`) that you have from elsewhere, and that the checkpoint has to be
+        signed by; give the option once for each. Without one, the keys are those that the log publishes, and what is
+        shown is that it agrees with itself.
+    :param against: A checkpoint that was kept, as /log/checkpoint served it (or the file `signed` in the folder of the
+        signing keys): that the log of today has grown out of that one. Rewriting, truncation and roll-back are named.
+    :param state: A folder to go on from the next time, also after an interruption. Entries that were verified are not
+        read again; that they are the same is shown by the tree. It takes some 40 bytes an entry.
+    :param token_file: A file with the token, in place of `REGISTRY_TOKEN`.
+    :param json: Print one JSON object.
+    """
+    from services.registry.cli.verify import run
+
+    return run(what, keys=key or (), against=against, state=state, token_file=token_file, json=json)
+
+
 @key.command
 def create() -> int:
     """Make the log's first key, publish it at /log/keys, and print what others verify with.

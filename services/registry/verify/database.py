@@ -1,0 +1,227 @@
+"""The database itself: beside the log, the copies that indexes are made of, the head, stored tiles, old checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import asyncpg
+import msgspec
+
+from events import sql
+from events.errors import Corrupt
+from events.log.checkpoints import Checkpoints
+from events.log.read import Pool, reachable
+from events.log.tree import Tree
+from events.merkle import VerificationError
+from events.merkle.note import Signature
+from events.merkle.tiles import WIDTH, Tile, hashes_of
+from events.merkle.tree import Frontier, root_of
+from services.registry.signing.signer import current_origin
+from services.registry.verify.chunk import Bundle, Columns
+from services.registry.verify.earlier import Adoption, Origins
+from services.registry.verify.findings import Finding, Findings
+from services.registry.verify.source import Head, Published, Unreadable
+
+PAGE: Final = 64  # upper tiles
+
+_queries: Final = sql.load("services.registry.verify", "database.sql")
+_HEAD: Final = _queries["head"]
+_ENTRIES: Final = _queries["entries"]
+_LAST_OF: Final = _queries["last_of"]
+_TILES: Final = _queries["tiles"]
+_UPPER_TILES: Final = _queries["upper_tiles"]
+_TILES_BEYOND: Final = _queries["tiles_beyond"]
+_HEADS: Final = _queries["heads"]
+_KEYS: Final = _queries["keys"]
+_STRAY_CLAIMS: Final = _queries["stray_claims"]
+
+
+class Database:
+    """The log as its tables have it, over a pool that somebody else closes. `origin` is the one of the settings."""
+
+    name = "the database"
+    complete = False
+    checks: Sequence[str] = ("the columns beside every entry, the head, claims", "every checkpoint that was stored")
+    beyond: Sequence[str] = ("read models: `registry rebuild --check` holds them against the log",)
+
+    def __init__(self, pool: Pool, origin: str) -> None:
+        self._pool = pool
+        self._settings_origin = origin
+        self._tree = Tree(pool)
+        self._checkpoints = Checkpoints(pool)
+        self._findings = Findings()
+        self._head: asyncpg.Record | None = None
+        self._before: asyncpg.Record | None = None  # the entry ahead
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
+    ) -> None:
+        """End."""
+
+    async def published(self) -> Published:
+        """Read the head, the last checkpoint, keys and names."""
+        with reachable():
+            row = await self._pool.fetchrow(_HEAD)
+            keys = await self._pool.fetch(_KEYS)
+        if row is None or row["size"] is None:
+            raise Unreadable("The log has no head: its row in log.head is gone.")
+        self._head = row
+        size = row["size"]
+        if row["first"] is not None and row["first"] < 0:
+            self._findings.add("entry-beyond", "there is an entry before the first position", position=row["first"])
+        if row["last"] is not None and row["last"] >= size:
+            words = f"there is an entry, and the head says that there are {size} only"
+            self._findings.add("entry-beyond", words, position=row["last"])
+        origin = await current_origin(self._checkpoints, self._settings_origin)
+        latest = await self._checkpoints.latest(origin)
+        return Published(
+            checkpoint=latest.note.encode() if latest else None,
+            keys="".join(f"{key['key']}\n" for key in keys).encode(),
+            origins=await self._origins(origin),
+            size=size,
+            frontier=self._frontier(row),
+            origin=origin,
+        )
+
+    def _frontier(self, row: asyncpg.Record) -> Frontier | None:
+        try:
+            return Frontier(row["size"], tuple(row["frontier"]))
+        except ValueError as refused:
+            self._findings.add("head-differs", f"the head contradicts itself: {refused}", size=row["size"])
+            return None
+
+    async def _origins(self, origin: str) -> bytes:
+        adopted = [
+            Adoption(
+                origin=one.origin,
+                size=one.size,
+                replaces=one.replaces,
+                last_checkpoint=one.last_checkpoint,
+                reason=one.reason,
+                adopted_at=one.adopted_at.isoformat(),
+            )
+            for one in await self._checkpoints.origins()
+        ]
+        return msgspec.json.encode(Origins(origin, tuple(adopted)))
+
+    async def bundles(self, first: int, end: int) -> Sequence[Bundle]:
+        """Read entries with their columns, and the tiles of level 0 that are stored."""
+        with reachable():
+            rows = await self._pool.fetch(_ENTRIES, first, end)
+            stored = await self._pool.fetch(_TILES, first // WIDTH, end // WIDTH)
+        await self._check_ordinals(first, rows)
+        tiles = {tile["index"]: tile for tile in stored}
+        found = {row["position"]: row for row in rows}
+        bundles: list[Bundle] = []
+        for at in range(first, end, WIDTH):
+            here = [found.get(position) for position in range(at, min(at + WIDTH, end))]
+            tile = tiles.get(at // WIDTH)
+            bundles.append(
+                Bundle(
+                    at,
+                    len(here),
+                    None,
+                    tile["hashes"] if tile else None,
+                    tuple(None if row is None else row["bytes"] for row in here),
+                    tile["root"] if tile else None,
+                    tuple(None if row is None else _columns(row) for row in here),
+                )
+            )
+        return bundles
+
+    async def _check_ordinals(self, first: int, rows: Sequence[asyncpg.Record]) -> None:
+        """Check the column that only the database has: the number of an entry in its command."""
+        before = self._before
+        if before is None and first:
+            with reachable():
+                before = await self._pool.fetchrow(_LAST_OF, first - 1)
+        for row in rows:
+            gap = row["position"] > 0 if before is None else row["position"] > before["position"] + 1
+            goes_on = before is not None and row["command_id"] == before["command_id"]
+            expected = before["ordinal"] + 1 if before is not None and goes_on else 0
+            if row["ordinal"] != expected and not gap:  # behind an entry that is missing nothing is expected
+                words = f"the column ordinal says {row['ordinal']}, and it is number {expected} of its command"
+                self._findings.add("column-altered", words, position=row["position"])
+            before = row
+        self._before = before
+
+    async def tile(self, tile: Tile) -> bytes | None:
+        """Read a tile, or make it of what is stored below it."""
+        try:
+            return await self._tree.tile(tile)
+        except Corrupt:
+            return None  # the entries that are missing have been found
+
+    async def heads(self, after: int, to: int) -> Sequence[Head]:
+        """Read the checkpoints over so many entries."""
+        with reachable():
+            rows = await self._pool.fetch(_HEADS, after, to)
+        return [
+            Head(
+                row["origin"],
+                row["size"],
+                row["root"],
+                tuple(
+                    Signature(name, key_id, blob)
+                    for name, key_id, blob in zip(row["names"], row["key_ids"], row["blobs"], strict=True)
+                    if name is not None
+                ),
+            )
+            for row in rows
+        ]
+
+    async def more(self, size: int, findings: Findings) -> None:
+        """Check the head's time, the upper tiles' roots, tiles beyond the log, and that claims rest on commands."""
+        findings.take(self._findings)
+        with reachable():
+            last = await self._pool.fetchrow(_LAST_OF, size - 1) if size else None
+            beyond = await self._pool.fetch(_TILES_BEYOND)
+            stray = await self._pool.fetch(_STRAY_CLAIMS)
+        if self._head is not None and self._head["last_recorded_at"] != (last["recorded_at"] if last else None):
+            findings.add("head-differs", "the head has another time than the last entry", size=size)
+        for row in beyond:
+            path = Tile(row["level"], row["index"]).path.removeprefix("tile/")
+            findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
+        for row in stray:
+            words = f"a claim ({row['scope']}) rests on this position, where no command begins"
+            findings.add("claim-stray", words, position=row["position"])
+        await self._check_upper_tiles(findings)
+
+    async def _check_upper_tiles(self, findings: Findings) -> None:
+        level, index = 0, 2**62
+        while True:
+            with reachable():
+                rows = await self._pool.fetch(_UPPER_TILES, level, index, PAGE)
+            for row in rows:
+                level, index = row["level"], row["index"]
+                if _root(row["hashes"]) != row["root"]:
+                    path = Tile(level, index).path.removeprefix("tile/")
+                    findings.note(Finding("tile-altered", "its root is not that of its hashes", tile=path))
+            if len(rows) < PAGE:
+                return
+
+
+def _root(hashes: bytes) -> bytes:
+    try:
+        return root_of(hashes_of(hashes))
+    except VerificationError:
+        return b""
+
+
+def _columns(row: asyncpg.Record) -> Columns:
+    return (
+        row["stream"],
+        row["revision"],
+        row["id"],
+        row["type"],
+        row["classification"],
+        row["recorded_at"],
+        row["command_id"],
+        row["leaf"],
+    )

@@ -1,0 +1,55 @@
+-- What `registry verify` reads of the database, as the service's role. Pages are short statements of their own.
+
+-- name: head
+-- The head, and the first and the last position that there are, as of one moment.
+SELECT h.size, h.frontier, h.last_recorded_at,
+    (SELECT min(position) FROM log.entry) AS first, (SELECT max(position) FROM log.entry) AS last
+FROM (VALUES (true)) AS always (one)
+LEFT JOIN log.head AS h ON h.one;
+
+-- name: entries
+-- Entries with their columns as entries write them. $1 first position, $2 the position to stop before.
+SELECT position, stream, revision, id::text AS id, type, classification,
+    to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at,
+    command_id::text AS command_id, leaf, bytes, ordinal
+FROM log.entry WHERE position >= $1 AND position < $2
+ORDER BY position;
+
+-- name: last_of
+-- $1 position.
+SELECT position, command_id::text AS command_id, ordinal, recorded_at FROM log.entry WHERE position = $1;
+
+-- name: tiles
+-- Full tiles of level 0. $1 first index, $2 the index to stop before.
+SELECT index, root, hashes FROM log.tile WHERE level = 0 AND index >= $1 AND index < $2;
+
+-- name: upper_tiles
+-- Full tiles above level 0, in pages: behind a place ($1 level, $2 index), $3 at most.
+SELECT level, index, root, hashes FROM log.tile
+WHERE level > 0 AND (level, index) > ($1::smallint, $2::bigint)
+ORDER BY level, index LIMIT $3;
+
+-- name: tiles_beyond
+-- Tiles that the log is too small for.
+SELECT level, index FROM log.tile
+WHERE (index + 1) * power(256::numeric, level + 1) > (SELECT size FROM log.head WHERE one)
+ORDER BY level, index LIMIT 100;
+
+-- name: heads
+-- Checkpoints and what signed them. $1 the size to begin behind, $2 the last size.
+SELECT c.origin, c.size, c.root, array_agg(s.name ORDER BY s.name, s.key_id) AS names,
+    array_agg(s.key_id ORDER BY s.name, s.key_id) AS key_ids, array_agg(s.blob ORDER BY s.name, s.key_id) AS blobs
+FROM log.checkpoint AS c LEFT JOIN log.signature AS s ON s.origin = c.origin AND s.size = c.size
+WHERE c.size > $1 AND c.size <= $2
+GROUP BY c.origin, c.size, c.root
+ORDER BY c.size, c.origin;
+
+-- name: keys
+-- The newest first.
+SELECT key FROM log.verifier ORDER BY number DESC;
+
+-- name: stray_claims
+-- Claims that rest on no command, or on what is not recorded.
+SELECT c.scope, c.position FROM log.claim AS c
+WHERE NOT EXISTS (SELECT FROM log.entry AS e WHERE e.position = c.position AND e.ordinal = 0)
+ORDER BY c.position LIMIT 100;

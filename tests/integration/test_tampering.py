@@ -1,0 +1,390 @@
+"""What a superuser does behind the service's back, and what `registry verify` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from events.entry import leaf_hash
+from events.merkle.note import ED25519, SigningKey, VerifierKey
+from events.merkle.tree import root_of
+from services.registry.provision import dsn_for
+from services.registry.signing.signer import LogRolledBack
+from services.registry.verify.database import Database as Stored
+from services.registry.verify.earlier import Earlier
+from services.registry.verify.report import Report
+from services.registry.verify.verification import Asked, verify
+from tests.support import service as services
+from tests.support.check_log import check_log
+from tests.support.cluster import Cluster, Database
+from tests.support.exported import note_of
+from tests.support.service import ORIGIN, Service
+from tests.support.verifying import lines
+
+ENTRIES = 600
+TABLES = ("entry", "head", "tile", "checkpoint", "signature", "verifier")
+
+
+class Recorded:
+    """A registry's log with checkpoints over 200, 400 and 600 entries, and what was kept outside of it."""
+
+    def __init__(self, database: Database, keys: Sequence[VerifierKey], notes: dict[int, bytes]) -> None:
+        self.database = database
+        self.keys = keys
+        self.notes = notes
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recorded]:
+    notes: dict[int, bytes] = {}
+    with cluster.database() as database:
+        async with services.running(
+            database, tmp_path_factory.mktemp("tampering"), project=False, checkpoint_seconds=3600
+        ) as running:
+            for first in range(0, ENTRIES, 100):
+                await record(running, first, 100)
+                if (size := first + 100) % 200 == 0:
+                    notes[size] = await sign(running)
+            keys = await running.parts.publication.keys()
+        await check_log(database.admin_dsn)
+        yield Recorded(database, keys, notes)
+
+
+async def record(service: Service, first: int, count: int) -> None:
+    commands = [
+        {"command": "register-party", "data": {"name": f"Yard {number}", "kind": "company", "country": "NO"}}
+        for number in range(first, first + count)
+    ]
+    await service.post("/v1/batch", {"commands": commands})
+
+
+async def sign(service: Service) -> bytes:
+    assert service.parts.signer is not None
+    return (await service.parts.signer.sign()).note.encode()
+
+
+@asynccontextmanager
+async def tampered(recorded: Recorded) -> AsyncGenerator[tuple[asyncpg.Connection[asyncpg.Record], str]]:
+    """A copy of the log, and a superuser's connection to it, with every trigger and constraint out of the way."""
+    name = f"{recorded.database.name}_tampered"
+    admin = await asyncpg.connect(dsn_for(recorded.database.admin_dsn, database="postgres"))
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{recorded.database.name}"')
+    dsn = dsn_for(recorded.database.admin_dsn, database=name)
+    connection = await asyncpg.connect(dsn)
+    try:
+        for table in TABLES:
+            await connection.execute(f"ALTER TABLE log.{table} DISABLE TRIGGER ALL")
+        yield connection, dsn
+    finally:
+        await connection.close()
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+async def verified(dsn: str, recorded: Recorded, **asked: Any) -> Report:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
+        return await verify(Stored(pool, ORIGIN), Asked(**{"keys": tuple(recorded.keys), "processes": 0, **asked}))
+
+
+async def rehash(connection: asyncpg.Connection[asyncpg.Record], position: int, content: bytes) -> None:
+    """Change an entry and, so that it agrees with itself, its leaf."""
+    await connection.execute(
+        "UPDATE log.entry SET bytes = $2, leaf = $3 WHERE position = $1", position, content, leaf_hash(content)
+    )
+
+
+async def bytes_of(connection: asyncpg.Connection[asyncpg.Record], position: int) -> bytes:
+    return await connection.fetchval("SELECT bytes FROM log.entry WHERE position = $1", position)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_what_nobody_tampered_with_is_verified(recorded: Recorded):
+    report = await verified(recorded.database.service_dsn, recorded)
+
+    assert lines(report) == []
+    assert (report.size, report.origin) == (ENTRIES, ORIGIN)
+    assert report.checkpoints >= len(recorded.notes)  # the service may have signed one as it started
+    assert report.not_checked == ("read models: `registry rebuild --check` holds them against the log",)
+
+
+@pytest.mark.parametrize("position", [0, 255, 300, 599])
+async def test_one_byte_of_an_entry_is_named(recorded: Recorded, position: int):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(
+            "UPDATE log.entry SET bytes = convert_to(replace(convert_from(bytes, 'UTF8'), 'Yard', 'Card'), 'UTF8') "
+            "WHERE position = $1",
+            position,
+        )
+        report = await verified(dsn, recorded)
+
+    assert lines(report)[0] == f"position {position}: the entry's bytes are not those that its leaf is the hash of"
+
+
+@pytest.mark.parametrize("position", [0, 255, 300])
+async def test_one_byte_of_an_entry_is_named_though_the_column_leaf_was_made_to_agree(
+    recorded: Recorded, position: int
+):
+    async with tampered(recorded) as (connection, dsn):
+        await rehash(connection, position, (await bytes_of(connection, position)).replace(b"Yard", b"Card"))
+        found = lines(await verified(dsn, recorded))
+
+    assert f"position {position}: the entry's bytes are not those that its leaf is the hash of" in found
+
+
+async def test_an_entry_beyond_the_last_full_tile_is_narrowed_down_by_the_checkpoints_and_the_head(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await rehash(connection, 590, (await bytes_of(connection, 590)).replace(b"Yard", b"Card"))
+        found = lines(await verified(dsn, recorded))
+
+    assert found == [
+        "size 600: the first 600 entries do not have the root that was signed; up to position 399 they are as signed",
+        "size 600: the head was written over others of the entries from position 576 to 591",
+    ]
+
+
+async def test_an_entry_that_was_changed_with_all_that_is_made_of_it_contradicts_what_was_signed(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await rehash(connection, 300, (await bytes_of(connection, 300)).replace(b"Yard", b"Card"))
+        leaves = [row["leaf"] for row in await connection.fetch("SELECT leaf FROM log.entry ORDER BY position")]
+        await connection.execute(
+            "UPDATE log.tile SET hashes = $1, root = $2 WHERE level = 0 AND index = 1",
+            b"".join(leaves[256:512]),
+            root_of(leaves[256:512]),
+        )
+        found = lines(await verified(dsn, recorded))
+
+    assert found[:2] == [
+        "size 400: the first 400 entries do not have the root that was signed; up to position 199 they are as signed",
+        "size 600: the first 600 entries do not have the root that was signed; up to position 199 they are as signed",
+    ]
+
+
+async def test_a_swapped_pair_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("UPDATE log.entry SET position = -1 WHERE position = 41")
+        await connection.execute("UPDATE log.entry SET position = 41 WHERE position = 44")
+        await connection.execute("UPDATE log.entry SET position = 44 WHERE position = -1")
+        found = lines(await verified(dsn, recorded))
+
+    assert "position 41: the entry says that it is number 44" in found
+    assert "position 44: the entry says that it is number 41" in found
+    assert "position 41: the entry's bytes are not those that its leaf is the hash of" in found
+    assert "position 44: the entry's bytes are not those that its leaf is the hash of" in found
+
+
+async def test_a_deleted_last_entry_is_named_though_the_head_was_moved_back(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        rows = await connection.fetch("SELECT leaf, recorded_at FROM log.entry ORDER BY position")
+        leaves = [row["leaf"] for row in rows[:-1]]
+        frontier = [root_of(leaves[:512]), root_of(leaves[512:576]), root_of(leaves[576:592])]
+        frontier += [root_of(leaves[592:596]), root_of(leaves[596:598]), leaves[598]]
+        await connection.execute("DELETE FROM log.entry WHERE position = 599")
+        await connection.execute(
+            "UPDATE log.head SET size = 599, frontier = $1, last_recorded_at = $2", frontier, rows[-2]["recorded_at"]
+        )
+        (found,) = (await verified(dsn, recorded)).findings
+
+    assert (found.code, found.size) == ("rolled-back", 600)
+    assert "the log has 599 entries, and the last checkpoint vouches for 600: it was truncated, or rolled" in found.line
+    assert "The entries from position 599 to 599 are gone." in found.line
+
+
+async def test_a_deleted_entry_in_the_middle_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("DELETE FROM log.entry WHERE position = 300")
+        report = await verified(dsn, recorded)
+
+    assert lines(report) == ["position 300: there is no entry"]
+
+
+async def test_an_entry_beyond_the_head_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await insert_copy(connection, 599, 600)
+        found = lines(await verified(dsn, recorded))
+
+    assert found == ["position 600: there is an entry, and the head says that there are 600 only"]
+
+
+async def test_an_entry_that_was_inserted_between_others_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("UPDATE log.entry SET position = -position - 1 WHERE position >= 300")
+        await connection.execute("UPDATE log.entry SET position = -position WHERE position < 0")
+        await insert_copy(connection, 299, 300)
+        found = await verified(dsn, recorded)
+
+    assert "position 300: the entry says that it is number 299" in lines(found)
+    assert "position 300: the entry's bytes are not those that its leaf is the hash of" in lines(found)
+    assert found.found > ENTRIES - 300
+
+
+async def insert_copy(connection: asyncpg.Connection[asyncpg.Record], of: int, position: int) -> None:
+    await connection.execute(
+        "INSERT INTO log.entry SELECT $2::bigint, recorded_at, 999, ordinal, gen_random_uuid(), gen_random_uuid(), "
+        "stream, type, classification, leaf, bytes FROM log.entry WHERE position = $1",
+        of,
+        position,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            "recorded_at = '2001-01-01T00:00:00Z'",
+            "position 7: the column recorded_at says 2001-01-01T00:00:00.000000Z,",
+        ),
+        ("recorded_at = 'infinity'", "position 7: the column recorded_at says "),
+        ("revision = 5", "position 7: the column revision says 5, the entry 0"),
+        ("stream = 'party/x'", "position 7: the column stream says party/x,"),
+        ("type = 'x'", "position 7: the column type says x, the entry registry.party-registered.v1"),
+        ("classification = 'secret'", "position 7: the column classification says secret, the entry internal"),
+        ("id = gen_random_uuid()", "position 7: the column id says "),
+        ("command_id = gen_random_uuid()", "position 7: the column command_id says "),
+        ("ordinal = 999", "position 7: the column ordinal says 999, and it is number 7 of its command"),
+        ("leaf = sha256('')", "position 7: the column leaf is not the hash of the entry's bytes"),
+    ],
+)
+async def test_a_changed_column_is_named_with_what_it_says(recorded: Recorded, change: str, line: str):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(f"UPDATE log.entry SET {change} WHERE position = 7")
+        found = lines(await verified(dsn, recorded))
+
+    assert any(one.startswith(line) for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("hashes = overlay(hashes PLACING sha256('') FROM 33)", "tile 0/001: its hash 1 is not that of the entry at position 257"),  # noqa: E501
+        ("root = sha256('')", "tile 0/001: its root is not that of its hashes"),
+    ],
+)  # fmt: skip
+async def test_a_changed_tile_is_named(recorded: Recorded, change: str, line: str):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(f"UPDATE log.tile SET {change} WHERE level = 0 AND index = 1")
+        found = lines(await verified(dsn, recorded))
+
+    assert line in found
+
+
+async def test_a_tile_that_the_log_is_too_small_for_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("INSERT INTO log.tile SELECT 0, 2, root, hashes FROM log.tile WHERE index = 1")
+        found = lines(await verified(dsn, recorded))
+
+    assert found == ["tile 0/002: the log is too small for it"]
+
+
+async def test_a_forged_checkpoint_is_named_by_its_size(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("UPDATE log.checkpoint SET root = sha256('') WHERE size = 400")
+        found = lines(await verified(dsn, recorded))
+
+    assert found == [
+        "size 400: the checkpoint is not vouched for: the signature is not that of the text",
+        "size 400: the first 400 entries do not have the root that was signed; up to position 199 they are as signed",
+    ]
+
+
+async def test_a_checkpoint_that_another_key_signed_is_forged_though_that_key_was_published(recorded: Recorded):
+    forger = SigningKey(ORIGIN, ED25519, bytes(32))
+    async with tampered(recorded) as (connection, dsn):
+        rows = await connection.fetch("SELECT bytes FROM log.entry ORDER BY position")
+        note = note_of([row["bytes"] for row in rows], forger)
+        blob = forger.sign(note.decode().partition("\n\n")[0] + "\n").blob
+        await connection.execute(
+            "UPDATE log.signature SET key_id = $1, blob = $2 WHERE size = 600", forger.verifier.key_id, blob
+        )
+        await connection.execute(
+            "INSERT INTO log.verifier (key, added_at) VALUES ($1, clock_timestamp())", forger.verifier.text
+        )
+        given = await verified(dsn, recorded)
+        own_word = await verified(dsn, recorded, keys=())
+
+    assert [one.line for one in given.findings] == [
+        "file checkpoint: the checkpoint over 600 entries is not vouched for: none of the known keys signed this"
+    ]
+    assert own_word.verified
+    assert any("they are the log's own word" in text for text in own_word.not_checked)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("last_recorded_at = '2001-01-01'", "size 600: the head has another time than the last entry"),
+        ("frontier = frontier[1:2]", "size 600: the head contradicts itself: "),
+    ],
+)
+async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: str):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(f"UPDATE log.head SET {change}")
+        (found,) = lines(await verified(dsn, recorded))
+
+    assert found.startswith(line)
+
+
+async def test_a_claim_that_rests_on_nothing_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("INSERT INTO log.claim VALUES ('party-identifier', 'x', 7)")
+        found = lines(await verified(dsn, recorded))
+
+    assert found == ["position 7: a claim (party-identifier) rests on this position, where no command begins"]
+
+
+async def test_a_log_that_was_rewritten_from_the_start_is_caught_by_a_checkpoint_that_was_kept(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        for table in ("signature", "checkpoint", "tile"):
+            await connection.execute(f"DELETE FROM log.{table}")
+        await rehash(connection, 7, (await bytes_of(connection, 7)).replace(b"Yard", b"Card"))
+        leaves = [row["leaf"] for row in await connection.fetch("SELECT leaf FROM log.entry ORDER BY position")]
+        frontier = [root_of(leaves[:512]), root_of(leaves[512:576]), root_of(leaves[576:592]), root_of(leaves[592:])]
+        await connection.execute("UPDATE log.head SET frontier = $1", frontier)
+
+        assert (await verified(dsn, recorded)).verified
+        (found,) = (await verified(dsn, recorded, against=Earlier(recorded.notes[400], "yesterday"))).findings
+
+    assert (found.code, found.size) == ("rewritten", 400)
+    assert "the first 400 entries are not those that yesterday vouches for: the log was rewritten" in found.line
+
+
+async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(cluster: Cluster, tmp_path: Path):
+    with cluster.database() as database:
+        yesterday = f"{database.name}_yesterday"
+        admin = await asyncpg.connect(dsn_for(database.admin_dsn, database="postgres"))
+        async with services.running(database, tmp_path, project=False, checkpoint_seconds=3600) as running:
+            await record(running, 0, 100)
+            await sign(running)
+        await admin.execute(f'CREATE DATABASE "{yesterday}" TEMPLATE "{database.name}"')
+        try:
+            async with services.running(database, tmp_path, project=False, checkpoint_seconds=3600) as running:
+                await record(running, 100, 10)
+                today = Earlier(await sign(running), "today's checkpoint")
+                keys = tuple(await running.parts.publication.keys())
+            restored = Database(
+                yesterday,
+                *(dsn_for(dsn, database=yesterday) for dsn in (database.admin_dsn, database.owner_dsn)),
+                *(dsn_for(dsn, database=yesterday) for dsn in (database.service_dsn, database.projector_dsn)),
+            )
+            known = Recorded(restored, keys, {})
+            alone = await verified(restored.admin_dsn, known)
+            (found,) = (await verified(restored.admin_dsn, known, against=today)).findings
+            async with services.running(
+                Database(yesterday, *[restored.admin_dsn] * 4), tmp_path, project=False, checkpoint_seconds=3600
+            ) as running:
+                with pytest.raises(LogRolledBack):
+                    await sign(running)
+        finally:
+            await admin.execute(f'DROP DATABASE "{yesterday}" WITH (FORCE)')
+            await admin.close()
+
+    assert alone.verified
+    assert (found.code, found.size) == ("rolled-back", 110)
+    assert "the log has 100 entries, and today's checkpoint vouches for 110" in found.line
