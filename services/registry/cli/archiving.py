@@ -24,6 +24,7 @@ from services.registry.cli import working
 from services.registry.cli.operator import operator
 from services.registry.clock import now
 from services.registry.settings import Settings, load
+from services.registry.signing import policy
 from services.registry.signing.publication import Publication
 
 POOL = 2
@@ -44,7 +45,10 @@ async def _export(settings: Settings, path: Path) -> int:
     await check(settings.database_url)
     async with _pool(settings, "registry log export") as pool:
         checkpoints = Checkpoints(pool)
-        publication = Publication(checkpoints, None, origin=settings.origin)
+        witnessing = policy.read(settings.witness_file)
+        publication = Publication(
+            checkpoints, None, origin=settings.origin, witnesses=witnessing.keys, quorum=witnessing.quorum
+        )
         signed = await publication.checkpoint()
         size = signed.checkpoint.size
         await record(pool, Looked(operator(), Action.EXPORT_LOG, {"size": size}))
