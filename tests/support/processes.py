@@ -82,6 +82,11 @@ class Deployment:
             "REGISTRY_CHECKPOINT_SECONDS": "0.05",
         }
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The settings of every command."""
+        return self._environ
+
     def start(self, command: str) -> Process:
         return Process(command, self._environ, self._log)
 
