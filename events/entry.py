@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,6 +93,17 @@ def leaf_hash(entry: bytes) -> bytes:
     leaf = _hash_of_leaf()
     leaf.update(entry)
     return leaf.digest()
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """Hash many entries as Merkle leaves."""
+    begin, leaves = _hash_of_leaf, list[bytes]()
+    append = leaves.append
+    for entry in entries:
+        leaf = begin()
+        leaf.update(entry)
+        append(leaf.digest())
+    return leaves
 
 
 def time_text(moment: datetime) -> str:

@@ -26,11 +26,15 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def pair_hash(pair: bytes) -> bytes:
-    """Hash two neighbours that stand one after the other, as in a tile, into their parent."""
-    node = _hash_of_node()
-    node.update(pair)
-    return node.digest()
+def row_above(row: bytes) -> bytes:
+    """Hash the neighbours in a row of 2n hashes, one after the other as in a tile, into a row of n."""
+    begin, above = _hash_of_node, list[bytes]()
+    append, step = above.append, 2 * HASH_BYTES
+    for at in range(0, len(row), step):
+        node = begin()
+        node.update(row[at : at + step])
+        append(node.digest())
+    return b"".join(above)
 
 
 def split(size: int) -> int:

@@ -190,7 +190,7 @@ def test_what_the_writer_must_never_write_is_found_though_leaves_and_tiles_are_o
     assert any(words in line for line in found), found
 
 
-@pytest.mark.parametrize("part", [1 << 18, 100])
+@pytest.mark.parametrize("part", [1 << 20, 100])
 @pytest.mark.parametrize("number", [7, SIZE - 1])
 def test_an_id_that_stands_twice_and_a_command_that_comes_back_are_found_wherever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, part: int
@@ -209,7 +209,7 @@ def test_an_id_that_stands_twice_and_a_command_that_comes_back_are_found_whereve
     )
 
 
-@pytest.mark.parametrize("part", [1 << 18, 100])
+@pytest.mark.parametrize("part", [1 << 20, 100])
 def test_a_revision_that_is_left_out_between_chunks_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ):

@@ -12,16 +12,15 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from events.entry import MAX_ENTRY_BYTES, leaf_hash
+from events.entry import MAX_ENTRY_BYTES, leaf_hashes
 from events.merkle.tiles import WIDTH, TileError, decode_bundle, hashes_of
-from events.merkle.tree import HASH_BYTES, extend, pair_hash, root_of_frontier
+from events.merkle.tree import HASH_BYTES, extend, root_of_frontier, row_above
 from events.values import Classification
 from services.registry.verify import forms
 from services.registry.verify.chunk import KEY_BYTES, NO_KEY, Bundle, Chunk, Edge, Examined, Grown
 from services.registry.verify.findings import Finding, Findings
 
 COLUMNS: Final = ("stream", "revision", "id", "type", "classification", "recorded_at", "command_id")
-PAIR_BYTES: Final = 2 * HASH_BYTES
 _UNKNOWN: Final = bytes(HASH_BYTES)
 
 
@@ -57,6 +56,7 @@ _FORMS: Final[tuple[tuple[str, Callable[[Envelope], str], Callable[[Sequence[str
     ("time", attrgetter("time"), forms.wrong_times),
 )
 _decode: Final = msgspec.json.Decoder(Envelope).decode
+_SAID: Final = attrgetter("source", "type", "dataschema")
 _encode_into: Final = msgspec.json.Encoder().encode_into
 
 
@@ -104,9 +104,11 @@ def _those(bundle: Bundle) -> str:
 def _grown(bundle: Bundle, entries: Sequence[bytes | None], sizes: Sequence[int], findings: Findings) -> Grown:
     """Hash the bundle's leaves, hold them against the tile, and hash them together."""
     stated = _stated(bundle, findings)
-    # What the tile says of entries that are not there is the best that is known of them.
-    known = stated or [_UNKNOWN] * bundle.width
-    leaves = [known[number] if entry is None else leaf_hash(entry) for number, entry in enumerate(entries)]
+    present = [entry for entry in entries if entry is not None]
+    leaves = leaf_hashes(present)
+    if len(leaves) < bundle.width:  # what the tile says of entries that are not there is the best that is known
+        known, hashes = stated or [_UNKNOWN] * bundle.width, iter(leaves)
+        leaves = [known[number] if entry is None else next(hashes) for number, entry in enumerate(entries)]
     differs = [] if stated is None or stated == leaves else [n for n in range(bundle.width) if leaves[n] != stated[n]]
     roots = _frontier(leaves)
     basis = _frontier(stated) if differs and stated else roots
@@ -160,7 +162,7 @@ def _frontier(leaves: Sequence[bytes]) -> list[bytes]:
         return roots
     row = b"".join(leaves)
     while len(row) > HASH_BYTES:
-        row = b"".join([pair_hash(row[at : at + PAIR_BYTES]) for at in range(0, len(row), PAIR_BYTES)])
+        row = row_above(row)
     return [row]
 
 
@@ -237,14 +239,14 @@ def _edge(position: int, one: Envelope) -> Edge:
 
 def _check_attributes(positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:
     """Check what each envelope has to say whatever the others do."""
-    if [one.sequence for one in envelopes] != list(map(str, positions)):
+    if list(map(attrgetter("sequence"), envelopes)) != list(map(str, positions)):
         for position, one in zip(positions, envelopes, strict=True):
             if one.sequence != str(position):
                 findings.add("sequence-wrong", f"the entry says that it is number {one.sequence}", position=position)
-    if all(map(_is_of_source, {(one.source, one.type, one.dataschema) for one in envelopes})):
+    if all(map(_is_of_source, set(map(_SAID, envelopes)))):
         return
     for position, one in zip(positions, envelopes, strict=True):
-        if not _is_of_source((one.source, one.type, one.dataschema)):
+        if not _is_of_source(_SAID(one)):
             findings.add("envelope-wrong", "the envelope does not say what it must", position=position)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ def read(path: Path, most: int) -> bytes | None:
     """Return a file's content, up to one byte more than it may have; None if there is none. Raises OSError."""
     try:
         with path.open("rb") as file:
-            return file.read(most + 1)
+            return file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 

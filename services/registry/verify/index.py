@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,12 +17,10 @@ import msgspec
 
 from services.registry.verify.chunk import KEY_BYTES, LENGTH, NO_KEY, Examined, Opened
 from services.registry.verify.examine import revision_words
-from services.registry.verify.findings import Findings
+from services.registry.verify.findings import KEPT, Findings
 
-PART: Final = 1 << 18  # keys, or streams, that are held in memory at once
+PART: Final = 1 << 20  # keys, or streams, that are held in memory at once: some 150 MB
 _FILES: Final = ("ids", "commands", "streams")
-_POSITION_BYTES: Final = 8
-_RECORD: Final = KEY_BYTES + _POSITION_BYTES
 _BLOCK: Final = 1 << 16  # keys that are read at once
 _opened: Final = msgspec.msgpack.Decoder(list[Opened])
 
@@ -84,21 +83,46 @@ def _repeated(path: Path, scratch: Path) -> Iterator[tuple[int, int]]:
     """Yield the positions of keys that stand twice: the first, and each further one."""
     count = path.stat().st_size // KEY_BYTES
     if count <= PART:
-        yield from _repeated_among(*_all(path))
+        if not _distinct(path.read_bytes()):
+            yield from _repeated_among(*_all(path))
         return
     parts = -(-count // PART)
-    buckets = [bytearray() for _ in range(parts)]
-    for begin, keys in _blocks(path):
-        for position, key in enumerate(keys, begin):
-            bucket = buckets[hash(key) % parts]
-            bucket += key
-            bucket += position.to_bytes(_POSITION_BYTES)
-        _empty(buckets, scratch)
+    for _, keys in _blocks(path):
+        buckets: list[list[bytes]] = [[] for _ in range(parts)]
+        for key in keys:
+            buckets[hash(key) % parts].append(key)
+        _empty((bytearray().join(bucket) for bucket in buckets), scratch)
+    again: set[bytes] = set()
     for part in _parts(scratch):
-        records = part.read_bytes()
-        starts = range(0, len(records), _RECORD)
-        keys = [records[at : at + KEY_BYTES] for at in starts]
-        yield from _repeated_among(keys, (int.from_bytes(records[at + KEY_BYTES : at + _RECORD]) for at in starts))
+        again |= _twice(part)
+    if again:
+        found = [
+            (key, position) for begin, keys in _blocks(path) for position, key in enumerate(keys, begin) if key in again
+        ]
+        yield from _repeated_among([key for key, _ in found], [position for _, position in found])
+
+
+def _twice(part: Path) -> set[bytes]:
+    """Return keys that stand more than once in a part; some of them, if there are very many."""
+    if _distinct(part.read_bytes()):
+        return set()
+    keys = [key for _, block in _blocks(part) for key in block]
+    times = Counter(keys)
+    del times[NO_KEY]
+    return {key for key, count in times.most_common(KEPT) if count > 1}
+
+
+def _distinct(content: bytes) -> bool:
+    """Tell that no key stands twice, by its second half alone; False means that it has to be looked at in full.
+
+    That half of a UUID is random and never zero, so a log in order is told at once, in a tenth of the time.
+    """
+    halves = memoryview(content).cast("Q")
+    random = halves[1::2].tolist()
+    blank = random.count(0)
+    if blank and blank != sum(not one and not other for one, other in zip(halves[::2].tolist(), random, strict=True)):
+        return False
+    return len(set(random)) - bool(blank) == len(random) - blank
 
 
 def _all(path: Path) -> tuple[list[bytes], Iterable[int]]:
@@ -117,9 +141,6 @@ def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _repeated_among(keys: Sequence[bytes], positions: Iterable[int]) -> Iterator[tuple[int, int]]:
-    distinct = set(keys)
-    if len(distinct) - (NO_KEY in distinct) == len(keys) - keys.count(NO_KEY):
-        return
     first: dict[bytes, int] = {NO_KEY: -1}
     for key, position in zip(keys, positions, strict=True):
         if key != NO_KEY and (before := first.setdefault(key, position)) != position:

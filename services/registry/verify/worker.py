@@ -5,6 +5,7 @@ Messages are msgpack, each behind its length in four bytes. It ends when its inp
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from typing import BinaryIO, Final
@@ -28,5 +29,6 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # there are no cycles, and looking for them takes a twentieth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; who started this decides what it means
     main(sys.stdin.buffer, sys.stdout.buffer)
