@@ -13,7 +13,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from events.entry import leaf_hash, time_text
-from events.log.command import Append, Appended, Head, Recorded
+from events.log.command import Append, Appended, Head, NewToken, Recorded
 from events.log.preparation import Waiting, entry_bytes
 from events.merkle.tree import Frontier, extend
 
@@ -44,7 +44,7 @@ class Batch:
         self._claims: list[tuple[str, str, int | None]] = []
         self._keys: list[tuple[str, bytes | None, str | None]] = []
         self._salts: list[tuple[UUID, str, bytes]] = []
-        self._tokens: list[tuple[str, bytes]] = []
+        self._tokens: dict[str, tuple[bytes, ...]] = {}
         self._destroy: list[str] = []
         self._frontier = list(head.frontier.roots)
         self._time = time_text(self.recorded_at).encode()
@@ -106,7 +106,7 @@ class Batch:
             self._claims.append((claim.scope, claim.value, position))
         self._keys += [(key.owner, key.wrapped, key.key_id) for key in command.keys]
         self._salts += [(waiting.command_id, salt.owner, salt.salt) for salt in command.salts]
-        self._tokens += [(token.owner, token.token) for token in command.tokens]
+        self._tokens |= _by_owner(command.tokens)  # what was said last is what an owner is found by
         self._destroy += command.destroy
         self._vault_held.update(key.owner for key in command.keys)
         self._vault_held.update(command.destroy)
@@ -123,7 +123,7 @@ class Batch:
             *_transposed(self._claims, 3),
             *_transposed(self._keys, 3),
             *_transposed(self._salts, 3),
-            *_transposed(self._tokens, 2),
+            *_transposed([(owner, token) for owner, tokens in self._tokens.items() for token in tokens], 2),
             self._destroy or None,
         )
 
@@ -151,6 +151,14 @@ class Batch:
                 position += 1
             answers.append((waiting, Appended(tuple(recorded), position)))
         return answers
+
+
+def _by_owner(tokens: Iterable[NewToken]) -> dict[str, tuple[bytes, ...]]:
+    """Group tokens by owner, each once."""
+    grouped: dict[str, dict[bytes, None]] = {}
+    for token in tokens:
+        grouped.setdefault(token.owner, {})[token.token] = None
+    return {owner: tuple(found) for owner, found in grouped.items()}
 
 
 def _owners(command: Append) -> set[str]:

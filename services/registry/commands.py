@@ -23,7 +23,7 @@ from events.errors import (
     UnknownReference,
     WrongExpectedVersion,
 )
-from events.log import Append, Appended, Log, NewSalt, Recorded
+from events.log import Append, Appended, Log, NewSalt, NewToken, Recorded
 from events.vault import Vault, person_owner, plain_hash, salted_hash
 from projections.reader import ReadModels
 from services.registry.bodies import Asked, Body, identify, read_all
@@ -109,7 +109,7 @@ class Commands:
                 drafts=(),
                 on_behalf_of=actor.party,
                 keys=tuple(key for draft in drafts for key in draft.keys),
-                tokens=tuple(token for draft in drafts for token in draft.tokens),
+                tokens=_tokens(drafts),
                 salts=tuple(NewSalt(owner=owner, salt=salt) for owner in sorted(owners)) if salt else (),
             )
             return await self._append(drafts, append, expected)
@@ -133,15 +133,16 @@ class Commands:
 
     async def _made(self, bodies: Sequence[Body]) -> list[Draft]:
         """Make drafts; where something is unknown, what only deciding finds to be unknown is named with it."""
+        whole = await self._drafting.whole(bodies)
         try:
-            return await self._drafting.make(bodies)
+            return await self._drafting.make(whole)
         except UnknownReference as refused:
-            refused.problems += await self._unknown_within(bodies)
+            refused.problems += await self._unknown_within(whole)
             raise
 
-    async def _unknown_within(self, bodies: Sequence[Body]) -> tuple[FieldProblem, ...]:
+    async def _unknown_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
         try:
-            await self._decided(await self._drafting.unchecked(bodies), None, fresh=True)
+            await self._decided(await self._drafting.unchecked(whole), None, fresh=True)
         except UnknownReference as found:
             return found.problems
         except RegistryError:
@@ -180,6 +181,12 @@ class Commands:
             await self._streams.recorded(appended.entries)
             return _answer(appended, replayed=appended.replayed)
         raise LogUnavailable("The stream is changing too fast. Nothing was recorded; try again in a moment.")
+
+
+def _tokens(drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
+    """Return what people are to be found by: of several statements about one, the last."""
+    last = {draft.body.stream: draft.tokens for draft in drafts if draft.tokens}
+    return tuple(token for tokens in last.values() for token in tokens)
 
 
 def _hash(said: bytes, salt: bytes | None) -> bytes:

@@ -56,19 +56,21 @@ class Drafting:
         self._vault = vault
         self._citations = Citations(vault)
 
-    async def make(self, bodies: Sequence[Body]) -> list[Draft]:
+    async def whole(self, bodies: Sequence[Body]) -> list[Body]:
+        """Add to corrections what their targets say. Raises `NotFound`, `NotCorrectable` where there is none."""
+        return [await self._with_target(body) for body in bodies]
+
+    async def make(self, whole: Sequence[Body]) -> list[Draft]:
         """Check all fields and references of all bodies, and only then make the events they ask for.
 
-        Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn` or `DocumentMissing`, naming everything; and
-        `NotFound`, `NotCorrectable` for an amendment without a target.
+        Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn` or `DocumentMissing`, naming everything.
         """
-        whole = [await self._with_target(body) for body in bodies]
         await self._check(whole, [])
         return await self.unchecked(whole)
 
-    async def unchecked(self, bodies: Sequence[Body]) -> list[Draft]:
+    async def unchecked(self, whole: Sequence[Body]) -> list[Draft]:
         """Make the events that bodies without problems ask for, whatever they refer to."""
-        return [await self._draft(body) for body in bodies]
+        return [await self._draft(body) for body in whole]
 
     async def refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
         """Refuse a request that is known to be wrong, with what else is wrong with it. Raises `InvalidField`."""

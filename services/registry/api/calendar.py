@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -32,6 +32,7 @@ from services.registry.version import VERSION
 MEDIA_TYPE = "text/calendar"
 PAGE = 500
 ENDED = ("concluded", "abandoned")
+LAST_DAY = date(9999, 12, 30)  # of which there is a day after, which RFC 5545 wants for the end
 FILTERS = ("cooperation", "party", "country", "status")
 _Item: TypeAlias = dict[str, Any]
 _DAYS = re.compile(r"\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?")
@@ -97,7 +98,7 @@ def _events(
         end = ended.get(item["cooperation"]) if item["status"] == "scheduled" else None
         stated = item["held"] or item["window"]
         when = EdtfDate.parse(stated) if stated else None
-        if when is not None and when.earliest is not None and when.latest is not None:
+        if when is not None and when.earliest is not None and when.latest is not None and when.earliest <= LAST_DAY:
             told = [item, *item["changes"], *item["corrections"], *([end] if end else [])]
             recorded = datetime.fromisoformat(max(one["recorded_at"] for one in told))
             status = "CANCELLED" if end else _status(item, when)
@@ -110,7 +111,7 @@ def _events(
                 dtstamp=recorded,
                 last_modified=recorded,
                 dtstart=when.earliest,
-                dtend=when.latest + timedelta(days=1),  # exclusive (RFC 5545, section 3.6.1)
+                dtend=min(when.latest, LAST_DAY) + timedelta(days=1),  # exclusive (RFC 5545, section 3.6.1)
                 status=status,
                 transp="OPAQUE" if status == "CONFIRMED" else "TRANSPARENT",
                 summary=_summary(model, item),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -25,25 +25,33 @@ from services.registry.parts import Parts
 ERASED = {"erased": True}
 """What stands for personal data whose key was destroyed."""
 
+_CITED = b'"source":"src_'
+"""What stands in an item that has a citation, as it is kept: citations are all that names a source so."""
+
 SOURCES = next(model for model in LISTED if model.name == "sources")
 
 
 async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None = None) -> list[bytes]:
     """Return the items as they are served, in order; `on` is the day as of which commitments are overdue or not."""
-    texts = await _texts(parts, found, size)
     keys = await parts.vault.keys([person_owner(one.id) for one in found if one.id.startswith("person_")])
+    opened: dict[int, dict[str, Any]] = {
+        number: msgspec.json.decode(one.body)
+        for number, one in enumerate(found)
+        if on is not None or one.id.startswith("person_") or _CITED in one.body
+    }
+    citations = [citation for item in opened.values() for citation in _citations(item)]
+    await _quote(parts, citations, size)
     served: list[bytes] = []
-    for one in found:
-        body = one.body
-        if texts or on is not None or one.id.startswith("person_"):
-            item = cast("dict[str, Any]", msgspec.json.decode(body))
-            _quote(item, texts)
-            if "sealed" in item:
-                item |= details(one.id, item.pop("sealed"), keys)
-            if on is not None:
-                item["overdue"] = item["due_to"] is not None and item["due_to"] < on.isoformat()
-            body = canonical.encode(item)
-        served.append(body)
+    for number, one in enumerate(found):
+        item = opened.pop(number, None)
+        if item is None:
+            served.append(one.body)
+            continue
+        if "sealed" in item:
+            item |= details(one.id, item.pop("sealed"), keys)
+        if on is not None:
+            item["overdue"] = item["due_to"] is not None and item["due_to"] < on.isoformat()
+        served.append(canonical.encode(item))
     return served
 
 
@@ -68,33 +76,41 @@ def details(person: str, sealed: str, keys: Mapping[str, bytes]) -> dict[str, An
     return opened
 
 
-async def _texts(parts: Parts, found: Sequence[Found], size: int) -> dict[str, str | None]:
-    """Return the text of every source that is cited; None for one whose document can no longer be read."""
-    cited = {ref for one in found for ref in one.refs if ref.startswith("src_")}
-    hashes: dict[str, str] = {}
-    for source in sorted(cited):
-        record = await parts.read_models.one(SOURCES, source, size)
-        if record is not None:
-            hashes[source] = msgspec.json.decode(record.body)["sha256"]
-    contents = await parts.vault.contents(set(hashes.values()))
-    return {
-        source: contents[sha256].decode("utf-8") if sha256 in contents else None for source, sha256 in hashes.items()
-    }
-
-
-def _quote(value: object, texts: Mapping[str, str | None]) -> None:
-    """Put into each citation, wherever it stands, the words that it names; null once they cannot be read."""
+def _citations(value: object) -> Iterator[dict[str, Any]]:
+    """Yield every citation in an item, wherever it stands."""
     if isinstance(value, list):
         for one in cast("list[object]", value):
-            _quote(one, texts)
+            yield from _citations(one)
     elif isinstance(value, dict):
         item = cast("dict[str, Any]", value)
         if item.keys() == {"source", "start", "end"}:
-            text = texts.get(item["source"])
-            item["quotation"] = None if text is None else text[item["start"] : item["end"]]
+            yield item
         else:
             for one in item.values():
-                _quote(one, texts)
+                yield from _citations(one)
+
+
+async def _quote(parts: Parts, citations: Iterable[dict[str, Any]], size: int) -> None:
+    """Put into each citation the words that it names; null for those that cannot be read any more, or are not text.
+
+    One document is in memory at a time, however many are cited.
+    """
+    of_source: dict[str, list[dict[str, Any]]] = {}
+    for citation in citations:
+        of_source.setdefault(citation["source"], []).append(citation)
+    of_document: dict[str | None, list[dict[str, Any]]] = {}
+    for source, cited in sorted(of_source.items()):
+        record = await parts.read_models.one(SOURCES, source, size)
+        sha256 = msgspec.json.decode(record.body)["sha256"] if record is not None else None
+        of_document.setdefault(sha256, []).extend(cited)
+    known = await parts.vault.documents([sha256 for sha256 in of_document if sha256 is not None])
+    for sha256, cited in of_document.items():
+        text: str | None = None
+        if sha256 is not None and sha256 in known and known[sha256].characters is not None:
+            content = (await parts.vault.contents([sha256])).get(sha256)
+            text = None if content is None else content.decode()
+        for citation in cited:
+            citation["quotation"] = None if text is None else text[citation["start"] : citation["end"]]
 
 
 async def as_of(parts: Parts, size: int) -> dict[str, Any]:
