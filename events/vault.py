@@ -140,15 +140,23 @@ class Vault:
         """Return the tokens by which an owner is found by the words of a text: in the order of the words, each once."""
         return tuple(NewToken(owner, token) for token in self._blind(text))
 
-    async def find(self, text: str) -> list[str]:
-        """Return the owners that have all the words of a text, whatever their case and diacritics.
+    async def blind_also(self, owner: str, text: str) -> tuple[NewToken, ...]:
+        """Return the tokens of a text, and then those that the owner has been found by until now."""
+        tokens = [*self._blind(text), *(record["token"] for record in await self._pool.fetch(QUERIES["tokens"], owner))]
+        return tuple(NewToken(owner, token) for token in dict.fromkeys(tokens))
 
-        The beginning of a word is not enough. Who was erased has none.
+    async def find(self, text: str, *, after: str = "", limit: int = 500) -> list[str]:
+        """Return up to `limit` owners that have, or had, all the words of a text, in order, after an owner.
+
+        Case and diacritics do not matter; the beginning of a word is not enough. Who was erased has none. Which words
+        were those of one name, and which is in force when, is for the caller to see.
         """
         tokens = self._blind(text)
         if not tokens:
             return []
-        return [record["owner"] for record in await self._pool.fetch(QUERIES["found"], tokens, len(tokens))]
+        return [
+            record["owner"] for record in await self._pool.fetch(QUERIES["found"], tokens, len(tokens), after, limit)
+        ]
 
     def _blind(self, text: str) -> list[bytes]:
         key = self._master.derive("blind tokens")

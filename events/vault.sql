@@ -13,10 +13,15 @@ INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);
 SELECT salt FROM vault.command_salt WHERE command_id = $1 LIMIT 1;
 
 -- name: found
--- The owners that have all of some tokens: $1 tokens, each once, $2 their number.
-SELECT owner FROM vault.token WHERE token = ANY ($1::bytea[])
+-- The owners that have all of some tokens, in order: $1 tokens, each once, $2 their number, $3 the owner after which to
+-- go on ('': from the start), $4 how many at the most.
+SELECT owner FROM vault.token WHERE token = ANY ($1::bytea[]) AND owner > $3 COLLATE "C"
 GROUP BY owner HAVING count(*) = $2
-ORDER BY owner LIMIT 500;
+ORDER BY owner COLLATE "C" LIMIT $4;
+
+-- name: tokens
+-- The tokens that an owner has: $1 owner.
+SELECT token FROM vault.token WHERE owner = $1 ORDER BY token;
 
 -- name: document
 -- What is on file, without its content: $1 SHA-256s.

@@ -18,7 +18,7 @@ import structlog
 
 from events.errors import RegistryError
 from events.sql import load
-from events.words import prefixes
+from events.words import prefixes, whole
 from projections.digest import digests
 from projections.engine import QUERIES, Connection
 from projections.heartbeat import heard
@@ -178,15 +178,18 @@ class ReadModels:
             records = await self._pool.fetch(STATISTICS["by_cooperation"], size, by)
         return [dict(record) for record in records]
 
-    async def search(self, text: str, size: int, *, limit: int, passed: int) -> list[Found]:
-        """Return up to `limit` things that have all the words of a text (as beginnings of words), after `passed` ones.
+    async def search(self, text: str, size: int, *, after: tuple[str, str] | None, limit: int) -> list[Found]:
+        """Return up to `limit` things that have all the words of a text (as beginnings of words).
 
         The best match comes first. A text without letters and digits finds nothing.
         """
         asked = prefixes(text)
         if not asked:
             return []
-        return [_found(one) for one in await self._pool.fetch(SEARCH.queries["find"], size, asked, limit, passed)]
+        sort, key = after or (None, None)
+        with _in_this_form(SEARCH):
+            records = await self._pool.fetch(SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
+        return [_found(record) for record in records]
 
     async def mentions(self, key: str, size: int, limit: int = 5) -> list[str]:
         """Return some of the things that name an id as of `size`, other than itself, as `visits/visit_…`."""

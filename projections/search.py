@@ -1,6 +1,8 @@
 """search: whatever can be looked for by its words: names, titles, subjects, products, purposes, summaries, outcomes.
 
-People are not in it: their names are sealed, and found by blind tokens (`events.vault`).
+A thing is found by the first `MAX_BYTES` of its distinct words: those of its title, and then of what was said of it,
+in order. That is some fifty thousand words, far more than are ever said of one thing; beyond it PostgreSQL could not
+index a row. People are not in it: their names are sealed, and found by blind tokens (`events.vault`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from events.words import words
 from projections.model import Only, ReadModel, Row, some
 
 ROWS_KEPT = 10_000  # most of what happens in a cooperation changes neither its title nor what was said before
+MAX_BYTES = 400_000  # of a row's words, with a space each; a tsvector takes 2^20 - 1 and more for each word
+SORTED_BY = 100  # characters of a title, which may be a whole summary
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +42,15 @@ def _row(kind: str, key: str, title: str, texts: Iterable[str | None], cooperati
 
 @lru_cache(maxsize=ROWS_KEPT)
 def _rendered(kind: str, key: str, title: str, texts: tuple[str | None, ...], cooperation: str | None) -> Row:
-    found = [word for text in (title, *texts) if text for word in words(text)]
+    called = " ".join(dict.fromkeys(words(title)))
     body = canonical.encode(Hit(id=key, kind=kind, title=title, cooperation=cooperation))
-    return Row(id=key, body=body, sort=title.casefold(), columns=(" ".join(found),))
+    return Row(id=key, body=body, sort=title.casefold()[:SORTED_BY], columns=(called, _bounded([title, *texts])))
+
+
+def _bounded(texts: Iterable[str | None]) -> str:
+    """Return the words of texts, each once, as far as there is room for them."""
+    found = " ".join(dict.fromkeys(word for text in texts if text for word in words(text)))
+    return found if len(found) <= MAX_BYTES else found[:MAX_BYTES].rpartition(" ")[0]
 
 
 def of_party(state: Party, _only: Only) -> Iterator[Row]:
@@ -96,7 +106,7 @@ def _said(changes: Iterable[Any]) -> list[str | None]:
 
 SEARCH = ReadModel(
     name="search",
-    number=1,
+    number=2,
     prefixes=(
         "party",
         "occ",
@@ -111,7 +121,7 @@ SEARCH = ReadModel(
         "agreement",
     ),
     rows={"party": of_party, "occasion": of_occasion, "source": of_source, "cooperation": of_cooperation},
-    columns=("words",),
+    columns=("called", "words"),
     queries=load("projections", "search.sql"),
     item=Hit,
 )

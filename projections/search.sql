@@ -9,8 +9,10 @@ CREATE TABLE search (
     sort text COLLATE "C" NOT NULL,
     refs text[] NOT NULL,
     body bytea NOT NULL,
+    called text NOT NULL,
     words text NOT NULL,
-    terms tsvector GENERATED ALWAYS AS (to_tsvector('pg_catalog.simple', words)) STORED,
+    title tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(called, ' '))) STORED,
+    terms tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED,
     CONSTRAINT search_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX search_current ON search (id) WHERE died IS NULL;
@@ -23,9 +25,16 @@ FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: find
--- What has all the words, as of a log size, the best match first: $1 size, $2 the words as a tsquery,
---   $3 how many at the most, $4 how many to pass over.
-SELECT id, sort, refs, body FROM read.search
-WHERE born < $1 AND (died IS NULL OR died >= $1) AND terms @@ to_tsquery('pg_catalog.simple', $2)
-ORDER BY ts_rank(terms, to_tsquery('pg_catalog.simple', $2)) DESC, sort, id
-LIMIT $3 OFFSET $4;
+-- What has all the words, as of a log size: first what is called so, then what is called something that begins so, then
+-- what it was said of; in each by title. `sort` says which of these and the title.
+--   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most,
+--   $5 the words, $6 the words as beginnings of words, both as a tsquery.
+SELECT id, sort, refs, body FROM (
+    SELECT id, refs, body, CASE WHEN title @@ $5::text::tsquery THEN '0' WHEN title @@ $6::text::tsquery THEN '1'
+        ELSE '2' END || sort AS sort
+    FROM read.search
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND terms @@ $6::text::tsquery
+) AS found
+WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)
+ORDER BY sort COLLATE "C", id
+LIMIT $4;

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.test_story_by_hand import a_cooperation
+from tests.contract.test_transitions import a_visit
 from tests.support.service import Service
 
 
@@ -72,3 +73,69 @@ async def test_people_are_found_by_their_names_until_they_are_erased(service: Se
     await service.post(f"/v1/people/{person}/erase", {"authority": "the court", "reason": "asked to be forgotten"})
     assert await found(service, "meunier") == []
     assert await service.parts.pool.fetchval("SELECT count(*) FROM vault.token") == 0
+
+
+async def test_every_word_of_a_long_text_is_found_and_every_word_of_a_query_counts(service: Service) -> None:
+    cooperation, one, other = await a_cooperation(service)
+    summary = " ".join(f"w{number:05}" for number in range(571))
+    held = {"held": "2019-06-18", "participants": [{"party": one}, {"party": other}], "summary": summary}
+    meeting = (await service.post(f"/v1/cooperations/{cooperation}/meetings", held))["id"]
+    for text in ("w00000", "w00506", "w00570", " ".join(f"w{number:05}" for number in range(40))):
+        assert [item["id"] for item in (await service.get("/v1/search", q=text))["items"]] == [meeting]
+    sixteen = " ".join(f"w{number:05}" for number in range(16))
+    assert await found(service, f"{sixteen} zzznotthere") == []
+
+
+async def test_a_run_of_letters_of_any_length_is_found(service: Service) -> None:
+    name = "\u5317\u4eac" * 150
+    party = (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "CN"}))["id"]
+    for text in ("\u5317", "\u5317\u4eac" * 100, name):
+        assert [item["id"] for item in (await service.get("/v1/search", q=text))["items"]] == [party]
+
+
+async def test_what_is_called_so_comes_before_what_begins_so_and_what_it_was_only_said_of(service: Service) -> None:
+    for name, more in (("Aaa", {"alternative_names": ["Radar"]}), ("Radars", {}), ("Zeta Radar", {})):
+        await service.post("/v1/parties", {"name": name, "kind": "company", "country": "AZ", **more})
+    assert await found(service, "radar") == ["Zeta Radar", "Radars", "Aaa"]
+
+
+async def test_erasing_somebody_between_two_pages_hides_nobody_else(service: Service) -> None:
+    people = [(await service.post("/v1/people", {"name": f"Xylophonist Number{one}"}))["id"] for one in range(6)]
+    page = await service.get("/v1/search", q="xylophonist", limit=2)
+    ids = [item["id"] for item in page["items"]]
+    await service.post(f"/v1/people/{ids[0]}/erase", {"authority": "the court", "reason": "asked"})
+    while page["next"]:
+        page = await service.get("/v1/search", q="xylophonist", limit=2, cursor=page["next"])
+        ids += [item["id"] for item in page["items"]]
+    assert sorted(ids) == sorted(people)
+
+
+async def test_people_are_found_by_the_name_that_was_theirs_at_the_size_asked_about(service: Service) -> None:
+    registered = await service.post("/v1/people", {"name": "Quirin Fensterbrett"})
+    position = registered["entries"][0]["position"]
+    correction = {"replacement": {"name": "Quirin Tuerklinke"}, "reason": "misheard"}
+    corrected = await service.post(f"/v1/log/entries/{position}/correct", correction)
+
+    async def titles(text: str, **query: int) -> list[str]:
+        return [item["title"] for item in (await service.get("/v1/search", q=text, **query))["items"]]
+
+    assert await titles("fensterbrett", as_of=registered["size"]) == ["Quirin Fensterbrett"]
+    assert await titles("tuerklinke", as_of=registered["size"]) == []
+    assert await titles("tuerklinke") == ["Quirin Tuerklinke"]
+    assert await titles("fensterbrett") == []
+    assert await titles("fensterbrett tuerklinke") == []
+    made = corrected["entries"][0]["position"]
+    await service.post(f"/v1/log/entries/{made}/retract", {"reason": "it was right at first"})
+    assert await titles("fensterbrett") == ["Quirin Fensterbrett"]
+    assert await titles("tuerklinke") == []
+    assert await titles("tuerklinke", as_of=corrected["size"]) == ["Quirin Tuerklinke"]
+
+
+async def test_thirty_reschedulings_with_the_longest_reasons_are_projected_and_found(service: Service) -> None:
+    cooperation, visit, _, _ = await a_visit(service)
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}/reschedule"
+    for number in range(30):
+        reason = f"r{number} " + " ".join(chr(0x1F16D) * 30 + f"{number}x{word}" for word in range(110))
+        await service.post(address, {"window": f"2019-08-{number % 28 + 1:02}", "reason": reason[:4000].strip()})
+    assert await found(service, "r0") == await found(service, "to go on") == ["to go on"]
+    assert (await service.get(f"/v1/visits/{visit}"))["window"] == "2019-08-02"

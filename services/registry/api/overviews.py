@@ -10,6 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from events.entry import canonical
 from events.errors import FieldProblem, NotFound
+from events.vault import person_owner
+from events.words import words
 from projections import LISTED
 from projections.people import PEOPLE
 from projections.reader import Found
@@ -19,6 +21,9 @@ from services.registry.api import query, reads, render
 from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
+
+PEOPLE_FIRST = ""
+"""The sort key of people in what was found: before that of all things."""
 
 BY = ("country", "field", "stage", "month")
 
@@ -89,29 +94,45 @@ async def search(request: Asking) -> Response[bytes]:
     secret = parts.master.derive(reads.CURSOR_PURPOSE)
     asked, text = query.of_search(request, secret)
     size = await query.resolve(parts, asked, asked.cursor)
-    passed = int(asked.cursor.sort) if asked.cursor else 0
-    people = await _people(parts, text, size)
-    found = people[passed : passed + asked.limit + 1]
-    rest = {"limit": asked.limit + 1 - len(found), "passed": max(0, passed - len(people))}
-    found += await parts.read_models.search(text, size, **rest)
+    after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
+    wanted = asked.limit + 1
+    found: list[Found] = []
+    if after is None or after[0] == PEOPLE_FIRST:
+        found = await _people(parts, text, size, after=after[1] if after else "", limit=wanted)
+        after = None
+    if len(found) < wanted:
+        found += await parts.read_models.search(text, size, after=after, limit=wanted - len(found))
     following = None
     if len(found) > asked.limit:
-        cursor = Cursor(size, str(passed + asked.limit), "")
-        following = seal_cursor(cursor, asked.context, secret)
-    found = found[: asked.limit]
+        found = found[: asked.limit]
+        following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id), asked.context, secret)
     return await reads.list_answer(request, [one.body for one in found], found, size, following)
 
 
-async def _people(parts: Parts, text: str, size: int) -> list[Found]:
-    """Return the people who have all the words in their names: they come first, as there are few of a name."""
+async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int) -> list[Found]:
+    """Return the people after an id who have all the words in the name that they had then, as few have one name.
+
+    Tokens tell which names somebody ever had; which was theirs as of the size is in the read model.
+    """
+    asked = set(words(text))
     hits: list[Found] = []
-    for owner in await parts.vault.find(text):
-        person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], size)
-        if person is not None:
-            item, *_ = await render.items(parts, [person], size)
-            hit = Hit(id=person.id, kind="person", title=msgspec.json.decode(item)["name"])
-            hits.append(Found(id=person.id, sort="", refs=(person.id,), body=canonical.encode(hit)))
-    return hits
+    owners = await parts.vault.find(text, after=person_owner(after), limit=limit)
+    while owners and len(hits) < limit:
+        for owner in owners:
+            person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], size)
+            name = await _name(parts, person, size) if person else None
+            if person and isinstance(name, str) and asked <= set(words(name)):
+                hit = Hit(id=person.id, kind="person", title=name)
+                body = canonical.encode(hit)
+                hits.append(Found(id=person.id, sort=PEOPLE_FIRST, refs=(person.id,), body=body))
+        owners = await parts.vault.find(text, after=owners[-1], limit=limit)
+    return hits[:limit]
+
+
+async def _name(parts: Parts, person: Found, size: int) -> object:
+    """Return what a person was called then; not a text if that was erased."""
+    item: dict[str, Any] = msgspec.json.decode((await render.items(parts, [person], size))[0])
+    return item["name"]
 
 
 HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics, search]
