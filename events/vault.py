@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt, RegistryError, SourceWithdrawn
-from events.log import NewKey, NewToken
+from events.log import NewKey, NewSalt, NewToken
 from events.sql import load
 from events.words import words
 
@@ -132,9 +132,14 @@ class Vault:
             keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
         return keys
 
-    async def command_salt(self, command: UUID) -> bytes:
-        """Return the salt of a recorded command's hash, or a fresh one where there is none (or none any more)."""
-        return await self._pool.fetchval(QUERIES["salt"], command) or secrets.token_bytes(KEY_BYTES)
+    def new_salts(self, owners: Collection[str]) -> tuple[NewSalt, ...]:
+        """Make what salts the hash of a command that names these owners: a part for each, gone with its key."""
+        return tuple(NewSalt(owner=owner, salt=secrets.token_bytes(KEY_BYTES)) for owner in sorted(owners))
+
+    async def salts(self, command: UUID) -> tuple[NewSalt, ...]:
+        """Return what is left of the salt of a recorded command's hash, in the order of `new_salts`."""
+        records = await self._pool.fetch(QUERIES["salts"], command)
+        return tuple(NewSalt(owner=record["owner"], salt=record["salt"]) for record in records)
 
     def blind(self, owner: str, text: str) -> tuple[NewToken, ...]:
         """Return the tokens by which an owner is found by the words of a text: in the order of the words, each once."""
@@ -229,9 +234,14 @@ def plain_hash(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
-def salted_hash(salt: bytes, body: bytes) -> bytes:
-    """Hash a command that names somebody so that the hash tells nothing once the salt is gone (HMAC-SHA-256)."""
-    return hmac.digest(salt, body, "sha256")
+def salted_hash(salts: Collection[NewSalt], body: bytes) -> bytes:
+    """Hash a command that names somebody so that the hash tells nothing once a part of the salt is gone (HMAC-SHA-256).
+
+    Every part has the same length, so that no two lists of parts give the same key. Without any part nothing is known
+    of the hash: what is returned then equals no hash that was recorded.
+    """
+    key = b"".join(salt.salt for salt in salts) or secrets.token_bytes(KEY_BYTES)
+    return hmac.digest(key, body, "sha256")
 
 
 __all__ = [

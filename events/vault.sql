@@ -8,9 +8,9 @@ SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner = ANY ($1::text[
 -- $1 owner, $2 wrapped key, $3 master key's id.
 INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);
 
--- name: salt
--- The salt of a command's hash, if the command named somebody whose key is there still: $1 command id.
-SELECT salt FROM vault.command_salt WHERE command_id = $1 LIMIT 1;
+-- name: salts
+-- The parts of the salt of a command's hash, of those owners whose keys are there still: $1 command id.
+SELECT owner, salt FROM vault.command_salt WHERE command_id = $1 ORDER BY owner COLLATE "C";
 
 -- name: found
 -- The owners that have all of some tokens, in order: $1 tokens, each once, $2 their number, $3 the owner after which to

@@ -23,7 +23,7 @@ from events.errors import (
     UnknownReference,
     WrongExpectedVersion,
 )
-from events.log import Append, Appended, Log, NewSalt, NewToken, Recorded
+from events.log import Append, Appended, Log, NewToken, Recorded
 from events.vault import Vault, person_owner, plain_hash, salted_hash
 from projections.reader import ReadModels
 from services.registry.bodies import Asked, Body, identify, read_all
@@ -94,23 +94,23 @@ class Commands:
         if problems or invalid or any(body.problems for body in bodies):
             await self._drafting.refuse(bodies, [*problems, *invalid])
         command = command_id(actor.name, key)
-        said = canonical.encode([body.said for body in bodies])
+        said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
         if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
             return recorded
         try:
-            salt = await self._vault.command_salt(command) if personal else None
-            drafts = await self._made(bodies)
             owners = {person_owner(body.stream.partition("/")[2]) for body in bodies if body.personal}
+            salts = self._vault.new_salts(owners)
+            drafts = await self._made(bodies)
             append = Append(
                 command_id=command,
-                command_hash=_hash(said, salt),
+                command_hash=salted_hash(salts, said) if personal else plain_hash(said),
                 actor=actor.name,
                 drafts=(),
                 on_behalf_of=actor.party,
                 keys=tuple(key for draft in drafts for key in draft.keys),
                 tokens=_tokens(drafts),
-                salts=tuple(NewSalt(owner=owner, salt=salt) for owner in sorted(owners)) if salt else (),
+                salts=salts,
             )
             return await self._append(drafts, append, expected)
         except RegistryError:
@@ -124,8 +124,8 @@ class Commands:
         found = await self._log.find_command(command)
         if found is None:
             return None
-        salt = await self._vault.command_salt(command) if personal else None
-        if found.command_hash != _hash(said, salt):
+        hashed = salted_hash(await self._vault.salts(command), said) if personal else plain_hash(said)
+        if found.command_hash != hashed:
             raise CommandIdReused(
                 "Send a new Idempotency-Key with a new request, and the same request with the same key."
             )
@@ -187,10 +187,6 @@ def _tokens(drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
     """Return what people are to be found by: of several statements about one, the last."""
     last = {draft.body.stream: draft.tokens for draft in drafts if draft.tokens}
     return tuple(token for tokens in last.values() for token in tokens)
-
-
-def _hash(said: bytes, salt: bytes | None) -> bytes:
-    return salted_hash(salt, said) if salt else plain_hash(said)
 
 
 def _answer(appended: Appended, *, replayed: bool) -> Answer:

@@ -322,6 +322,24 @@ async def test_a_request_is_replayed_even_when_it_could_not_be_recorded_any_more
     refused(await post(world, *said), 409, "cooperation-closed", "?id")
 
 
+async def test_one_command_and_a_batch_of_the_same_are_two_requests(world: World):
+    assert (await post(world, "/v1/parties", party("Alone"), Idempotency_Key="alone")).status_code == 201
+    batch = {"commands": [{"command": "register-party", "data": party("Alone")}]}
+    answer = await post(world, "/v1/batch", batch, Idempotency_Key="alone")
+    refused(answer, 422, "command-id-reused", "@Idempotency-Key")
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key", "If-Match"])
+async def test_a_header_that_is_there_twice_is_refused(world: World, header: str):
+    values = {"Idempotency-Key": ("twice", "twice"), "If-Match": ('"0"', '"0"')}[header]
+    path = world.fill("/v1/parties/$company/rename")
+    async with nothing_left_behind(world.service):
+        answer = await world.service.client.post(
+            path, json={"name": "Twice"}, headers=[(header, value) for value in values]
+        )
+        refused(answer, 422, "invalid-field", f"@{header}")
+
+
 async def test_another_client_with_the_same_key_sends_another_command(world: World):
     one, other = [await world.service.client_of("recorder", name=name) for name in ("one", "other")]
     first = await post(world, "/v1/parties", party("Shared"), one, Idempotency_Key="shared")

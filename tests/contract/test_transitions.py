@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
+import msgspec
+
+from events.entry import canonical
+from events.log import NewSalt
+from events.vault import salted_hash
+from services.registry.ids import new_id
 from tests.contract.test_story_by_hand import a_cooperation
 from tests.support.service import Service
 
@@ -91,6 +98,39 @@ async def test_merged_parties_are_found_as_one(service: Service) -> None:
     meeting = {"held": "2019-06-18", "participants": [{"party": one}, {"party": survivor["id"]}]}
     await service.post(f"/v1/cooperations/{cooperation}/meetings", meeting)
     await service.post(f"/v1/parties/{survivor['id']}/merge", {"into": other, "reason": "circle"}, status=409)
+
+
+async def test_of_those_registered_together_none_can_be_guessed_from_the_log_once_one_is_erased(
+    service: Service,
+) -> None:
+    one, other = new_id("person"), new_id("person")
+    both = {
+        "commands": [
+            {"command": "register-person", "data": {"id": key, "name": f"Guessed {number}"}}
+            for number, key in enumerate((one, other))
+        ]
+    }
+    first = await service.post("/v1/batch", both, Idempotency_Key="together")
+    assert await service.post("/v1/batch", both, status=200, Idempotency_Key="together") == first
+    async with service.parts.pool.acquire() as connection:
+        kept = await connection.fetch("SELECT salt FROM vault.command_salt")
+        why = {"authority": "the court", "reason": "asked to be forgotten"}
+        await service.post(f"/v1/people/{one}/erase", why)
+        (left,) = await connection.fetch("SELECT owner, salt FROM vault.command_salt")
+        assert left["owner"] == f"person/{other}"
+        recorded = msgspec.json.decode(await connection.fetchval("SELECT bytes FROM log.entry WHERE position = 0"))
+    said = canonical.encode(
+        [
+            {"command": "register-person", "subject": None, "data": one["data"], "at": f"/commands/{number}/data"}
+            for number, one in enumerate(both["commands"])
+        ]
+    )
+    owners = [NewSalt(owner="", salt=one["salt"]) for one in kept]
+    assert recorded["commandhash"] in {salted_hash(salts, said).hex() for salts in permutations(owners)}
+    assert recorded["commandhash"] != salted_hash([NewSalt(owner="", salt=left["salt"])], said).hex()
+    # What cannot be recognised any more is refused as another request, as docs/errors.md says.
+    refused = await service.post("/v1/batch", both, status=422, Idempotency_Key="together")
+    assert refused["code"] == "command-id-reused"
 
 
 async def test_an_erased_person_is_nowhere_at_any_size(service: Service) -> None:

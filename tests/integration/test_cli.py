@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import pwd
@@ -16,11 +17,14 @@ import asyncpg
 import httpx
 import pytest
 
+from events.entry import canonical
 from events.vault import MasterKey, Vault
+from services.registry.ids import command_id
 from services.registry.sample import report, story
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster, Database
 from tests.support.console import PATIENCE, command, environment, free_port, registry
+from tests.support.recording import connected
 
 
 @pytest.fixture
@@ -157,6 +161,10 @@ async def test_an_import_records_each_line_once_however_often_it_is_started(
     again = registry("import", "-", settings=settings, given=file.read_bytes())
     assert again.stdout == "Lines recorded: 4, 4 of them before. New entries: 0.\n"
     assert await names(database) == ["A", "A", "B", "C", "D"]
+    digest = hashlib.sha256(canonical.encode(lines[0])).hexdigest()[:32]
+    guessed = command_id("import", f"line/{digest}/1")  # what whoever guesses a line could look for
+    async with connected(database.admin_dsn) as connection:
+        assert not await connection.fetchval("SELECT count(*) FROM log.entry WHERE command_id = $1", guessed)
     await check_log(database.admin_dsn)
 
 

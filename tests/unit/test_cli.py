@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from events.entry import canonical
 from events.errors import FieldProblem, InvalidField, LogUnavailable
 from services.registry.bodies import Asked
 from services.registry.cli import failures, moments, ports
@@ -179,6 +181,7 @@ def test_a_server_on_every_address_is_reached_on_this_machine():
     assert ports.url("registry.example", 80) == "http://registry.example:80"
 
 
+SECRET = b"a secret"
 PARTY = {"command": "register-party", "data": {"name": "Nexter", "kind": "company", "country": "FR"}}
 
 
@@ -187,21 +190,26 @@ def line(**fields: object) -> bytes:
 
 
 def test_a_line_is_one_command_or_several():
-    assert Lines().read(line(**PARTY)).asked == [Asked("register-party", None, PARTY["data"], "/data")]
-    several = Lines().read(line(commands=[PARTY, {**PARTY, "subject": "party/x"}])).asked
+    assert Lines(SECRET).read(line(**PARTY)).asked == [Asked("register-party", None, PARTY["data"], "/data")]
+    several = Lines(SECRET).read(line(commands=[PARTY, {**PARTY, "subject": "party/x"}])).asked
     assert [one.pointer for one in several] == ["/commands/0/data", "/commands/1/data"]
     assert [one.subject for one in several] == [None, "party/x"]
 
 
 def test_a_line_has_the_key_that_it_names():
-    assert Lines().read(line(**PARTY, key="mine")).key == "mine"
+    assert Lines(SECRET).read(line(**PARTY, key="mine")).key == "mine"
 
 
 def test_without_a_key_a_line_is_known_by_what_it_says_and_how_often_it_was_said():
-    first, again = Lines(), Lines()
+    first, again = Lines(SECRET), Lines(SECRET)
     keys = [first.read(line(**PARTY)).key, first.read(line(**PARTY)).key]
     assert len(set(keys)) == 2
     assert [again.read(line(**dict(reversed(PARTY.items())))).key, again.read(line(**PARTY)).key] == keys
+
+
+def test_a_line_s_own_key_is_another_under_another_secret_so_that_nobody_can_guess_a_line_by_it():
+    assert Lines(b"another").read(line(**PARTY)).key != Lines(SECRET).read(line(**PARTY)).key
+    assert hashlib.sha256(canonical.encode(PARTY)).hexdigest()[:32] not in Lines(SECRET).read(line(**PARTY)).key
 
 
 @pytest.mark.parametrize(
@@ -224,10 +232,10 @@ def test_without_a_key_a_line_is_known_by_what_it_says_and_how_often_it_was_said
 )
 def test_a_line_that_cannot_be_read_names_everything_that_is_wrong(given: bytes, wrong: set[str]):
     with pytest.raises(InvalidField) as refused:
-        Lines().read(given)
+        Lines(SECRET).read(given)
     assert {problem.pointer for problem in refused.value.problems} == wrong
 
 
 def test_a_line_is_bounded():
     with pytest.raises(InvalidField, match="One field"):
-        Lines().read(b'"' + b"x" * 16 * 1024**2 + b'"')
+        Lines(SECRET).read(b'"' + b"x" * 16 * 1024**2 + b'"')

@@ -213,16 +213,23 @@ class _Head:
 
     def __init__(self, request: Asking) -> None:
         self.problems = query.surplus(request)
-        self.key = request.headers.get("idempotency-key")
+        self.key = self._once(request, "Idempotency-Key")
         if self.key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", self.key):
             self.wrong("Idempotency-Key", "expected 1 to 255 visible ASCII characters without spaces")
         self.expected: int | None = None
-        if (tag := request.headers.get("if-match")) is not None:
+        if (tag := self._once(request, "If-Match")) is not None:
             # An entity tag as it was given: `"3"` by a command, `"3.9f2c…"` by a read.
             if found := re.fullmatch(r'"([0-9]{1,9})(\.[0-9a-f]+)?"', tag.strip()):
                 self.expected = int(found[1])
             else:
                 self.wrong("If-Match", 'expected a revision in quotes, such as "3", or the ETag of the thing')
+
+    def _once(self, request: Asking, header: str) -> str | None:
+        """Return a header; of one that is there several times nobody can tell which is meant."""
+        given = request.headers.getall(header.lower(), [])
+        if len(given) > 1:
+            self.wrong(header, "given more than once")
+        return given[0] if given else None
 
     def wrong(self, header: str, detail: str) -> None:
         if all(one.header != header for one in self.problems):

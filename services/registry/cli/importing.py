@@ -26,6 +26,7 @@ from services.registry.main import open_registry
 from services.registry.settings import Settings, load
 
 INTERRUPTED: Final = 130
+KEY_PURPOSE: Final = "keys of imported lines"
 _ACTOR: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_NAME}}}")
 
 
@@ -69,8 +70,8 @@ def import_file(file: str, actor: str) -> int:
 
 async def _import(settings: Settings, source: BinaryIO, actor: Actor, tally: Tally) -> None:
     await check(settings.database_url)
-    lines = Lines()
     async with open_registry(settings) as parts:
+        lines = Lines(parts.master.derive(KEY_PURPOSE))
         for line in _watched(source, tally):
             tally.number += 1
             if line.strip():

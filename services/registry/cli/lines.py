@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,9 +29,14 @@ class Line(NamedTuple):
 
 
 class Lines:
-    """Reads lines, one after the other: the same line a second time is another request than the first time."""
+    """Reads lines, one after the other: the same line a second time is another request than the first time.
 
-    def __init__(self) -> None:
+    A line without a key gets one that is made under `secret`. The log shows a hash of it for ever: made of the line
+    alone it would let anybody confirm a name that was guessed, after the name's erasure too.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._seen: Counter[bytes] = Counter()
 
     def read(self, line: bytes) -> Line:
@@ -47,7 +52,7 @@ class Lines:
         return Line(asked, str(key) if key is not None else self._derived(given))
 
     def _derived(self, given: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(canonical.encode(given)).digest()[:16]
+        digest = hmac.digest(self._secret, canonical.encode(given), "sha256")[:16]
         self._seen[digest] += 1
         return f"line/{digest.hex()}/{self._seen[digest]}"
 
