@@ -105,3 +105,20 @@ async def test_a_visit_at_the_end_of_time_is_in_the_calendar_or_left_out_but_nev
     assert answer.status_code == 200, answer.text
     assert answer.text.count("BEGIN:VEVENT") == 4
     assert "DTEND;VALUE=DATE:99991231" in answer.text
+
+
+async def test_what_is_cited_in_the_parts_of_a_timeline_is_quoted_too(service: Service):
+    text = await filed(service, b"Radars are to be discussed.", "text/plain")
+    parties = [
+        (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
+        for name in ("One", "Two")
+    ]
+    opened = await service.post("/v1/cooperations", {"title": "A", "parties": parties, "fields": ["research"]})
+    topic = {"kind": "research", "subject": "radars"}
+    citations = [{"source": text, "start": 0, "end": 6}]
+    body = {"topic": topic, "citations": citations}
+    await service.post(f"/v1/cooperations/{opened['id']}/topics", body)
+
+    items = (await service.get(f"/v1/cooperations/{opened['id']}/timeline"))["items"]
+    (told,) = [one["item"] for one in items if one["kind"] == "topic"]
+    assert [one["quotation"] for one in told["citations"]] == ["Radars"]

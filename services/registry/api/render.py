@@ -25,8 +25,8 @@ from services.registry.parts import Parts
 ERASED = {"erased": True}
 """What stands for personal data whose key was destroyed."""
 
-_CITED = b'"source":"src_'
-"""What stands in an item that has a citation, as it is kept: citations are all that names a source so."""
+_CITED = b'"src_'
+"""What stands in an item that has a citation, whoever wrote it (a timeline's parts are written by PostgreSQL)."""
 
 SOURCES = next(model for model in LISTED if model.name == "sources")
 
