@@ -173,7 +173,8 @@ class Writer:
                 _log.exception("a command cannot be recorded")
                 commands[0].refuse(error)
                 return []
-            _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), error)
+            kind = type(error).__name__  # and not its message: PostgreSQL quotes the values that it cannot take
+            _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), kind)
             return [answer for waiting in commands for answer in await self._record([waiting])]
 
     async def _settle(self, commands: Sequence[Waiting]) -> list[Answer]:

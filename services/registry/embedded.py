@@ -25,10 +25,8 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +36,16 @@ from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote, urlencode
 
+from services.registry.embedded_data import (
+    DATA,
+    LOG_SHOWN,
+    SUPERUSER,
+    PostgresFailed,
+    PostgresWrongMajor,
+    create,
+    give_away,
+    prepare,
+)
 from services.registry.embedded_process import (
     Account,
     EmbeddedPostgresError,
@@ -45,7 +53,6 @@ from services.registry.embedded_process import (
     PostgresNotFound,
     Server,
     account_for,
-    environment,
     launch_argv,
 )
 from services.registry.embedded_programs import CACHE, Programs, find, runnable
@@ -59,9 +66,7 @@ __all__ = [
     "PostgresWrongMajor",
 ]
 
-SUPERUSER = "postgres"
 LOG_KEPT = 16 * 1024 * 1024  # bytes; a longer log is put aside as log.1 at the next start
-LOG_SHOWN = 2_000  # characters of the server's log in an error
 SOCKET_PATH_LIMIT = 103  # bytes of sun_path, its NUL apart: the least of the platforms (macOS; Linux has 107)
 POLL = 0.005  # seconds
 PORT_ATTEMPTS = 5
@@ -70,14 +75,6 @@ PORT_TAKEN = "could not create any TCP/IP sockets"
 
 class PostgresInUse(EmbeddedPostgresError):
     """Another process has a server on this folder."""
-
-
-class PostgresWrongMajor(EmbeddedPostgresError):
-    """The data folder was made by another major version of PostgreSQL."""
-
-
-class PostgresFailed(EmbeddedPostgresError):
-    """PostgreSQL did not start, or could not make its data folder; the end of its log is in the message."""
 
 
 class EmbeddedPostgres:
@@ -96,7 +93,7 @@ class EmbeddedPostgres:
         programs: Path | None = None,
     ) -> None:
         self.home = Path(home).resolve()
-        self.data = self.home / "data"
+        self.data = self.home / DATA
         self._tcp = tcp
         self._settings = dict(settings or {})
         self._programs = programs
@@ -133,7 +130,7 @@ class EmbeddedPostgres:
         try:
             self._own_home()
             programs = runnable(self._programs or find(), self._account, self._caches())
-            self._prepare_data(programs)
+            prepare(self.home, programs, self._account)
             lock = self._outlive_predecessor(deadline)
             self._open_sockets()
             self._serve(programs, lock, deadline)
@@ -183,7 +180,7 @@ class EmbeddedPostgres:
             # The server's account has to pass through root's home for it; nobody else has any business there.
             self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self._account = account_for(self.home)
-        lock = os.fdopen(self._create("owner.lock", os.O_RDWR), "r+")
+        lock = os.fdopen(create(self.home, "owner.lock", os.O_RDWR), "r+")
         self._held.enter_context(lock)
         if not _locked(lock):
             raise PostgresInUse(
@@ -200,82 +197,13 @@ class EmbeddedPostgres:
             return (CACHE, self.home)
         return (CACHE,)
 
-    def _create(self, name: str, flags: int) -> int:
-        """Open a file of ours in home, made if need be. As root: never through a link, and left to home's owner."""
-        opened = os.open(self.home / name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        if os.geteuid() == 0:
-            owner = self.home.stat()
-            os.fchown(opened, owner.st_uid, owner.st_gid)
-        return opened
-
-    def _prepare_data(self, programs: Programs) -> None:
-        try:
-            made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
-            owner = self.data.stat().st_uid
-        except FileNotFoundError:
-            self._initialise(programs)
-            return
-        if made_by != str(programs.major):
-            raise PostgresWrongMajor(
-                f"{self.data} was made by PostgreSQL {made_by}, and {programs.folder} holds PostgreSQL "
-                f"{programs.release}. Name the folder of PostgreSQL {made_by}'s programs in REGISTRY_POSTGRES_BIN, "
-                "or bring the data over with pg_upgrade. Nothing was changed."
-            )
-        if self._account is not None and owner != self._account.uid:
-            raise PostgresFailed(
-                f"{self.data} belongs to root, as whom PostgreSQL does not run. "
-                f"Give it to an account that it does run as: chown -R {self._account.name} {self.data}"
-            )
-
-    def _initialise(self, programs: Programs) -> None:
-        """Make the data folder aside and move it into place: a start that was killed half way leaves no half folder."""
-        for left in self.home.glob("unfinished-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=self.home))
-        password = secrets.token_urlsafe(24)
-        (made / "password").write_text(password, encoding="ascii")
-        self._give_away(made, made / "password")
-        with Handed(made, self._account) as handed:
-            argv = [
-                programs["initdb"],
-                f"--pgdata={handed.path}/data",
-                f"--pwfile={handed.path}/password",
-                f"--username={SUPERUSER}",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--data-checksums",
-                "--auth-local=trust",
-                "--auth-host=scram-sha-256",
-            ]
-            done = subprocess.run(
-                launch_argv(self._account, *argv),
-                capture_output=True,
-                text=True,
-                check=False,
-                cwd="/",
-                env=environment(),
-                pass_fds=handed.descriptors,
-            )
-        if done.returncode != 0:
-            shutil.rmtree(made, ignore_errors=True)
-            raise PostgresFailed(f"initdb could not make {self.data}:\n{(done.stdout + done.stderr)[-LOG_SHOWN:]}")
-        with os.fdopen(self._create("password", os.O_WRONLY | os.O_TRUNC), "w") as kept:
-            kept.write(password)
-        (made / "data").rename(self.data)
-        folder = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # initdb has synced what is in it
-        finally:
-            os.close(folder)
-        shutil.rmtree(made, ignore_errors=True)
-
     def _outlive_predecessor(self, deadline: float) -> IO[str]:
         """Take the server's lock as soon as no process of an earlier server holds it; clear a stale postmaster.pid.
 
         Those of a killed owner are shutting down; there is no event for the end of processes that are
         not ours, of which only the lock is known. Raises PostgresInUse at the deadline.
         """
-        lock = os.fdopen(self._create("server.lock", os.O_RDWR), "r+")
+        lock = os.fdopen(create(self.home, "server.lock", os.O_RDWR), "r+")
         self._held.enter_context(lock)
         while not _locked(lock):
             if time.monotonic() > deadline:
@@ -328,7 +256,7 @@ class EmbeddedPostgres:
             else:
                 self._sockets.mkdir(mode=0o700)  # started again: clients know the folder of the first time
             self._held.callback(shutil.rmtree, self._sockets, ignore_errors=True)
-        self._give_away(self._sockets)
+        give_away(self._account, self._sockets)
 
     def _serve(self, programs: Programs, lock: IO[str], deadline: float) -> None:
         """Start the server and wait until it is ready; again, on another port, if ours was taken meanwhile."""
@@ -371,7 +299,7 @@ class EmbeddedPostgres:
         path = self.home / "log"
         if path.exists() and path.stat().st_size > LOG_KEPT:
             path.replace(self.home / "log.1")
-        log = self._create("log", os.O_WRONLY | os.O_APPEND)
+        log = create(self.home, "log", os.O_WRONLY | os.O_APPEND)
         self._held.callback(os.close, log)
         return log
 
@@ -390,11 +318,6 @@ class EmbeddedPostgres:
             if time.monotonic() > deadline:
                 return False
         return False
-
-    def _give_away(self, *paths: Path) -> None:
-        if self._account is not None:
-            for path in paths:
-                os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
 
 
 def _free_port() -> int:

@@ -36,7 +36,12 @@ def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer))
+    processors: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _without_messages,
+        renderer,
+    ]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
@@ -53,11 +58,27 @@ def request_id() -> str | None:
 
 def failure(error: BaseException) -> None:
     """Write that something failed which should not have: what kind of error, and the frames it passed through."""
+    logger().error("failed", **_described(error))
+
+
+def _described(error: BaseException) -> dict[str, Any]:
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     cause = error.__cause__ or error.__context__
-    logger().error(
-        "failed", error=type(error).__qualname__, frames=frames, cause=type(cause).__qualname__ if cause else None
-    )
+    return {
+        "error": type(error).__qualname__,
+        "frames": frames,
+        "cause": type(cause).__qualname__ if cause else None,
+    }
+
+
+def _without_messages(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave of a library's line what does not quote anybody: its first line, and of an error its kind and place."""
+    event["event"] = str(event["event"]).partition("\n")[0]
+    given: object = event.pop("exc_info", None)
+    error = cast("tuple[object, ...]", given)[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event.update(_described(error))
+    return event
 
 
 class Journal:

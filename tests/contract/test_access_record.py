@@ -17,6 +17,7 @@ from services.registry.access.addresses import Networks
 from services.registry.access.record import Looked, Who, record
 from services.registry.api import log
 from services.registry.clock import now
+from tests.support import by_hand
 from tests.support import service as services
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
@@ -143,22 +144,7 @@ async def test_what_a_client_that_hung_up_was_not_sent_is_not_on_record(
 async def stream(service: Service, send: Any, receive: Any) -> None:
     """Ask for all entries as lines, by hand."""
     token, _ = await service.token("follower")
-    headers = [(b"authorization", f"Bearer {token}".encode()), (b"accept", b"application/x-ndjson")]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": ENTRIES,
-        "raw_path": ENTRIES.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "server": ("registry.test", 80),
-        "client": ("127.0.0.1", 1),
-    }
-    await service.app(scope, receive, send)  # type: ignore[arg-type]
+    await by_hand.lines(service.app, ENTRIES, token, send, receive)
 
 
 # What cannot be recorded

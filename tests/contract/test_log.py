@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from services.registry.api import log
+from tests.support import by_hand
 from tests.support import service as services
 from tests.support.cluster import Cluster
 from tests.support.refusals import refused
@@ -170,22 +171,7 @@ async def test_lines_come_in_parts_and_end_where_the_log_ended_when_it_was_asked
         await ended.wait()
         return {"type": "http.disconnect"}
 
-    headers = [(b"authorization", f"Bearer {token}".encode()), (b"accept", b"application/x-ndjson")]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": ENTRIES,
-        "raw_path": ENTRIES.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "server": ("registry.test", 80),
-        "client": ("127.0.0.1", 1),
-    }
-    await world.service.app(scope, receive, send)  # type: ignore[arg-type]
+    await by_hand.lines(world.service.app, ENTRIES, token, send, receive)
     assert len(parts) > 2
     assert b"".join(parts) == b"".join(entry + b"\n" for entry in entries)
 

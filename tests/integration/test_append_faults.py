@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from events.errors import LogUnavailable
-from events.log import Append, Appended, Log
+from events.log import Append, Appended, Log, NewToken
 from events.log.migrate import migrate
 from services.registry import provision
 from services.registry.embedded import EmbeddedPostgres
@@ -294,3 +294,21 @@ class TestDurability:
             await asyncio.gather(*(one.append(note(f"a/{nth}")) for nth, one in enumerate(logs)))
             assert (first.counts.resent, second.counts.resent) == (0, 0)
         assert (await check_log(database.service_dsn)).size == 40
+
+
+async def test_what_a_command_that_cannot_be_recorded_said_is_in_no_line(
+    database: Database, caplog: pytest.LogCaptureFixture
+):
+    """PostgreSQL quotes the values that it cannot take."""
+    secret = "Zenobia-Quillfeather"
+    async with await open_log(database.service_dsn) as log:
+        owners = (NewToken(secret, b"a token of nobody's"),)
+        answers = await asyncio.gather(
+            log.append(note("a/1", tokens=owners)), log.append(note("a/2")), return_exceptions=True
+        )
+    assert isinstance(answers[0], asyncpg.ForeignKeyViolationError)
+    assert not isinstance(answers[1], BaseException)
+    said = [record.getMessage() for record in caplog.records]
+    assert any("ForeignKeyViolationError" in line for line in said)
+    assert not [line for line in said if secret in line]
+    await check_log(database.service_dsn)

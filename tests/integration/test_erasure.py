@@ -25,12 +25,12 @@ from services.registry.access import tokens
 from services.registry.clock import now
 from tests.support.check_log import check_log
 from tests.support.console import registry
+from tests.support.folders import files_with
 from tests.support.processes import ORIGIN, Deployment, deployed
 from tests.support.service import ALL_ROLES, OPERATOR
 
 NAME, CONTACT = "Zenobia Quillfeather", "zenobia@quillfeather.example"
 PERSONAL = ("Zenobia", "zenobia", "Quillfeather", "quillfeather")
-WAL_SEGMENT = 16 * 1024**2
 
 
 class Registry:
@@ -123,19 +123,6 @@ def named(found: dict[str, bytes]) -> list[str]:
     return [where for where, content in found.items() for name in PERSONAL if name.encode() in content]
 
 
-def files_with_names(folder: Path) -> list[str]:
-    """The files below a folder that have a personal name in them, however many bytes they have."""
-    found: list[str] = []
-    looked_at = 0
-    for path in folder.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            looked_at += len(content)
-            found += [str(path) for name in PERSONAL if name.encode() in content]
-    assert looked_at > WAL_SEGMENT
-    return found
-
-
 async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(tmp_path: Path):
     async with opened(tmp_path) as registry_:
         await record(registry_)
@@ -149,7 +136,7 @@ async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(
         }
         leaves = {position: leaf_hash(before[f"entry {position}"]) for position in proofs}
         kept = await checkpoint_of(registry_)
-        assert files_with_names(tmp_path / "postgres") == []
+        assert files_with(tmp_path / "postgres", PERSONAL) == []
 
         for person in (registry_.person, registry_.other):
             await registry_.post(f"/v1/people/{person}/erase", {"authority": "the court", "reason": "asked to be"})
@@ -187,4 +174,4 @@ async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(
         administrator = await asyncpg.connect(registry_.deployment.postgres.dsn(), database="registry")
         await administrator.execute("CHECKPOINT")
         await administrator.close()
-        assert files_with_names(tmp_path / "postgres") == []
+        assert files_with(tmp_path / "postgres", PERSONAL) == []

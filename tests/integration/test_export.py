@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import functools
-import http.server
 import os
 import subprocess
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -28,6 +24,7 @@ from tests.support.check_log import check_log
 from tests.support.cluster import Cluster, Database
 from tests.support.console import PATIENCE, command, environment, registry
 from tests.support.exporting import export, files_of, register, settings_of, sign
+from tests.support.folders import web_server
 from tests.support.recording import until
 from tests.support.service import ORIGIN, Service
 from tests.support.tampering import tamper
@@ -38,25 +35,6 @@ async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
     async with services.running(database, tmp_path, project=False) as running:
         yield running
     await check_log(database.admin_dsn)
-
-
-@contextmanager
-def web_server(folder: Path) -> Iterator[str]:
-    """A web server that knows nothing but files."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def read(folder: Path) -> list[bytes]:

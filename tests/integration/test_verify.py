@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -25,6 +21,7 @@ from tests.support import service as services
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster
 from tests.support.exported import KEY, entries, export, export_database, note_of
+from tests.support.folders import web_server
 from tests.support.packing import contents, pack
 from tests.support.service import ORIGIN, Service
 from tests.support.verifying import lines
@@ -133,27 +130,6 @@ async def test_the_command_verifies_the_database_and_says_what_and_how(
     assert (report.verified, report.size, report.found) == (True, ENTRIES, 0)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder's files over a real socket, an export's below /log/."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(folder))
-
-        def log_message(self, format: str, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = main(["verify", *arguments])
     captured = capsys.readouterr()
@@ -164,7 +140,7 @@ async def test_the_command_verifies_over_a_socket(tmp_path: Path, capsys: pytest
     export(entries(300), tmp_path / "log")
     (tmp_path / "token").write_text("a-token\n")
 
-    with served(tmp_path) as url:
+    with web_server(tmp_path) as url:
         code, out, _ = await asyncio.to_thread(command, url, "--token-file", str(tmp_path / "token"), capsys=capsys)
 
     assert code == 1  # files make no proofs

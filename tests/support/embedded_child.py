@@ -2,9 +2,9 @@
 
     embedded_child.py HOME
 
-Writes one line of JSON: {"pid": …, "dsn": …} of the server, or {"error": …, "message": …}. Standard
-library and `services.registry.embedded` only, so that a user who cannot read the virtual environment
-can run it.
+Writes one line of JSON: {"pid": …, "dsn": …} of the server, or {"error": …, "message": …}. Standard library and
+`services.registry.embedded` (with what that imports of ours) only, so that a user who cannot read the virtual
+environment can run it.
 """
 
 from __future__ import annotations

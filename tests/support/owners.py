@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import services.registry
+from services.registry import durable
 from services.registry.embedded_process import Account
 from services.registry.embedded_programs import find, runnable
 from tests.support import embedded_child
@@ -93,7 +94,8 @@ def user(kind: str) -> Iterator[User]:
         become = {"user": account.uid, "group": account.gid, "extra_groups": []}
         python = _python_for(scratch, become)
         code = scratch / "code"
-        for module in (*root.glob("services/registry/embedded*.py"), Path(embedded_child.__file__)):
+        needed = [*root.glob("services/registry/embedded*.py"), Path(durable.__file__), Path(embedded_child.__file__)]
+        for module in needed:
             place = code / module.relative_to(root)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(module, place)

@@ -47,7 +47,7 @@ async def get_origins(request: Asking) -> Response[bytes]:
     """The name that checkpoints are signed under, and what it took the place of, and why."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
-    names = await published.origins(parts.publication, parts.checkpoints)
+    names = await published.origins(parts.checkpoints, await parts.publication.origin())
     headers = {"Cache-Control": "no-cache", "Registry-Size": str((await parts.log.head()).size)}
     return Response(published.encode_origins(names), media_type=MediaType.JSON, headers=headers)
 

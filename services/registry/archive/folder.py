@@ -16,13 +16,14 @@ from typing import Final
 
 from events.errors import RegistryError
 from events.merkle.tiles import Tile
+from services.registry import durable
 
 CHECKPOINT: Final = "checkpoint"
 KEYS: Final = "keys"
 ORIGINS: Final = "origins"
 TILES: Final = "tile"
 _OURS: Final = frozenset({CHECKPOINT, KEYS, ORIGINS, TILES})
-_UNFINISHED: Final = re.compile(r"\..+\.unfinished")
+_UNFINISHED: Final = re.compile(rf"\..+{re.escape(durable.UNFINISHED)}")
 
 
 class ArchiveUnusable(RegistryError):
@@ -82,18 +83,9 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """Put a file in its place, its content durable by then; its name is with the next `settle`."""
         path = self.path / name
-        unfinished = path.with_name(f".{path.name}.unfinished")
         with self._told(path, "written"):
             self._make(path.parent)
-            try:
-                with unfinished.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                unfinished.replace(path)
-            except OSError:
-                unfinished.unlink(missing_ok=True)
-                raise
+            durable.replace(path, content)
         self._unsettled.add(path.parent)
 
     def settle(self) -> None:
@@ -119,11 +111,7 @@ class Folder:
 
     def _sync(self, folder: Path) -> None:
         with self._told(folder, "written"):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            durable.sync_folder(folder)
 
     @contextlib.contextmanager
     def _told(self, path: Path, done: str) -> Generator[None]:

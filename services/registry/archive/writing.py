@@ -74,7 +74,7 @@ class Writer:
             if _root(edges, checkpoint.size) != checkpoint.root:
                 raise Corrupt("the log's leaves do not lead to the root of its checkpoint; `registry verify` says more")
             self._put(done, KEYS, published.encode_keys(await self._publication.keys()))
-            names = await published.origins(self._publication, self._checkpoints)
+            names = await published.origins(self._checkpoints, await self._publication.origin())
             self._put(done, ORIGINS, published.encode_origins(names))
             self._folder.settle()
             self._put(done, CHECKPOINT, note)

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from services.registry import durable
 from services.registry.cli.failures import Unusable
 
 OURS = frozenset({"postgres", "master.key", "keys", "token", "env", "lock"})
@@ -51,7 +52,7 @@ class Home:
 
     def keep_token(self, token: str) -> None:
         """Keep the token where only its owner can read it."""
-        _write(self.token, f"{token}\n")
+        durable.replace(self.token, f"{token}\n".encode(), durable.OWNERS)
 
     def kept_token(self) -> str | None:
         """Return the token of an earlier start."""
@@ -64,7 +65,7 @@ class Home:
         """Write down the settings of other commands, for a shell to read."""
         lines = [f"# For other commands while this runs: set -a; . {shlex.quote(str(self.env))}; set +a"]
         lines += [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-        _write(self.env, "\n".join(lines) + "\n")
+        durable.replace(self.env, ("\n".join(lines) + "\n").encode(), durable.OWNERS)
 
 
 @contextlib.contextmanager
@@ -95,13 +96,3 @@ def held(folder: Path) -> Generator[Home]:
             yield home
         finally:
             home.env.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    unfinished.rename(path)

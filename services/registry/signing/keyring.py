@@ -22,6 +22,7 @@ from typing import Final
 from events.errors import RegistryError
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import ALGORITHMS, ED25519, NoteError, SigningKey
+from services.registry import durable
 
 SIGNED: Final = "signed"
 _FILE: Final = re.compile(r"([0-9]{4})-([0-9a-f]{8})\.key")
@@ -129,18 +130,8 @@ class KeyRing:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file that only its owner can read, whole or not at all, and durably."""
-        unfinished = self.folder / f".{name}.unfinished"
         try:
-            descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(self.folder / name)
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.replace(self.folder / name, content, durable.OWNERS)
+            durable.sync_folder(self.folder)
         except OSError as error:
             raise KeyRingUnusable(f"{self.folder / name} cannot be written: {error.strerror}.") from None

@@ -11,10 +11,9 @@ import msgspec
 
 from events.log.checkpoints import Checkpoints
 from events.merkle.note import NoteError, VerifierKey
-from services.registry.signing.publication import Publication
 
 
-class OriginTaken(msgspec.Struct, frozen=True):
+class OriginTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A name that checkpoints were signed under, and which it took the place of."""
 
     origin: str
@@ -25,15 +24,15 @@ class OriginTaken(msgspec.Struct, frozen=True):
     adopted_at: str
 
 
-class Origins(msgspec.Struct, frozen=True):
+class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The name that checkpoints are signed under now, and every change of it, the newest first."""
 
     origin: str
     adopted: tuple[OriginTaken, ...]
 
 
-async def origins(publication: Publication, checkpoints: Checkpoints) -> Origins:
-    """Return the names as they are published. Raises `LogUnavailable`."""
+async def origins(checkpoints: Checkpoints, origin: str) -> Origins:
+    """Return the names as they are published, `origin` being the one now. Raises `LogUnavailable`."""
     adopted = tuple(
         OriginTaken(
             origin=one.origin,
@@ -45,7 +44,7 @@ async def origins(publication: Publication, checkpoints: Checkpoints) -> Origins
         )
         for one in await checkpoints.origins()
     )
-    return Origins(await publication.origin(), adopted)
+    return Origins(origin, adopted)
 
 
 def encode_origins(names: Origins) -> bytes:

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Final, Self
 
 import asyncpg
-import msgspec
 
 from events import sql
 from events.errors import Corrupt
@@ -18,9 +17,9 @@ from events.merkle import VerificationError
 from events.merkle.note import Signature
 from events.merkle.tiles import WIDTH, Tile, hashes_of
 from events.merkle.tree import Frontier, root_of
+from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
-from services.registry.verify.earlier import Adoption, Origins
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
@@ -83,7 +82,7 @@ class Database:
         return Published(
             checkpoint=latest.note.encode() if latest else None,
             keys="".join(f"{key['key']}\n" for key in keys).encode(),
-            origins=await self._origins(origin),
+            origins=encode_origins(await origins(self._checkpoints, origin)),
             size=size,
             frontier=self._frontier(row),
             origin=origin,
@@ -95,20 +94,6 @@ class Database:
         except ValueError as refused:
             self._findings.add("head-differs", f"the head contradicts itself: {refused}", size=row["size"])
             return None
-
-    async def _origins(self, origin: str) -> bytes:
-        adopted = [
-            Adoption(
-                origin=one.origin,
-                size=one.size,
-                replaces=one.replaces,
-                last_checkpoint=one.last_checkpoint,
-                reason=one.reason,
-                adopted_at=one.adopted_at.isoformat(),
-            )
-            for one in await self._checkpoints.origins()
-        ]
-        return msgspec.json.encode(Origins(origin, tuple(adopted)))
 
     async def bundles(self, first: int, end: int) -> Sequence[Bundle]:
         """Read entries with their columns, and the tiles of level 0 that are stored."""

@@ -16,6 +16,7 @@ from events.merkle.checkpoint import Checkpoint
 from events.merkle.proofs import consistency_subtrees, verify_consistency
 from events.merkle.tiles import Tile, roots_from, tiles_for
 from events.merkle.tree import EMPTY_ROOT, Subtree
+from services.registry.signing.published import Origins
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.signatures import Keys, read_checkpoint
 from services.registry.verify.source import Source
@@ -28,24 +29,6 @@ class Earlier(msgspec.Struct, frozen=True):
 
     note: bytes
     name: str
-
-
-class Adoption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A name that was taken in place of another, as /log/origins tells it."""
-
-    origin: str
-    size: int
-    replaces: str | None
-    last_checkpoint: str | None
-    reason: str
-    adopted_at: str
-
-
-class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What /log/origins holds."""
-
-    origin: str
-    adopted: tuple[Adoption, ...]
 
 
 def read_origins(raw: bytes | None, origin: str | None, findings: Findings) -> Origins | None:

@@ -38,8 +38,7 @@ _BROKEN: Final = (
     lzma.LZMAError,
     struct.error,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # a password, or a way of packing that it does not know
     ValueError,
     OverflowError,
     OSError,

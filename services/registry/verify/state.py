@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from events.merkle.tree import Frontier
+from services.registry import durable
 from services.registry.verify.chunk import Edge
 from services.registry.verify.source import Unreadable
 
@@ -87,17 +88,8 @@ class State:
             raise Unreadable(f"{path} is damaged: remove the folder to begin anew.") from None
 
     def _write(self, name: str, saved: Saved) -> None:
-        unfinished = self.folder / f".{name}.new"
-        with unfinished.open("wb") as file:
-            file.write(msgspec.msgpack.encode(saved))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(self.folder / name)
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.replace(self.folder / name, msgspec.msgpack.encode(saved))
+        durable.sync_folder(self.folder)
 
 
 @contextmanager

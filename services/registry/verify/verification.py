@@ -18,12 +18,12 @@ import msgspec
 from events.merkle.checkpoint import Checkpoint, base64_of
 from events.merkle.note import NoteError, VerifierKey
 from events.merkle.tree import Frontier, Subtree, perfect_subtrees
+from services.registry.signing.published import Origins
 from services.registry.verify import workers
 from services.registry.verify.ascent import Ascent
 from services.registry.verify.chunk import STRETCH, Chunk, Examined
 from services.registry.verify.earlier import (
     Earlier,
-    Origins,
     extends,
     read_earlier,
     read_origins,
