@@ -82,7 +82,7 @@ class Append(Struct, frozen=True, kw_only=True):
     destroy: tuple[str, ...] = ()
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """One entry: the bytes as they are stored, hashed and served, and copies of what finds them."""
 
     position: int
