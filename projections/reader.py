@@ -30,7 +30,6 @@ from projections.search import SEARCH
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
-MENTIONS = load("projections", "mentions.sql")
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
@@ -190,11 +189,6 @@ class ReadModels:
         with _in_this_form(SEARCH):
             records = await self._pool.fetch(SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
         return [_found(record) for record in records]
-
-    async def mentions(self, key: str, size: int, limit: int = 5) -> list[str]:
-        """Return some of the things that name an id as of `size`, other than itself, as `visits/visit_…`."""
-        records = await self._pool.fetch(MENTIONS["of"], key, size, limit)
-        return [f"{record['model']}/{record['id']}" for record in records]
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
         """Return the labels, as of `size`, of those of the ids that have one."""

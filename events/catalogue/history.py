@@ -126,6 +126,17 @@ class _Ledger:
         stands = {corrections[-1] if corrections else original for original, corrections in self.standing()}
         yield from (event for position, event in self._said.items() if position not in stands)
 
+    def in_force(self) -> Iterator[tuple[int, Event]]:
+        """Yield what nothing has taken out or stands in the place of, with the position that states it.
+
+        Of amendments that are what they say of themselves: a correction's replacement comes as the event that it is.
+        """
+        for original, corrections in self.standing():
+            stated = corrections[-1] if corrections else original
+            yield stated, self._said[stated]
+            yield from ((one, self._entries[one].event) for one in corrections)
+        yield from ((one, self._entries[one].event) for one in self._retracts if not self._against[one])
+
     def stated(self, position: int) -> Event:
         """Return the event that an original or a correction states."""
         return self._said[position]
@@ -215,6 +226,14 @@ def original_of(entries: Iterable[Entry[Any]], position: int) -> Entry[Any]:
 def ever_said(entries: Iterable[Entry[Any]]) -> list[Event]:
     """Return every event that a stream's entries ever stated: replacements, too, and what was retracted."""
     return list(_Ledger(entries).said())
+
+
+def in_force(entries: Iterable[Entry[Any]]) -> list[tuple[int, Event]]:
+    """Return what a stream's entries state that was not corrected or retracted, each with its position.
+
+    That a later change hides it from what is read makes no difference: it shows again when that change is retracted.
+    """
+    return list(_Ledger(entries).in_force())
 
 
 def _with_forgone(aggregate: Aggregate, ledger: _Ledger, state: Any) -> Any:

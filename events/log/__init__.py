@@ -1,11 +1,25 @@
 """The log in PostgreSQL: append by group commit; read by position, by stream and by command."""
 
 from events.log.append import Counts, Limits
-from events.log.command import Append, Appended, Claim, Draft, Head, NewKey, NewSalt, NewToken, Recorded
+from events.log.command import (
+    Absent,
+    Append,
+    Appended,
+    Claim,
+    Draft,
+    Head,
+    NewKey,
+    NewSalt,
+    NewToken,
+    Overtaken,
+    Read,
+    Recorded,
+)
 from events.log.log import Log
 from events.log.read import Reader, RecordedCommand
 
 __all__ = [
+    "Absent",
     "Append",
     "Appended",
     "Claim",
@@ -17,6 +31,8 @@ __all__ = [
     "NewKey",
     "NewSalt",
     "NewToken",
+    "Overtaken",
+    "Read",
     "Reader",
     "Recorded",
     "RecordedCommand",

@@ -20,9 +20,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueFull, RegistryError, WrongExpectedVersion
+from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueFull, WrongExpectedVersion
 from events.log.batch import Batch
-from events.log.command import Append, Appended, Head
+from events.log.command import Append, Appended, Head, Overtaken
 from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.preparation import EntryEncoder, Waiting, claims_taken
 from events.log.read import RecordedCommand
@@ -209,7 +209,7 @@ class Writer:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
-        return batch, await self._connection.append(batch.arguments())
+        return batch, await self._connection.append(batch.arguments(), batch.conditions())
 
     def _finish(self, batch: Batch) -> list[Answer]:
         """The batch is durable: look at what did not fit into it next."""
@@ -271,7 +271,7 @@ def _give(answers: Iterable[Answer]) -> None:
         waiting.answer(appended)
 
 
-def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> RegistryError | None:
+def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> Exception | None:
     """Say why a command cannot be recorded after what was found, as far as no commands `ahead` have a say in it."""
     revisions = found.revisions
     moved = {
@@ -286,6 +286,8 @@ def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> RegistryE
         return claims_taken(taken)
     if owners := [key.owner for key in command.keys if key.owner in found.keys]:
         return AlreadyExists(f"There is a key for {', '.join(owners)} already. Nothing was recorded.")
+    if found.overtaken and command.rests_on(found.overtaken):
+        return Overtaken("what the command rests on is not as it was")
     return None
 
 

@@ -25,8 +25,8 @@ class Batch:
     """Commands that fit together, as the entries that they would become.
 
     A command that does not fit (it expects another revision than the ones ahead leave, claims what one of them
-    claims, has the id of one of them) is in `held`: it is left out, to be looked at anew after this batch. What it
-    needs is asked for all the same, so that a batch that fails settles it too.
+    claims, has the id of one of them, rests on what one of them changes) is in `held`: it is left out, to be looked at
+    anew after this batch. What it writes is asked for all the same, so that a batch that fails settles it too.
     """
 
     def __init__(self, head: Head, now: datetime) -> None:
@@ -46,6 +46,9 @@ class Batch:
         self._salts: list[tuple[UUID, str, bytes]] = []
         self._tokens: dict[str, tuple[bytes, ...]] = {}
         self._destroy: list[str] = []
+        self._reads: dict[str, int] = {}
+        self._absent: dict[str, int] = {}
+        self._needed: set[str] = set()
         self._frontier = list(head.frontier.roots)
         self._time = time_text(self.recorded_at).encode()
 
@@ -75,7 +78,18 @@ class Batch:
         for claim in command.claims:
             if (claim.scope, claim.value) in self._taken:
                 return False
-        return self._vault_held.isdisjoint(_owners(command))
+        return self._vault_held.isdisjoint(_owners(command)) and (not command.conditional or self._holds(command))
+
+    def _holds(self, command: Append) -> bool:
+        """Whether what a command rests on is left as it was by those ahead."""
+        for read in command.reads:
+            if read.stream in self._revisions or self._reads.get(read.stream, read.revision) != read.revision:
+                return False
+        for absent in command.absent:
+            text = absent.text.encode()
+            if any(text in entry[-1] for entry in self._entries):
+                return False
+        return self._vault_held.isdisjoint(command.needed)
 
     def _hold(self, waiting: Waiting) -> None:
         self._claims += [(claim.scope, claim.value, None) for claim in waiting.command.claims]
@@ -108,6 +122,10 @@ class Batch:
         self._salts += [(waiting.command_id, salt.owner, salt.salt) for salt in command.salts]
         self._tokens |= _by_owner(command.tokens)  # what was said last is what an owner is found by
         self._destroy += command.destroy
+        self._reads.update((read.stream, read.revision) for read in command.reads)
+        for absent in command.absent:
+            self._absent[absent.text] = min(absent.since, self._absent.get(absent.text, absent.since))
+        self._needed.update(command.needed)
         self._vault_held.update(key.owner for key in command.keys)
         self._vault_held.update(command.destroy)
 
@@ -125,6 +143,16 @@ class Batch:
             *_transposed(self._salts, 3),
             *_transposed([(owner, token) for owner, tokens in self._tokens.items() for token in tokens], 2),
             self._destroy or None,
+        )
+
+    def conditions(self) -> tuple[object, ...] | None:
+        """Return the parameters that `log.append_on` has ahead of those; None if there are no conditions."""
+        if not (self._reads or self._absent or self._needed):
+            return None
+        return (
+            *_transposed(list(self._reads.items()), 2),
+            *_transposed(list(self._absent.items()), 2),
+            list(self._needed) or None,
         )
 
     @property

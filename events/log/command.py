@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,24 @@ class Claim(Struct, frozen=True):
     pointer: str = ""
 
 
+class Read(Struct, frozen=True):
+    """A stream that a command was decided on without writing to it, at the revision it had (-1: no such stream)."""
+
+    stream: str
+    revision: int
+
+
+class Absent(Struct, frozen=True):
+    """A text (an id, a hash) that no entry from position `since` on may have in its bytes."""
+
+    text: str
+    since: int
+
+
+class Overtaken(Exception):
+    """Something that a command rests on beyond its own streams is not as it was: nothing was recorded, decide anew."""
+
+
 class NewKey(Struct, frozen=True, kw_only=True):
     """A vault key that is made together with the entries it seals; its owner may not have one yet."""
 
@@ -66,6 +85,9 @@ class Append(Struct, frozen=True, kw_only=True):
 
     `command_hash` (32 bytes) tells a repetition of the request from another request under the same id. In one
     transaction with the entries, `keys`, `salts` and `tokens` are kept, and those of the owners in `destroy` deleted.
+
+    It is recorded only while what it rests on holds (ADR 0019): the streams that were read have not moved, what is to
+    be `absent` is mentioned by no newer entry, and the owners in `needed` have a key.
     """
 
     command_id: UUID
@@ -80,6 +102,22 @@ class Append(Struct, frozen=True, kw_only=True):
     salts: tuple[NewSalt, ...] = ()
     tokens: tuple[NewToken, ...] = ()
     destroy: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    needed: tuple[str, ...] = ()
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it rests on anything beyond the streams that it writes."""
+        return bool(self.reads or self.absent or self.needed)
+
+    def rests_on(self, overtaken: Collection[str]) -> bool:
+        """Whether it rests on one of these streams, texts or owners."""
+        return (
+            any(read.stream in overtaken for read in self.reads)
+            or any(one.text in overtaken for one in self.absent)
+            or not set(self.needed).isdisjoint(overtaken)
+        )
 
 
 class Recorded(Struct, frozen=True, gc=False):

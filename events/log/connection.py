@@ -20,6 +20,7 @@ from events.log.read import RecordedCommand, head_of, recorded_commands
 
 _queries: Final = sql.load("events.log", "queries.sql")
 _APPEND: Final = _queries["append"]
+_APPEND_ON: Final = _queries["append_on"]
 _DURABILITY: Final = _queries["durability"]
 _HEAD: Final = _queries["head"]
 _LOCK_HEAD: Final = _queries["lock_head"]
@@ -40,6 +41,7 @@ class Found(msgspec.Struct, frozen=True):
     known: list[UUID]  # the command ids that are recorded
     taken: frozenset[tuple[str, str]]  # the claims that are taken
     keys: frozenset[str]  # the owners that have a key
+    overtaken: frozenset[str] = frozenset()  # what commands rest on and is not so: streams, texts, owners
 
 
 class WriterConnection:
@@ -54,6 +56,7 @@ class WriterConnection:
         self._timeout = timeout
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._append: PreparedStatement[asyncpg.Record] | None = None
+        self._append_on: PreparedStatement[asyncpg.Record] | None = None
 
     async def head(self) -> Head:
         """Read the log's head."""
@@ -61,12 +64,15 @@ class WriterConnection:
         with self._watch():
             return head_of(await connection.fetchrow(_HEAD))
 
-    async def append(self, arguments: Sequence[object]) -> Found | None:
-        """Send one batch (`Batch.arguments`); None when it is recorded, and durable."""
-        _, append = await self._ready()
+    async def append(self, arguments: Sequence[object], conditions: Sequence[object] | None = None) -> Found | None:
+        """Send one batch (`Batch.arguments`, `Batch.conditions`); None when it is recorded, and durable."""
+        connection, append = await self._ready()
         with self._watch():
-            answer = await append.fetchrow(*arguments)
-        return _found(answer)
+            if conditions is None:
+                return _found(await append.fetchrow(*arguments))
+            if self._append_on is None:
+                self._append_on = await connection.prepare(_APPEND_ON)
+            return _found(await self._append_on.fetchrow(*conditions, *arguments), conditional=True)
 
     async def recorded(self, command_ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
         """Read back what commands recorded."""
@@ -84,7 +90,7 @@ class WriterConnection:
 
     def drop(self) -> None:
         """Cut the connection; the next use opens another."""
-        connection, self._connection, self._append = self._connection, None, None
+        connection, self._connection, self._append, self._append_on = self._connection, None, None, None
         if connection is not None:
             connection.terminate()
 
@@ -133,7 +139,7 @@ class WriterConnection:
             timer.cancel()
 
 
-def _found(answer: asyncpg.Record | None) -> Found | None:
+def _found(answer: asyncpg.Record | None, *, conditional: bool = False) -> Found | None:
     """Read the answer of log.append."""
     if answer is None:
         raise Corrupt("log.append did not answer")
@@ -145,6 +151,7 @@ def _found(answer: asyncpg.Record | None) -> Found | None:
         known=_list(answer, "known_commands"),
         taken=frozenset(zip(_list(answer, "taken_scopes"), _list(answer, "taken_values"), strict=True)),
         keys=frozenset(_list(answer, "taken_keys")),
+        overtaken=frozenset(_list(answer, "overtaken") if conditional else ()),
     )
 
 

@@ -95,7 +95,7 @@ class Log(Reader):
         stands. The same holds when the deadline passes: then `LogUnavailable` says whether the outcome is known.
 
         Raises `WrongExpectedVersion` (with every stream that is not as expected), `AlreadyClaimed` (with every claim
-        that is taken), `AlreadyExists` (a key's owner has one), `CommandIdReused`, `EntryTooLarge`, `QueueFull` at
-        once when too much waits, and `LogUnavailable`.
+        that is taken), `AlreadyExists` (a key's owner has one), `Overtaken` (what it rests on is not as it was),
+        `CommandIdReused`, `EntryTooLarge`, `QueueFull` at once when too much waits, and `LogUnavailable`.
         """
         return await self._writer.append(command)

@@ -53,7 +53,9 @@ class Waiting:
         Raises `EntryTooLarge`, `AlreadyClaimed` (the command claims a value twice), and TypeError or ValueError for
         a command that no program of this registry should send.
         """
-        self.plain = not (command.claims or command.keys or command.salts or command.tokens or command.destroy)
+        self.plain = not (
+            command.claims or command.keys or command.salts or command.tokens or command.destroy or command.conditional
+        )
         _check(command, plain=self.plain)
         self.command = command
         self.future = future

@@ -7,6 +7,14 @@ SELECT appended, size, frontier, last_recorded_at, found_streams, found_revision
     taken_scopes, taken_values, taken_keys
 FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
+-- name: append_on
+-- One batch with conditions; see log.append_on in migrations/0009_conditions.sql.
+SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
+    taken_scopes, taken_values, taken_keys, overtaken
+FROM log.append_on(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+);
+
 -- name: durability
 SELECT current_setting('synchronous_commit');
 
@@ -57,6 +65,14 @@ FROM log.entry
 WHERE stream = ANY ($3::text[]) AND position >= $1 AND position < $5
     AND ($4::text[] IS NULL OR type = ANY ($4))
 ORDER BY position LIMIT $2::bigint;
+
+-- name: mentions
+-- Which entries have a text in their bytes, by looking into each. $1: the text, $2: first position, $3: the position to
+-- stop before, $4: types or null for all.
+SELECT position, stream FROM log.entry
+WHERE position >= $2 AND position < $3 AND ($4::text[] IS NULL OR type = ANY ($4))
+    AND position(convert_to($1, 'UTF8') IN bytes) > 0
+ORDER BY position;
 
 -- name: size_at
 -- Binary search: recorded_at never falls from one position to the next. $1: the instant.

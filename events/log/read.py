@@ -35,6 +35,7 @@ _STREAMS_AFTER: Final = _queries["streams_after"]
 _PAGE: Final = _queries["page"]
 _PAGE_OF_TYPES: Final = _queries["page_of_types"]
 _PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
+_MENTIONS: Final = _queries["mentions"]
 _SIZE_AT: Final = _queries["size_at"]
 _STREAM_REVISION: Final = _queries["stream_revision"]
 
@@ -127,6 +128,21 @@ class Reader:
             found += await self._fetch(_PAGE_OF_TYPES, from_position, limit - len(found), types, end)
             from_position = end
         return found
+
+    async def mentions(
+        self, text: str, from_position: int, below: int, *, types: Sequence[str] | None = None
+    ) -> AsyncIterator[tuple[int, str]]:
+        """Yield, in order, the position and the stream of each entry in a range that has a text in its bytes.
+
+        Every entry of the range is looked into, a window at a time: for what is rarely asked.
+        """
+        while from_position < below:
+            end = min(from_position + WINDOW, below)
+            with reachable():
+                found = await self._pool.fetch(_MENTIONS, text, from_position, end, types)
+            for record in found:
+                yield record["position"], record["stream"]
+            from_position = end
 
     async def iterate(
         self, from_position: int = 0, *, below: int | None = None, page: int = PAGE

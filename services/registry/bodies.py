@@ -36,7 +36,8 @@ class Body(msgspec.Struct, frozen=True):
 
     The pointers of `problems` and `leaves` begin at the request. Without a stream that it could be of, `stream` is
     empty. `said` is the cleaned body as the client sent it: what the command's hash is taken over. Of a correction,
-    `target` is the command that would record what it corrects, and `replacement` the body of that (see `corrected`).
+    `target` is the command that would record what it corrects, `replacement` the body of that (see `corrected`), and
+    `kept` what the stream refers to already (kind and id).
     """
 
     aggregate: Aggregate
@@ -50,6 +51,7 @@ class Body(msgspec.Struct, frozen=True):
     said: dict[str, Any]
     target: CommandType | None = None
     replacement: object = None
+    kept: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def personal(self) -> bool:
@@ -128,7 +130,7 @@ def identify(command: CommandType, event: Event, stream: str) -> str:
     return str(value) if path else stream.partition("/")[2]
 
 
-def corrected(body: Body, original: Entry[Any], target: CommandType) -> Body:
+def corrected(body: Body, original: Entry[Any], target: CommandType, kept: Iterable[tuple[str, str]] = ()) -> Body:
     """Add to a correction's body what the type of its target says of the replacement.
 
     What the original brought keeps its id; the replacement may leave it out.
@@ -147,6 +149,7 @@ def corrected(body: Body, original: Entry[Any], target: CommandType) -> Body:
         body,
         target=target,
         replacement=filled,
+        kept=frozenset(kept),
         problems=(*body.problems, *problems, *found),
         leaves=(*body.leaves, *leaves),
     )

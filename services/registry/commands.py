@@ -19,21 +19,20 @@ from events.errors import (
     FieldProblem,
     LogUnavailable,
     RegistryError,
-    RestedUpon,
     UnknownReference,
     WrongExpectedVersion,
 )
-from events.log import Append, Appended, Log, NewToken, Recorded
+from events.log import Append, Appended, Log, NewToken, Overtaken, Recorded
 from events.vault import Vault, person_owner, plain_hash, salted_hash
-from projections.reader import ReadModels
 from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
 from services.registry.drafts import OF_EVENT, Draft, Drafting
 from services.registry.ids import command_id
+from services.registry.reading import Reading
+from services.registry.resting import Resting
 from services.registry.streams import Streams
 
-TELL_SECONDS = 5.0  # that the read models are given to show everything that may rest on something
 ATTEMPTS = 100  # a stream that moves under a command a hundred times in a row is busier than the service can serve
 
 
@@ -66,13 +65,13 @@ class Answer(msgspec.Struct, frozen=True):
 class Commands:
     """Carries out commands, one or several at a time, all or nothing."""
 
-    def __init__(self, log: Log, vault: Vault, read_models: ReadModels, clock: Clock) -> None:
+    def __init__(self, log: Log, vault: Vault, clock: Clock) -> None:
         self._log = log
         self._vault = vault
-        self._read_models = read_models
         self._clock = clock
         self._streams = Streams(log)
-        self._drafting = Drafting(self._streams, vault)
+        self._drafting = Drafting(vault)
+        self._resting = Resting(log, vault)
 
     async def execute(
         self,
@@ -92,7 +91,7 @@ class Commands:
         """
         bodies, invalid = read_all(asked)
         if problems or invalid or any(body.problems for body in bodies):
-            await self._drafting.refuse(bodies, [*problems, *invalid])
+            await self._drafting.refuse(bodies, [*problems, *invalid], Reading(self._streams, fresh=True))
         command = command_id(actor.name, key)
         said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
@@ -101,18 +100,15 @@ class Commands:
         try:
             owners = {person_owner(body.stream.partition("/")[2]) for body in bodies if body.personal}
             salts = self._vault.new_salts(owners)
-            drafts = await self._made(bodies)
             append = Append(
                 command_id=command,
                 command_hash=salted_hash(salts, said) if personal else plain_hash(said),
                 actor=actor.name,
                 drafts=(),
                 on_behalf_of=actor.party,
-                keys=tuple(key for draft in drafts for key in draft.keys),
-                tokens=_tokens(drafts),
                 salts=salts,
             )
-            return await self._append(drafts, append, expected)
+            return await self._append(bodies, append, expected)
         except RegistryError:
             # The same command may have been recorded meanwhile, and be what this one was refused for.
             if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
@@ -131,47 +127,52 @@ class Commands:
             )
         return _answer(found.appended, replayed=True)
 
-    async def _made(self, bodies: Sequence[Body]) -> list[Draft]:
+    async def _made(self, bodies: Sequence[Body], reading: Reading) -> list[Draft]:
         """Make drafts; where something is unknown, what only deciding finds to be unknown is named with it."""
-        whole = await self._drafting.whole(bodies)
+        whole = await self._drafting.complete(bodies, reading)
         try:
-            return await self._drafting.make(whole)
+            await self._drafting.check(whole, reading)
         except UnknownReference as refused:
             refused.problems += await self._unknown_within(whole)
             raise
+        return await self._drafting.make(whole)
 
     async def _unknown_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
+        reading = Reading(self._streams, fresh=True)
         try:
-            await self._decided(await self._drafting.unchecked(whole), None, fresh=True)
+            await self._decided(await self._drafting.make(whole), None, reading)
         except UnknownReference as found:
             return found.problems
         except RegistryError:
             pass  # to be said when there is nothing else
         return ()
 
-    async def _must_not_be_rested_upon(self, stream: str) -> None:
-        """Refuse to take everything back of something that others name, as of all that has been recorded by now.
+    async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading) -> Decided:
+        return await Deciding(reading, self._resting, self._clock, expected=expected).decide(drafts)
 
-        Raises `RestedUpon`, and `ReadModelBehind` if that cannot be told yet.
-        """
-        size = (await self._log.head()).size
-        await self._read_models.wait_for(size, TELL_SECONDS)
-        if named := await self._read_models.mentions(stream.partition("/")[2], size):
-            raise RestedUpon(f"{stream} is named by {', '.join(named)}. Retract what rests on it first.")
-
-    async def _decided(self, drafts: Sequence[Draft], expected: int | None, *, fresh: bool) -> Decided:
-        return await Deciding(self._streams, self._clock, expected=expected, fresh=fresh).decide(drafts)
-
-    async def _append(self, drafts: Sequence[Draft], append: Append, expected: int | None) -> Answer:
+    async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None) -> Answer:
         fresh = False
         for _attempt in range(ATTEMPTS):
+            reading = Reading(self._streams, fresh=fresh)
             try:
-                decided = await self._decided(drafts, expected, fresh=fresh)
-                for stream in decided.emptied:
-                    await self._must_not_be_rested_upon(stream)
+                drafts = await self._made(bodies, reading)
+                decided = await self._decided(drafts, expected, reading)
                 appended = await self._log.append(
-                    replace(append, drafts=decided.drafts, claims=decided.claims, destroy=decided.destroy)
+                    replace(
+                        append,
+                        drafts=decided.drafts,
+                        claims=decided.claims,
+                        destroy=decided.destroy,
+                        keys=tuple(key for draft in drafts for key in draft.keys),
+                        tokens=_tokens(drafts),
+                        reads=reading.reads({draft.stream for draft in decided.drafts}),
+                        absent=tuple(reading.absent),
+                        needed=tuple(sorted(reading.needed)),
+                    )
                 )
+            except Overtaken:
+                fresh = True
+                continue
             except RegistryError as refused:
                 moved = isinstance(refused, WrongExpectedVersion) and expected is None
                 if fresh and not moved:

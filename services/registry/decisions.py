@@ -8,51 +8,65 @@ from typing import Any, NamedTuple, cast
 from events import log
 from events.catalogue import Claim, Entry, Event, Facts
 from events.catalogue.cooperation_state import Cooperation
-from events.catalogue.history import AMENDMENTS, EntryCorrected, convert_replacement, decide_amendment, ever_said
+from events.catalogue.history import (
+    AMENDMENTS,
+    EntryCorrected,
+    EntryRetracted,
+    convert_replacement,
+    decide_amendment,
+    ever_said,
+    in_force,
+)
 from events.catalogue.party import Party
-from events.catalogue.person import PersonErased
-from events.catalogue.source import Source, SourceWithdrawn
-from events.entry import time_text, to_builtins
-from events.errors import FieldProblem, NotFound, RegistryError, RestedUpon, UnknownReference, WrongExpectedVersion
-from events.shape import Leaf, examine
+from events.catalogue.person import Person, PersonErased
+from events.catalogue.source import Source, SourceFiled, SourceWithdrawn
+from events.entry import time_text
+from events.errors import (
+    FieldProblem,
+    NotCorrectable,
+    NotFound,
+    RegistryError,
+    RestedUpon,
+    UnknownReference,
+    WrongExpectedVersion,
+)
+from events.errors import SourceWithdrawn as IsWithdrawn
 from events.vault import document_owner, person_owner
 from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
-from services.registry.streams import Folded, Streams
+from services.registry.reading import Reading
+from services.registry.resting import Resting, leaves
+from services.registry.streams import Folded
 
 
 class Decided(NamedTuple):
-    """What is to be appended: events, claims, and the vault owners whose keys are destroyed.
-
-    `emptied` are the streams of which nothing stands any more: nobody else may rest on them.
-    """
+    """What is to be appended: events, claims, and the vault owners whose keys are destroyed."""
 
     drafts: tuple[log.Draft, ...]
     claims: tuple[log.Claim, ...]
     destroy: tuple[str, ...]
-    emptied: tuple[str, ...]
 
 
 class Deciding:
     """One attempt at deciding the drafts of a request. Nothing is changed by it."""
 
-    def __init__(self, streams: Streams, clock: Clock, *, expected: int | None, fresh: bool) -> None:
-        """Decide on streams as last known, or read `fresh`; `expected` is the revision that each has to be at."""
-        self._streams = streams
+    def __init__(self, reading: Reading, resting: Resting, clock: Clock, *, expected: int | None) -> None:
+        """Decide on streams as this attempt reads them; `expected` is the revision that each written has to be at."""
+        self._reading = reading
+        self._resting = resting
         self._now = clock()
         self._expected = expected
-        self._fresh = fresh
         self._loaded: dict[str, Folded] = {}
         self._pending: dict[str, list[Entry[Any]]] = {}
         self._drafts: list[log.Draft] = []
         self._claims: list[log.Claim] = []
         self._destroy: list[str] = []
-        self._emptied: dict[str, None] = {}
 
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
         """Decide each draft. Raises the rule that forbids one, with pointers into the request."""
         for draft in drafts:
+            self._must_be_there(draft)
             try:
                 await self._decide(draft)
             except RegistryError as refused:
@@ -61,14 +75,14 @@ class Deciding:
                     refused.problems = (FieldProblem(refused.detail, within(pointer)),)
                     raise
                 raise refused.under(pointer) from None
-        return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy), tuple(self._emptied))
+        return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy))
 
     async def _decide(self, draft: Draft) -> None:
         body, stream = draft.body, draft.body.stream
         folded = await self._load(stream)
         if isinstance(draft.event, AMENDMENTS):
             entry = self._entry(draft, draft.event, folded)
-            entries = [*await self._streams.entries(stream), *self._pending.get(stream, [])]
+            entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
             facts = await self._facts(self._parties_of(entries, draft))
             try:
                 state = decide_amendment(
@@ -80,8 +94,7 @@ class Deciding:
                 raise RestedUpon(refused.detail) from None
             claims = self._claims_of_replacement(draft, folded)
             self._take(draft, entry, Folded(entry.revision, state), claims)
-            if state is None:
-                self._emptied[stream] = None
+            await self._leave_in_order(draft, entries, entry, folded.state, state)
             return
         merged, whole = await self._facts(self._parties_in(draft, folded.state))
         facts_now = Facts(today=self._now.date(), merged=merged, whole=whole)
@@ -90,12 +103,90 @@ class Deciding:
             claims = body.aggregate.claims(folded.state, event)
             folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
             self._take(draft, entry, folded, claims)
-            self._destroy += _destroyed(event, folded.state)
+            self._destroy += await self._destroyed(event, folded.state)
+
+    def _must_be_there(self, draft: Draft) -> None:
+        """Refuse what refers to something that a command ahead in the request took away."""
+        gone: list[FieldProblem] = []
+        withdrawn: list[FieldProblem] = []
+        for leaf in draft.body.leaves:
+            stream = f"{leaf.kind}/{leaf.value}"
+            if stream in self._pending:
+                state = self._loaded[stream].state
+                if state is None:
+                    gone.append(FieldProblem(f"there is no {leaf.kind} {leaf.value} any more", leaf.pointer))
+                elif isinstance(state, Source) and state.withdrawn is not None:
+                    withdrawn.append(FieldProblem(f"the source {leaf.value} is withdrawn", leaf.pointer))
+        if gone:
+            raise UnknownReference("What is referred to is taken back by the same request.", gone)
+        if withdrawn:
+            raise IsWithdrawn("A source that was withdrawn can be cited no more.", withdrawn)
+
+    async def _leave_in_order(
+        self, draft: Draft, entries: Sequence[Entry[Any]], amendment: Entry[Any], before: Any, after: Any
+    ) -> None:
+        """Refuse an amendment that would leave other streams, or this one, referring to what is not there."""
+        stream, first = draft.body.stream, _at_least(entries)
+        if isinstance(before, Person) and before.erased is not None and draft.tokens:
+            raise NotFound("The person's data was erased; there is nothing left to correct.")
+        if isinstance(amendment.event, EntryRetracted):
+            await self._must_bring_back_nothing_gone(entries, amendment)
+        if after is None and before is not None:
+            await self._resting.must_not_be_named(stream, first, self._reading, self._pending)
+        elif (
+            isinstance(before, Source)
+            and isinstance(after, Source)
+            and before.filed.event.sha256 != after.filed.event.sha256
+        ):
+            await self._resting.must_quote_the_same(before, after, first, self._reading, self._pending)
+
+    async def _must_bring_back_nothing_gone(self, entries: Sequence[Entry[Any]], amendment: Entry[Any]) -> None:
+        """What a retraction puts in force again may refer only to what there is. Raises `NotCorrectable`."""
+        had = {(leaf.kind, leaf.value) for _, event in in_force(entries) for leaf in leaves(event)}
+        for position, event in in_force([*entries, amendment]):
+            for leaf in leaves(event):
+                stream = f"{leaf.kind}/{leaf.value}"
+                if (leaf.kind, leaf.value) in had:
+                    continue
+                if (self._loaded.get(stream) or await self._reading.load(stream)).state is None:
+                    raise NotCorrectable(
+                        f"With this in place, entry {position} would refer to {leaf.kind} {leaf.value} again, "
+                        "which is there no more."
+                    )
+
+    async def _destroyed(self, event: Event, state: Any) -> list[str]:
+        """Return the owners whose keys are destroyed together with recording an event."""
+        match event:
+            case PersonErased():
+                return [person_owner(state.id)]
+            case SourceWithdrawn():
+                stream = f"source/{state.id}"
+                entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
+                filed = {said.sha256 for said in ever_said(entries) if isinstance(said, SourceFiled)}
+                return [
+                    document_owner(sha256) for sha256 in sorted(filed) if not await self._others_over(state.id, sha256)
+                ]
+            case _:
+                return []
+
+    async def _others_over(self, source: str, sha256: str) -> bool:
+        """Whether another source stands over a document, as of this request too."""
+        for stream in await self._resting.others_over(source, sha256, self._reading):
+            state = (self._loaded.get(stream) or await self._reading.load(stream)).state
+            if isinstance(state, Source) and state.withdrawn is None:
+                return True
+        return any(
+            isinstance(one.state, Source)
+            and one.state.id != source
+            and one.state.withdrawn is None
+            and one.state.filed.event.sha256 == sha256
+            for stream, one in self._loaded.items()
+            if stream in self._pending
+        )
 
     async def _load(self, stream: str) -> Folded:
         if stream not in self._loaded:
-            load = self._streams.refresh if self._fresh else self._streams.load
-            folded = self._loaded[stream] = await load(stream)
+            folded = self._loaded[stream] = await self._reading.load(stream)
             if self._expected is not None and folded.revision != self._expected:
                 raise WrongExpectedVersion({stream: (self._expected, folded.revision)})
         return self._loaded[stream]
@@ -145,7 +236,7 @@ class Deciding:
         named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
         if draft.body.aggregate.kind not in ("party", "cooperation"):
             return set()
-        return named | {leaf.value for event in ever_said(entries) for leaf in _leaves(event) if leaf.kind == "party"}
+        return named | {leaf.value for event in ever_said(entries) for leaf in leaves(event) if leaf.kind == "party"}
 
     async def _facts(self, parties: set[str]) -> tuple[dict[str, str], dict[str, str]]:
         """Return what each party was merged into, and what each is part of, along all the ways from `parties`."""
@@ -154,12 +245,12 @@ class Deciding:
         seen: set[str] = set()
         ahead = set(parties)
         while ahead:
-            await self._streams.refresh_all(f"party/{one}" for one in ahead)
+            await self._reading.load_all(f"party/{one}" for one in ahead)
             seen |= ahead
             following: set[str] = set()
             for one in ahead:
                 stream = f"party/{one}"
-                party = cast("Party | None", (self._loaded.get(stream) or await self._streams.load(stream)).state)
+                party = cast("Party | None", (self._loaded.get(stream) or await self._reading.load(stream)).state)
                 if party is not None and party.merged is not None:
                     merged[one] = party.merged.event.into
                     following.add(merged[one])
@@ -170,17 +261,5 @@ class Deciding:
         return merged, whole
 
 
-def _leaves(event: Event) -> list[Leaf]:
-    return examine(to_builtins(event), type(event))[1]
-
-
-def _destroyed(event: Event, state: Any) -> Iterable[str]:
-    """Return the owners whose keys are destroyed together with recording an event."""
-    match event:
-        case PersonErased():
-            yield person_owner(state.id)
-        case SourceWithdrawn():
-            source: Source = state
-            yield document_owner(source.filed.event.sha256)
-        case _:
-            return
+def _at_least(entries: Sequence[Entry[Any]]) -> int:
+    return max(entries[0].position, 0)

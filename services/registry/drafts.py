@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from events.catalogue import AMENDING, COMMANDS, CommandType, Event
-from events.catalogue.history import EntryCorrected, original_of
+from events.catalogue.history import EntryCorrected, in_force, original_of
 from events.catalogue.person import PersonalDetails, PersonRegistered
 from events.catalogue.source import SOURCE, Source
 from events.entry import canonical, to_builtins
@@ -30,7 +30,8 @@ from events.values import Value
 from events.vault import Vault, person_owner, seal
 from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations
-from services.registry.streams import Streams
+from services.registry.reading import Reading
+from services.registry.resting import leaves
 
 SHA256 = re.compile("[0-9a-f]{64}")
 OF_EVENT: dict[str, CommandType] = {
@@ -51,43 +52,57 @@ class Draft(msgspec.Struct, frozen=True):
 class Drafting:
     """Makes drafts of bodies."""
 
-    def __init__(self, streams: Streams, vault: Vault) -> None:
-        self._streams = streams
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._citations = Citations(vault)
 
-    async def whole(self, bodies: Sequence[Body]) -> list[Body]:
-        """Add to corrections what their targets say. Raises `NotFound`, `NotCorrectable` where there is none."""
-        return [await self._with_target(body) for body in bodies]
+    async def complete(self, bodies: Sequence[Body], reading: Reading) -> list[Body]:
+        """Add to corrections what the types of their targets say of the replacements. Raises `NotCorrectable`."""
+        return [await self._with_target(body, reading) for body in bodies]
 
-    async def make(self, whole: Sequence[Body]) -> list[Draft]:
-        """Check all fields and references of all bodies, and only then make the events they ask for.
+    async def check(self, bodies: Sequence[Body], reading: Reading) -> None:
+        """Check all fields and references of all bodies.
 
         Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn` or `DocumentMissing`, naming everything.
         """
-        await self._check(whole, [])
-        return await self.unchecked(whole)
+        await reading.load_all(
+            [stream for body in bodies for stream in (body.stream, *(f"{one.kind}/{one.value}" for one in body.leaves))]
+        )
+        await self._check(bodies, [], reading)
 
-    async def unchecked(self, whole: Sequence[Body]) -> list[Draft]:
-        """Make the events that bodies without problems ask for, whatever they refer to."""
-        return [await self._draft(body) for body in whole]
+    async def make(self, bodies: Sequence[Body]) -> list[Draft]:
+        """Make the events that complete bodies without problems ask for. Raises `NotFound` for an erased person's."""
+        return [await self._draft(body) for body in bodies]
 
-    async def refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
+    async def refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem], reading: Reading) -> None:
         """Refuse a request that is known to be wrong, with what else is wrong with it. Raises `InvalidField`."""
-        await self._check(bodies, problems)
+        whole: list[Body] = []
+        for body in bodies:
+            try:
+                whole.append(await self._with_target(body, reading))
+            except NotCorrectable:
+                whole.append(body)  # to be said when there is nothing else
+        await self._check(whole, problems, reading)
 
-    async def _with_target(self, body: Body) -> Body:
+    async def _with_target(self, body: Body, reading: Reading) -> Body:
         """Add to a correction what the type of its target says of the replacement."""
-        if body.command.event is not EntryCorrected or body.problems:
+        if body.command.event is not EntryCorrected or not body.stream:
             return body
-        entries = await self._streams.entries(body.stream)
+        fields = cast("dict[str, Any]", body.data)
+        corrects, replacement = fields.get("corrects"), fields.get("replacement")
+        if type(corrects) is not int or not isinstance(replacement, dict):
+            return body  # examined and named as it is
+        entries = await reading.entries(body.stream)
         try:
-            original = original_of(entries, cast("dict[str, Any]", body.data)["corrects"])
+            original = original_of(entries, corrects)
         except NotCorrectable as refused:
-            raise refused.under(body.pointer) from None
-        return corrected(body, original, OF_EVENT[original.event.event_type])
+            if body.pointer:  # in a batch it has to be said which command it was
+                refused.problems = (FieldProblem(refused.detail, within(body.pointer)),)
+            raise
+        kept = {(leaf.kind, leaf.value) for _, event in in_force(entries) for leaf in leaves(event)}
+        return corrected(body, original, OF_EVENT[original.event.event_type], kept)
 
-    async def _check(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
+    async def _check(self, bodies: Sequence[Body], problems: Sequence[FieldProblem], reading: Reading) -> None:
         invalid = list(problems)
         unknown: list[FieldProblem] = []
         missing: list[FieldProblem] = []
@@ -97,10 +112,10 @@ class Drafting:
             if body.aggregate is SOURCE:
                 brought[body.stream] = body  # a document may be cited for what it says of itself
             invalid += body.problems
-            unknown += [one async for one in self._unknown(body, brought)]
-            withdrawn += [one async for one in self._withdrawn(body)]
+            unknown += [one async for one in self._unknown(body, brought, reading)]
+            withdrawn += [one async for one in self._withdrawn(body, reading)]
             for at, citing in (("", body.data), ("/replacement", body.replacement)):
-                beyond, not_filed = await self._citations.check(citing, partial(self._hash_of, brought))
+                beyond, not_filed = await self._citations.check(citing, partial(self._hash_of, brought, reading))
                 invalid += under(body.pointer + at, beyond)
                 missing += under(body.pointer + at, not_filed)
             if body.command.opens:
@@ -115,28 +130,28 @@ class Drafting:
         if missing:
             raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", missing)
 
-    async def _unknown(self, body: Body, brought: Mapping[str, Body]) -> AsyncIterator[FieldProblem]:
+    async def _unknown(self, body: Body, brought: Mapping[str, Body], reading: Reading) -> AsyncIterator[FieldProblem]:
         referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
         if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
             referred.append((body.stream, f"{within(body.pointer)}/subject"))
         for stream, pointer in referred:
-            if stream not in brought and (await self._streams.load(stream)).state is None:
+            if stream not in brought and (await reading.load(stream)).state is None:
                 kind, _, key = stream.partition("/")
                 yield FieldProblem(f"there is no {kind} {key}", pointer)
 
-    async def _withdrawn(self, body: Body) -> AsyncIterator[FieldProblem]:
+    async def _withdrawn(self, body: Body, reading: Reading) -> AsyncIterator[FieldProblem]:
         for leaf in body.leaves:
-            if leaf.kind == "source":
-                filed: Source | None = (await self._streams.load(f"source/{leaf.value}")).state
+            if leaf.kind == "source" and ("source", leaf.value) not in body.kept:
+                filed: Source | None = (await reading.load(f"source/{leaf.value}")).state
                 if filed is not None and filed.withdrawn is not None:
                     yield FieldProblem(f"the source {leaf.value} was withdrawn", leaf.pointer)
 
-    async def _hash_of(self, brought: Mapping[str, Body], source: str) -> str | None:
+    async def _hash_of(self, brought: Mapping[str, Body], reading: Reading, source: str) -> str | None:
         stream = f"source/{source}"
         if stream in brought and brought[stream].command.opens:
             sha256: object = brought[stream].said["data"].get("sha256")
             return sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
-        filed: Source | None = (await self._streams.load(stream)).state
+        filed: Source | None = (await reading.load(stream)).state
         return filed.filed.event.sha256 if filed and not filed.withdrawn else None
 
     async def _draft(self, body: Body) -> Draft:

@@ -93,7 +93,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     witnesses=witnesses,
                     master=master,
                     vault=vault,
-                    commands=Commands(log, vault, read_models, clock),
+                    commands=Commands(log, vault, clock),
                     read_models=read_models,
                 )
             finally:

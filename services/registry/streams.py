@@ -1,4 +1,4 @@
-"""Folded streams, kept by revision. A state that is out of date does no harm: the append checks the revision."""
+"""Folded streams, kept by revision. One that is out of date does no harm: the append checks every revision."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ class Streams:
         """Return a stream as last known, which may be out of date; what was not found is looked for again."""
         kept = self._kept.get(stream)
         return kept or await self.refresh(stream)
+
+    def kept(self, stream: str) -> Folded:
+        """Return a stream as last known, without looking."""
+        return self._kept.get(stream, NOTHING)
 
     async def refresh(self, stream: str) -> Folded:
         """Return a stream as it is now, reading on from what is kept."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import refusals as problems
 from tests.support.refusals import nothing_left_behind
 from tests.support.service import Service
 from tests.support.world import World, build, meeting
@@ -148,3 +149,17 @@ async def test_an_amendment_has_a_target_in_its_own_stream_and_of_its_type(world
     await refused(world, f"/v1/log/entries/{position}/retract", {"reason": "again"}, "not-correctable")
     corrected = {"replacement": VISIT, "reason": "misread"}
     await refused(world, f"/v1/log/entries/{position}/correct", corrected, "not-correctable")
+
+
+async def test_a_correction_that_refers_to_nothing_is_refused_by_the_field_alone_and_in_a_batch(world: World) -> None:
+    position = (await world.service.get(f"/v1/parties/{world.ids['company']}"))["position"]
+    nowhere = {"replacement": {**PARTY, "name": "Company", "part_of": "$no_party"}, "reason": "misread"}
+    answer = await world.service.client.post(f"/v1/log/entries/{position}/correct", json=world.fill(nowhere))
+    problems.refused(answer, 422, "unknown-reference", "/replacement/part_of")
+    right = {"corrects": position, "replacement": {**PARTY, "name": "Company"}, "reason": "misread"}
+    commands = [
+        {"command": "correct-entry", "subject": "party/$company", "data": right},
+        {"command": "register-party", "data": {**PARTY, "name": "Another", "part_of": "$no_party"}},
+    ]
+    answer = await world.service.client.post("/v1/batch", json=world.fill({"commands": commands}))
+    problems.refused(answer, 422, "unknown-reference", "/commands/1/data/part_of")

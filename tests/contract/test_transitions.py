@@ -205,7 +205,7 @@ async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:
     scheduled = (await service.get(f"/v1/visits/{visit}"))["position"]
     refused = await service.post(f"/v1/log/entries/{registered}/retract", {"reason": "no such party"}, status=409)
     assert refused["code"] == "rested-upon"
-    assert f"cooperations/{cooperation}" in refused["detail"]
+    assert f"cooperation/{cooperation}" in refused["detail"]
     for position in (scheduled, opened, registered):  # the other way round nothing is in the way
         await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"})
     await service.get(f"/v1/parties/{one}", status=404)

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 
 from projections import LISTED
 from tests.support.check_log import check_log
+from tests.support.check_references import what_is_referred_to_is_there
 from tests.support.cluster import Cluster
 from tests.support.service import Service, running
 
@@ -199,7 +200,7 @@ def test_history_obeys_its_rules_and_every_read_is_of_it(cluster: Cluster) -> No
     async def start(stack: AsyncExitStack) -> Service:
         database = stack.enter_context(cluster.database())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.push_async_callback(check_log, database.admin_dsn)
+        stack.push_async_callback(check_log, database.admin_dsn, [what_is_referred_to_is_there])
         return await stack.enter_async_context(running(database, folder))
 
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -1,0 +1,128 @@
+"""What rests on something: found in the entries themselves, whatever the read models show of them (ADR 0019)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from events.catalogue import Entry, Event
+from events.catalogue.history import in_force
+from events.catalogue.source import Source, SourceFiled
+from events.entry import to_builtins
+from events.errors import RestedUpon
+from events.log import Absent, Log
+from events.shape import Leaf, examine
+from events.values import Citation
+from events.vault import Vault
+from services.registry.reading import Reading
+
+NAMED = 5  # entries that a refusal names at the most
+FILING = (SourceFiled.event_type, "registry.entry-corrected.v1")
+
+
+class Statement(NamedTuple):
+    """What is in force of a stream: the event, and the position that states it (negative: in the same request)."""
+
+    stream: str
+    position: int
+    event: Event
+
+    @property
+    def called(self) -> str:
+        """Name the entry."""
+        return f"entry {self.position} of {self.stream}" if self.position >= 0 else f"{self.stream} in the same request"
+
+
+def leaves(event: Event) -> list[Leaf]:
+    """Return what an event refers to."""
+    return examine(to_builtins(event), type(event))[1]
+
+
+class Resting:
+    """Looks for what rests on a thing. What it rests on itself goes into the attempt's `Reading`."""
+
+    def __init__(self, log: Log, vault: Vault) -> None:
+        self._log = log
+        self._vault = vault
+
+    async def must_not_be_named(
+        self, stream: str, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
+    ) -> None:
+        """Refuse to take everything back of something that others name.
+
+        `first` is the position of its first entry: nothing names it before. Raises `RestedUpon`.
+        """
+        key = stream.partition("/")[2]
+        named: list[str] = []
+        async for one in self._naming(stream, first, reading, pending):
+            if any(leaf.value == key for leaf in leaves(one.event)):
+                named.append(one.called)
+                if len(named) == NAMED:
+                    break
+        if named:
+            raise RestedUpon(f"{stream} is named by {', '.join(named)}. Correct or retract what rests on it first.")
+
+    async def must_quote_the_same(
+        self, before: Source, after: Source, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
+    ) -> None:
+        """Refuse to give a source another document while a citation in force would say something else.
+
+        Raises `RestedUpon`.
+        """
+        old, new = before.filed.event.sha256, after.filed.event.sha256
+        stream = f"source/{before.id}"
+        texts: dict[str, str | None] | None = None
+        async for one in self._naming(stream, first, reading, pending):
+            for cited in one.event.citations:
+                if cited.source != before.id:
+                    continue
+                texts = await self._texts(old, new) if texts is None else texts
+                if _cut(texts[old], cited) is None or _cut(texts[old], cited) != _cut(texts[new], cited):
+                    raise RestedUpon(
+                        f"{one.called} cites {stream} from {cited.start} to {cited.end}, where the other document does "
+                        "not say the same. Correct what rests on it first, or file the document as a source of its own."
+                    )
+
+    async def others_over(self, source: str, sha256: str, reading: Reading) -> list[str]:
+        """Return the other sources that stand over a document."""
+        size = (await self._log.head()).size
+        reading.absent.append(Absent(sha256, size))
+        found = {stream async for _, stream in self._log.mentions(sha256, 0, size, types=FILING)}
+        standing: list[str] = []
+        for stream in sorted(found - {f"source/{source}"}):
+            state: Source | None = (await reading.load(stream)).state if stream.startswith("source/") else None
+            if state is not None and state.withdrawn is None and state.filed.event.sha256 == sha256:
+                standing.append(stream)
+        return standing
+
+    async def _naming(
+        self, stream: str, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
+    ) -> AsyncIterator[Statement]:
+        """Yield what is in force of every other stream that ever mentioned a thing."""
+        key = stream.partition("/")[2]
+        size = (await self._log.head()).size
+        reading.absent.append(Absent(key, size))
+        seen = {stream}
+        async for _, other in self._log.mentions(key, first, size):
+            if other not in seen:
+                seen.add(other)
+                for position, event in in_force([*await reading.entries(other), *pending.get(other, ())]):
+                    yield Statement(other, position, event)
+        for other in pending.keys() - seen:
+            for position, event in in_force([*await reading.entries(other), *pending[other]]):
+                yield Statement(other, position, event)
+
+    async def _texts(self, *hashes: str) -> dict[str, str | None]:
+        contents = await self._vault.contents(hashes)
+        return {one: _text(contents.get(one)) for one in hashes}
+
+
+def _text(content: bytes | None) -> str | None:
+    try:
+        return None if content is None else content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _cut(text: str | None, citation: Citation) -> str | None:
+    return text[citation.start : citation.end] if text is not None and citation.end <= len(text) else None
