@@ -109,6 +109,11 @@ class ReadModels:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
 
+    @property
+    def heard(self) -> int:
+        """How many entries the live read models show, as last heard of: nobody is asked."""
+        return self._position
+
     async def position(self) -> int:
         """Return how many entries the live read models show, as the database says now.
 

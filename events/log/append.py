@@ -87,6 +87,11 @@ class Writer:
         """How many commands are in the queue."""
         return len(self._queue)
 
+    @property
+    def size(self) -> int:
+        """How many entries the log has, as far as the writer knows."""
+        return self._head.size
+
     async def append(self, command: Append) -> Appended:
         """Record a command; see `Log.append`."""
         if self._closing:

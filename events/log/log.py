@@ -80,6 +80,11 @@ class Log(Reader):
         return self._writer.waiting
 
     @property
+    def known_size(self) -> int:
+        """The greatest size of the log that was seen from here; another program may have appended since."""
+        return max(self._writer.size, self._seen)
+
+    @property
     def counts(self) -> Counts:
         """What the writer has done since the log was opened."""
         return self._writer.counts

@@ -87,11 +87,14 @@ class Reader:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._seen = 0
 
     async def head(self) -> Head:
         """Return how far the log has come."""
         with reachable():
-            return head_of(await self._pool.fetchrow(_HEAD))
+            head = head_of(await self._pool.fetchrow(_HEAD))
+        self._seen = max(self._seen, head.size)
+        return head
 
     async def read_stream(self, stream: str, from_revision: int = 0) -> list[Recorded]:
         """Return a stream's entries, in order; none if there is no such stream."""

@@ -21,6 +21,7 @@ from projections.reader import ReadModels
 from services.registry import problems
 from services.registry.access import gate, tokens
 from services.registry.api import HANDLERS
+from services.registry.api.sending import complete
 from services.registry.clock import Clock, now
 from services.registry.commands import Commands
 from services.registry.journal import Journal, failure
@@ -147,10 +148,11 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
         return await tokens.identify(parts.pool, presented, now=clock())
 
     app = Litestar(
-        route_handlers=[*HANDLERS, problems.explained],
+        route_handlers=HANDLERS,
         lifespan=[running],
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,
+        before_send=[complete],
         state=State(),
         openapi_config=None,
         logging_config=None,

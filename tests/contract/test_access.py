@@ -116,7 +116,8 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/access": AUDIT,
     "GET /v1/log/digest": AUDIT,
 }
-"""Each route with the roles that open it. A route that is not here must not be there."""
+ROUTES |= {route.replace("GET", "HEAD", 1): roles for route, roles in ROUTES.items() if route.startswith("GET ")}
+"""Each route with the roles that open it; what answers GET answers HEAD. A route that is not here must not be there."""
 
 
 def routes_of(world: World) -> set[str]:
@@ -160,7 +161,10 @@ async def ask(client: httpx.AsyncClient, route: str) -> tuple[httpx.Response, Bo
     path = template.replace("{id:str}", "x").replace("{sha256:str}", "x").replace("{position:str}", "x")
     content = body() if method in ("POST", "PUT") else None
     path = path.replace("{name:str}", "swagger-ui.css").replace("{level:str}/{place:path}", "0/000.p/1")
-    return await client.request(method, path, content=content, headers={"Content-Type": "application/json"}), body
+    answer = await client.request(method, path, content=content, headers={"Content-Type": "application/json"})
+    assert len(answer.headers.get_list("registry-size")) == 1, route
+    assert answer.headers.get("content-type", "").count("charset") <= 1, route
+    return answer, body
 
 
 @pytest.mark.parametrize("role", [role.value for role in Role])
@@ -169,6 +173,9 @@ async def test_a_role_opens_its_routes_and_no_other(world: World, role: str):
         for route, roles in ROUTES.items():
             answer, body = await ask(client, route)
             if roles is not None and role not in roles:
+                if route.startswith("HEAD"):
+                    assert (answer.status_code, answer.content) == (403, b""), route
+                    continue
                 problem = refused(answer, 403, "forbidden", "@Authorization")
                 assert not body.was_read, route
                 assert all(one in problem["detail"] for one in roles), route
@@ -205,6 +212,8 @@ async def test_a_stranger_passes_the_open_routes_only(world: World):
             answer, body = await ask(client, route)
             if roles is None:
                 assert answer.status_code == 200, route
+            elif route.startswith("HEAD"):
+                assert (answer.status_code, answer.content) == (401, b""), route
             else:
                 refused(answer, 401, "unauthenticated", "@Authorization")
                 assert not body.was_read, route

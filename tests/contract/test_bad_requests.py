@@ -311,16 +311,16 @@ async def test_where_nothing_is_served_nothing_is_found(world: World, path: str)
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/parties", "GET, OPTIONS, POST"),
-        ("DELETE", "/v1/parties/$ministry", "GET, OPTIONS"),
-        ("PATCH", "/v1/parties/$ministry", "GET, OPTIONS"),
+        ("PUT", "/v1/parties", "GET, HEAD, OPTIONS, POST"),
+        ("DELETE", "/v1/parties/$ministry", "GET, HEAD, OPTIONS"),
+        ("PATCH", "/v1/parties/$ministry", "GET, HEAD, OPTIONS"),
         ("GET", "/v1/batch", "OPTIONS, POST"),
-        ("POST", f"/v1/documents/{'0' * 64}", "GET, OPTIONS, PUT"),
-        ("POST", "/v1/log/entries", "GET, OPTIONS"),
-        ("TRACE", "/v1/log/entries/0", "GET, OPTIONS"),
-        ("POST", "/health/live", "GET, OPTIONS"),
-        ("POST", "/docs", "GET, OPTIONS"),
-        ("BREW", "/openapi.json", "GET, OPTIONS"),
+        ("POST", f"/v1/documents/{'0' * 64}", "GET, HEAD, OPTIONS, PUT"),
+        ("POST", "/v1/log/entries", "GET, HEAD, OPTIONS"),
+        ("TRACE", "/v1/log/entries/0", "GET, HEAD, OPTIONS"),
+        ("POST", "/health/live", "GET, HEAD, OPTIONS"),
+        ("POST", "/docs", "GET, HEAD, OPTIONS"),
+        ("BREW", "/openapi.json", "GET, HEAD, OPTIONS"),
     ],
 )
 async def test_a_method_that_is_not_served_is_told_those_that_are(world: World, method: str, path: str, allowed: str):
@@ -333,7 +333,9 @@ async def test_a_method_that_is_not_served_is_told_those_that_are(world: World, 
 async def test_a_head_request_has_the_headers_of_its_refusal_and_no_body(world: World):
     answer = await world.service.client.head("/v1/nothing")
     assert answer.status_code == 404
+    assert answer.content == b""
     assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["registry-size"]) == (await world.service.parts.log.head()).size
 
 
 # Failures

@@ -208,3 +208,27 @@ async def test_an_entry_is_a_cloud_event_that_says_what_was_asked_for(world: Wor
         json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         == (await stored(world, said["position"]))[0]
     )
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("path", [ENTRIES, f"{ENTRIES}/0"])
+async def test_entries_wait_for_the_least_size_and_refuse_one_that_is_none(world: World, path: str, accept: str):
+    client, headers = world.service.client, {"Accept": accept}
+    size = (await world.service.parts.log.head()).size
+    for least in ("x", "-1", "", "1.0", "9" * 19):
+        answer = await client.get(path, headers={**headers, "Registry-Min-Size": least})
+        refused(answer, 422, "invalid-field", "@Registry-Min-Size")
+    waiting = asyncio.create_task(client.get(path, headers={**headers, "Registry-Min-Size": str(size + 1)}))
+    await world.service.post("/v1/parties", party("Waited for"))
+    answer = await waiting
+    assert answer.status_code == 200
+    assert int(answer.headers["registry-size"]) > size
+
+
+async def test_entries_that_do_not_come_are_not_waited_for_long(cluster: Cluster, tmp_path: Path):
+    with cluster.database() as database:
+        async with services.running(database, tmp_path, min_size_wait=0.05) as running:
+            for path in (ENTRIES, f"{ENTRIES}/0"):
+                answer = await running.client.get(path, headers={"Registry-Min-Size": "1000"})
+                refused(answer, 503, "read-model-behind")
+                assert answer.headers["retry-after"]

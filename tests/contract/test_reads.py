@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import hashlib
 import io
 import json
 import re
@@ -484,3 +485,52 @@ async def test_reads_that_come_too_early_are_told_to_come_again(cluster: Cluster
             ready = await behind.client.get("/health/ready")
             assert ready.json() == {"status": "ready", "size": 2, "position": 1}
         await check_log(database.admin_dsn)
+
+
+# HEAD (RFC 9110, section 9.3.2)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "text/csv"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/v1/{name}" for name in LISTS),
+        "/v1/parties?limit=2",
+        "/v1/cooperations/$cooperation",
+        "/v1/parties/$ministry/timeline",
+        "/v1/search?q=visit",
+        "/v1/statistics?by=country",
+        "/v1/calendar.ics",
+        "/v1/schemas",
+        "/v1/schemas/registry.party-registered.v1",
+        "/v1/log/entries",
+        "/v1/log/entries/0",
+        f"/v1/documents/{hashlib.sha256(TEXT.encode()).hexdigest()}",
+        "/log/keys",
+        "/health/live",
+        "/health/ready",
+        "/openapi.json",
+        "/docs",
+        "/docs/errors",
+        "/docs/assets/swagger-ui.css",
+        "/v1/parties?limit=0",
+        "/v1/parties/party_00000000000000000000000000",
+    ],
+)
+async def test_head_has_the_headers_of_get_and_no_body(told: Told, path: str, accept: str):
+    client, headers = told.service.client, {"Accept": accept}
+    given = await client.get(told.fill(path), headers=headers)
+    said = await client.head(told.fill(path), headers=headers)
+    assert said.status_code == given.status_code
+    assert said.content == b""
+    assert told_of(said) == told_of(given)
+    assert said.headers["content-type"].count("charset") <= 1
+    if "content-length" in given.headers:
+        assert int(said.headers["content-length"]) == len(given.content)
+    if "etag" in given.headers:
+        again = await client.head(told.fill(path), headers={**headers, "If-None-Match": given.headers["etag"]})
+        assert again.status_code == 304
+
+
+def told_of(answer: Any) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name != "request-id"}

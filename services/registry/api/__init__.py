@@ -8,6 +8,7 @@ from litestar import HttpMethod, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
+from services.registry import problems
 from services.registry.access.roles import OPEN
 from services.registry.api import (
     access,
@@ -24,22 +25,26 @@ from services.registry.api import (
     schema_registry,
     transparency,
 )
+from services.registry.api.sending import answering_head
 
-_SERVED: list[HTTPRouteHandler] = [
-    *commands.HANDLERS,
-    *documents.HANDLERS,
-    *reads.HANDLERS,
-    *overviews.HANDLERS,
-    *calendar.HANDLERS,
-    *log.HANDLERS,
-    *proofs.HANDLERS,
-    *evidence.HANDLERS,
-    *transparency.HANDLERS,
-    *access.HANDLERS,
-    *schema_registry.HANDLERS,
-    *health.HANDLERS,
-    *docs.HANDLERS,
-]
+_SERVED: list[HTTPRouteHandler] = answering_head(
+    [
+        *commands.HANDLERS,
+        *documents.HANDLERS,
+        *reads.HANDLERS,
+        *overviews.HANDLERS,
+        *calendar.HANDLERS,
+        *log.HANDLERS,
+        *proofs.HANDLERS,
+        *evidence.HANDLERS,
+        *transparency.HANDLERS,
+        *access.HANDLERS,
+        *schema_registry.HANDLERS,
+        *health.HANDLERS,
+        *docs.HANDLERS,
+        problems.explained,
+    ]
+)
 
 
 def _options(handlers: Iterable[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:

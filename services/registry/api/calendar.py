@@ -59,7 +59,7 @@ async def calendar(request: Asking) -> Response[bytes]:
             ended = await _ended(parts, found, size)
             for event in _events(parts, model, found, names, ended):
                 made.add_component(event)
-    return render.answer(request, made.to_ical(), size, media_type=f"{MEDIA_TYPE}; charset=utf-8")
+    return render.answer(request, made.to_ical(), size, media_type=MEDIA_TYPE)
 
 
 def _add(component: Component, **properties: object) -> None:

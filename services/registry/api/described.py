@@ -43,6 +43,10 @@ SIZE_HEADER = {
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
 }
+KNOWN_SIZE = {
+    "description": "The log size as this process last knew it; nobody waits for it. Left out while none is known.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 MIN_SIZE = {
     "name": "Registry-Min-Size",
     "in": "header",
@@ -174,8 +178,9 @@ def problem_response(status: HTTPStatus, says: str) -> Described:
         "description": says,
         "content": {"application/problem+json": {"schema": {"$ref": REF + "Problem"}}},
     }
+    described["headers"] = {"Registry-Size": KNOWN_SIZE}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        described["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
+        described["headers"] |= {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
     if status is HTTPStatus.UNAUTHORIZED:
-        described["headers"] = {"WWW-Authenticate": text_header("How to present a token (RFC 6750).")}
+        described["headers"] |= {"WWW-Authenticate": text_header("How to present a token (RFC 6750).")}
     return described

@@ -78,10 +78,7 @@ async def get_document(request: Asking) -> Response[bytes]:
         "Cache-Control": "private, no-store",
         "Registry-Size": str((await parts.log.head()).size),
     }
-    text = media_type == PLAIN_TEXT
-    return Response(
-        contents[sha256], media_type=f"{media_type}; charset=utf-8" if text else media_type, headers=headers
-    )
+    return Response(contents[sha256], media_type=media_type, headers=headers)
 
 
 async def file(parts: Parts, content: bytes, declared: str, pointer: str) -> tuple[Document, bool]:

@@ -11,7 +11,7 @@ from litestar.response import Stream
 from services.registry.access.actions import Action
 from services.registry.access.record import Looked, record, runs
 from services.registry.access.roles import AUDIT
-from services.registry.api import looking, query
+from services.registry.api import looking, query, sending
 from services.registry.api.query import Asking
 from services.registry.evidence.contents import gather, opening
 from services.registry.evidence.pack import Packer
@@ -41,7 +41,7 @@ async def get_evidence(request: Asking) -> Stream:
         "Cache-Control": "private, no-store",
         "Registry-Size": str(size),
     }
-    return Stream(pack, media_type=ZIP, headers=headers)
+    return Stream(sending.streamed(request, pack), media_type=ZIP, headers=headers)
 
 
 HANDLERS = [get_evidence]

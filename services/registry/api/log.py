@@ -17,7 +17,7 @@ from litestar.status_codes import HTTP_304_NOT_MODIFIED
 from events.errors import FieldProblem, NotFound
 from services.registry.access.actions import Action
 from services.registry.access.roles import AUDIT, FOLLOW
-from services.registry.api import forms, looking, query, render
+from services.registry.api import forms, looking, query, render, sending
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
 
@@ -32,12 +32,12 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     """Entries from a position on: one object, or (`Accept: application/x-ndjson`) a line each to the log's end."""
     parts: Parts = request.app.state.parts
     asked = query.of_entries(request)
-    head = (await parts.log.head()).size
+    head = await query.reached(parts, asked.least)
     if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
         headers = {"Registry-Size": str(head), "Vary": "Accept"}
         pages = _pages(request, asked, head)
         first = await anext(pages, b"")  # while there is still an answer in which a refusal can be told
-        return Stream(_lines(first, pages), media_type=forms.NDJSON, headers=headers)
+        return Stream(sending.streamed(request, _lines(first, pages)), media_type=forms.NDJSON, headers=headers)
     limit = asked.limit or query.DEFAULT_LIMIT
     entries = await _page(parts, asked, asked.first, limit, head)
     following = entries[-1][0] + 1 if len(entries) == limit else max(head, asked.first)
@@ -49,12 +49,13 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
 async def get_entry(request: Asking) -> Response[bytes]:
     """One entry: the very bytes that are stored and hashed."""
     parts: Parts = request.app.state.parts
-    query.nothing(request)
+    least = query.of_entry(request)
     position: str = request.path_params["position"]
+    head = await query.reached(parts, least)
     found = await parts.log.read_all(int(position), 1) if query.POSITION.fullmatch(position) else []
     if not found:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
-    head = (await parts.log.head()).size
+    head = max(head, found[0].position + 1)
     entries = [(found[0].position, found[0].bytes)]
     return await _answer(request, Action.READ_ENTRY, entries, found[0].bytes, head)
 

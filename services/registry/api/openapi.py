@@ -22,6 +22,7 @@ from services.registry.api.described import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
+    KNOWN_SIZE,
     LIMIT,
     MIN_SIZE,
     OF_COMMANDS,
@@ -41,6 +42,12 @@ from services.registry.api.described_access import access_record
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
 
+DESCRIPTION = """The system of record for a government's international cooperation.
+
+Every GET is answered to HEAD too: with the same roles, the same headers and no body; what is put on record for a GET
+is put on record for a HEAD. Every answer, a refusal too, has `Registry-Size`: where the answer is for a size of the
+log that size, and else the size that the process knew last."""
+
 
 @cache
 def document() -> Described:
@@ -50,7 +57,7 @@ def document() -> Described:
         "info": {
             "title": "Cooperation Registry",
             "version": VERSION,
-            "description": "The system of record for a government's international cooperation.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -348,7 +355,7 @@ def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:
         "tags": ["health"],
         "security": [],
         "responses": {
-            "200": {"description": "It does.", "content": content},
+            "200": {"description": "It does.", "headers": {"Registry-Size": KNOWN_SIZE}, "content": content},
             **error_responses((HTTPStatus.METHOD_NOT_ALLOWED, *errors)),
         },
     }

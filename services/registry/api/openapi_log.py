@@ -58,6 +58,7 @@ def _entries() -> Described:
             LIMIT,
             parameter("subject", {"type": "string", "pattern": "^[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}$"}, "Stream."),
             parameter("type", {"type": "string", "pattern": "^registry\\.[a-z-]{1,60}\\.v[0-9]{1,4}$"}, "Event type."),
+            MIN_SIZE,
             IF_NONE_MATCH,
         ],
         "responses": {**read, **error_responses(OF_READS)},
@@ -69,7 +70,7 @@ def _entry() -> Described:
         "operationId": "get-entry",
         "summary": "One entry: the very bytes that are stored and hashed.",
         "tags": ["log"],
-        "parameters": [in_path("position", {"type": "integer", "minimum": 0}), IF_NONE_MATCH],
+        "parameters": [in_path("position", {"type": "integer", "minimum": 0}), MIN_SIZE, IF_NONE_MATCH],
         "responses": {**described_read("Envelope"), **error_responses((*OF_READS, HTTPStatus.NOT_FOUND))},
     }
 

@@ -199,6 +199,7 @@ class EntriesQuery(msgspec.Struct, frozen=True):
     limit: int | None
     subject: str | None
     type: str | None
+    least: int
 
 
 def of_entries(request: Asking) -> EntriesQuery:
@@ -211,8 +212,17 @@ def of_entries(request: Asking) -> EntriesQuery:
         given.wrong("subject", "expected the name of a stream, such as cooperation/coop_…")
     if kind is not None and not re.fullmatch(r"registry\.[a-z-]{1,60}\.v[0-9]{1,4}", kind):
         given.wrong("type", "expected the type of an event, such as registry.meeting-held.v1")
+    least = _least(given)
     given.finish()
-    return EntriesQuery(first or 0, limit, subject, kind)
+    return EntriesQuery(first or 0, limit, subject, kind, least)
+
+
+def of_entry(request: Asking) -> int:
+    """Read the query of one entry: the least size that the log has to have and nothing else. Raises `InvalidField`."""
+    given = Given(request)
+    least = _least(given)
+    given.finish()
+    return least
 
 
 class AccessQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,6 +274,18 @@ async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, par
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
         await parts.read_models.wait_for(size, parts.settings.min_size_wait)
+    return size
+
+
+async def reached(parts: Parts, least: int) -> int:
+    """Return the log's size, when it is at least so much.
+
+    To wait is to wait for the read models, which tell when they move. Raises `ReadModelBehind`.
+    """
+    size = (await parts.log.head()).size
+    if size < least:
+        await parts.read_models.wait_for(least, parts.settings.min_size_wait)
+        size = (await parts.log.head()).size
     return size
 
 

@@ -10,19 +10,21 @@ from collections.abc import AsyncIterator
 from litestar.response import Stream
 
 from projections import ReadModel
-from services.registry.api import forms, render
-from services.registry.api.query import Query
+from services.registry.api import forms, render, sending
+from services.registry.api.query import Asking, Query
 from services.registry.parts import Parts
 
 PAGE = 500  # items read at a time
 
 
-def stream(parts: Parts, model: ReadModel, asked: Query, size: int, form: str) -> Stream:
+def stream(request: Asking, model: ReadModel, asked: Query, size: int, form: str) -> Stream:
     """Answer with everything that matches."""
     headers = {"Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
         headers["Content-Disposition"] = f'attachment; filename="{model.name}.csv"'
-    return Stream(_lines(parts, model, asked, size, form), media_type=f"{form}; charset=utf-8", headers=headers)
+    parts: Parts = request.app.state.parts
+    lines = _lines(parts, model, asked, size, form)
+    return Stream(sending.streamed(request, lines), media_type=form, headers=headers)
 
 
 async def _lines(parts: Parts, model: ReadModel, asked: Query, size: int, form: str) -> AsyncIterator[bytes]:

@@ -1,0 +1,46 @@
+"""What every answer has, whoever made it: the log's size as last known, and to HEAD no content (RFC 9110, 9.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import Final
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Message, Scope
+
+from services.registry.api.query import Asking
+from services.registry.parts import Parts
+
+SIZE: Final = b"registry-size"
+
+
+async def complete(message: Message, scope: Scope) -> None:
+    """Complete an answer on its way (a `before_send` of the application); it waits for nothing and asks nobody."""
+    if message["type"] == "http.response.start":
+        headers = list(message["headers"])
+        parts: Parts | None = Litestar.from_scope(scope).state.get("parts")
+        if parts is not None and all(name.lower() != SIZE for name, _ in headers):
+            headers.append((SIZE, str(known_size(parts)).encode()))
+        message["headers"] = headers
+    elif message["type"] == "http.response.body" and scope["type"] == "http" and scope["method"] == "HEAD":
+        message["body"] = b""
+
+
+def known_size(parts: Parts) -> int:
+    """Return the greatest size of the log that this process has seen or heard of."""
+    return max(parts.log.known_size, parts.read_models.heard)
+
+
+def answering_head(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Let what answers GET answer HEAD: with the same roles, the same headers, and on record in the same way."""
+    found = list(handlers)
+    for handler in found:
+        if "GET" in handler.http_methods:
+            handler.http_methods.add("HEAD")
+    return found
+
+
+def streamed(request: Asking, body: AsyncIterable[bytes]) -> AsyncIterable[bytes] | tuple[()]:
+    """Return what is to be streamed: to HEAD nothing, so that nothing is made either."""
+    return () if request.method == "HEAD" else body
