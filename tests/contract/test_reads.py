@@ -406,7 +406,16 @@ async def test_what_can_no_longer_be_opened_reads_so_at_every_size(cluster: Clus
 # Entity tags
 
 
-@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in LISTS), "/v1/parties/$ministry", "/v1/log/entries/0"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/v1/{name}" for name in LISTS),
+        "/v1/parties/$ministry",
+        "/v1/log/entries/0",
+        "/v1/schemas",
+        "/v1/schemas/registry.party-registered.v1",
+    ],
+)
 async def test_what_the_client_has_already_is_not_sent_again(told: Told, path: str):
     client = told.service.client
     answer = await get(told, path)
@@ -423,6 +432,36 @@ async def test_what_the_client_has_already_is_not_sent_again(told: Told, path: s
         other = await client.get(told.fill(path), headers={"If-None-Match": given})
         assert other.status_code == 200
         assert other.content == answer.content
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/csv"])
+@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in LISTS), "/v1/log/entries"])
+async def test_a_stream_has_a_weak_tag_and_is_not_sent_again(told: Told, path: str, accept: str):
+    client, headers = told.service.client, {"Accept": accept}
+    answer = await client.get(path, headers=headers)
+    tag = answer.headers["etag"]
+    assert re.fullmatch(r'(W/)?"[0-9a-f]{16}"', tag)
+    assert tag.startswith("W/") or answer.headers["content-type"] == "application/json"
+    same = await client.get(path, headers={**headers, "If-None-Match": tag})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    other = f"{path}?{'from' if 'log' in path else 'as_of'}=3"
+    assert (await client.get(other, headers={**headers, "If-None-Match": tag})).status_code == 200
+
+
+async def test_the_tag_of_a_stream_as_of_then_changes_with_an_erasure(cluster: Cluster, tmp_path: Path):
+    with cluster.database() as database:
+        async with services.running(database, tmp_path) as running:
+            person = (await running.post("/v1/people", {"name": "Ada Example"}))["id"]
+            await running.get("/v1/people")
+            headers = {"Accept": "text/csv"}
+            before = await running.client.get("/v1/people?as_of=1", headers=headers)
+            await running.post(f"/v1/people/{person}/erase", {"authority": "a court", "reason": "asked to"})
+            await running.get("/v1/people")
+            again = {**headers, "If-None-Match": before.headers["etag"]}
+            after = await running.client.get("/v1/people?as_of=1", headers=again)
+            assert after.status_code == 200
+            assert "Ada" in before.text
+            assert "Ada" not in after.text
 
 
 async def test_the_etag_of_a_single_thing_begins_with_its_streams_revision(told: Told):

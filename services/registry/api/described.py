@@ -151,7 +151,7 @@ def filter_parameters(one: Filter) -> list[Described]:
 
 def described_read(name: str, **headers: Described) -> Described:
     """Describe the answers of a read: the thing, or that the client has it already."""
-    tags = {"ETag": text_header("Validates the answer."), "Registry-Size": SIZE_HEADER}
+    tags = {"ETag": text_header("Validates the answer; of a stream a weak one."), "Registry-Size": SIZE_HEADER}
     return {
         "200": {
             "description": "The answer.",

@@ -21,7 +21,7 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.shape import CONTROL
 from events.vault import Document
 from services.registry.access.roles import READ, RECORD
-from services.registry.api import query
+from services.registry.api import query, render
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.problems import BodyTooLarge, Malformed, UnsupportedMediaType
@@ -71,14 +71,16 @@ async def get_document(request: Asking) -> Response[bytes]:
         says = "was withdrawn" if sha256 in known else "is not on file"
         raise NotFound(f"The document {says}.", [FieldProblem(says, parameter="sha256")])
     media_type = known[sha256].media_type
+    tag = f'"{sha256}"'
     headers = {
+        "ETag": tag,
         "Content-Disposition": f'attachment; filename="{sha256}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": "private, no-store",
         "Registry-Size": str((await parts.log.head()).size),
     }
-    return Response(contents[sha256], media_type=media_type, headers=headers)
+    return render.unchanged(request, tag, headers) or Response(contents[sha256], media_type=media_type, headers=headers)
 
 
 async def file(parts: Parts, content: bytes, declared: str, pointer: str) -> tuple[Document, bool]:

@@ -34,7 +34,10 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     asked = query.of_entries(request)
     head = await query.reached(parts, asked.least)
     if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
-        headers = {"Registry-Size": str(head), "Vary": "Accept"}
+        tag = render.tag_of_stream(request, head, forms.NDJSON)  # entries never change
+        headers = {"ETag": tag, "Registry-Size": str(head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        if answer := render.unchanged(request, tag, headers):
+            return answer
         pages = _pages(request, asked, head)
         first = await anext(pages, b"")  # while there is still an answer in which a refusal can be told
         return Stream(sending.streamed(request, _lines(first, pages)), media_type=forms.NDJSON, headers=headers)

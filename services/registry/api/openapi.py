@@ -245,15 +245,16 @@ def _calendar() -> Described:
     visits = next(model for model in LISTED if model.name == "visits")
     names = ("cooperation", "party", "country", "status")
     filters = [parameter for one in visits.filters if one.name in names for parameter in filter_parameters(one)]
-    read = described_read("Entries")
-    read["200"]["content"] = {"text/calendar": {"schema": {"type": "string"}}}
     return {
         "operationId": "calendar",
         "summary": "Visits and rounds as a calendar (RFC 5545) to subscribe to.",
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **error_responses(OF_READS)},
+        "responses": {
+            **_answered({"text/calendar": {"schema": {"type": "string"}}}),
+            **error_responses(OF_READS),
+        },
     }
 
 
@@ -304,9 +305,9 @@ def _get_document() -> Described:
         "operationId": "get-document",
         "summary": "A document as it was filed, to be saved.",
         "tags": ["reads"],
-        "parameters": [in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})],
+        "parameters": [in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"}), IF_NONE_MATCH],
         "responses": {
-            "200": {"description": "The document.", "headers": {"Registry-Size": SIZE_HEADER}, "content": content},
+            **_answered(content),
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
@@ -319,12 +320,9 @@ def _schemas() -> Described:
         "operationId": "list-schemas",
         "summary": "Every event version, and where its JSON Schema is.",
         "tags": ["log"],
+        "parameters": [IF_NONE_MATCH],
         "responses": {
-            "200": {
-                "description": "The answer.",
-                "headers": {"Registry-Size": SIZE_HEADER},
-                "content": {"application/json": {"schema": listed}},
-            },
+            **_answered({"application/json": {"schema": listed}}),
             **error_responses(OF_READS),
         },
     }
@@ -335,16 +333,19 @@ def _schema() -> Described:
         "operationId": "get-schema",
         "summary": "The JSON Schema of one event version.",
         "tags": ["log"],
-        "parameters": [in_path("type", {"type": "string"})],
+        "parameters": [in_path("type", {"type": "string"}), IF_NONE_MATCH],
         "responses": {
-            "200": {
-                "description": "The answer.",
-                "headers": {"Registry-Size": SIZE_HEADER},
-                "content": {"application/schema+json": {"schema": {"type": "object"}}},
-            },
+            **_answered({"application/schema+json": {"schema": {"type": "object"}}}),
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
+
+
+def _answered(content: Described) -> Described:
+    """Describe the answers of a read that is no component's."""
+    read = described_read("Entries")
+    read["200"]["content"] = content
+    return read
 
 
 def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:

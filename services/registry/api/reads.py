@@ -43,7 +43,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         size = await query.resolve(parts, asked, asked.cursor)
         form = forms.wanted(request, forms.NDJSON, forms.CSV)
         if form != forms.JSON and "limit" not in request.query_params:
-            return streams.stream(request, model, asked, size, form)
+            return await streams.stream(request, model, asked, size, form)
         after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=asked.limit + 1)
         more, found = len(found) > asked.limit, found[: asked.limit]

@@ -21,6 +21,7 @@ from projections import LISTED
 from projections.reader import Found
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
+from services.registry.version import VERSION
 
 ERASED = {"erased": True}
 """What stands for personal data whose key was destroyed."""
@@ -134,12 +135,24 @@ def answer(
     headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if links:
         headers["Link"] = links
-    if _matches(request.headers.get("if-none-match"), tag):
-        return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
+    return unchanged(request, tag, headers) or Response(body, media_type=media_type, headers=headers)
 
 
-def _matches(given: str | None, tag: str) -> bool:
+def unchanged(request: Asking, tag: str, headers: Mapping[str, str]) -> Response[bytes] | None:
+    """Answer that the client has it already, if it does."""
+    given = request.headers.get("if-none-match")
     if given is None:
-        return False
-    return given.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in given.split(","))
+        return None
+    held = {one.strip().removeprefix("W/") for one in given.split(",")}
+    if held.isdisjoint({"*", tag.removeprefix("W/")}):
+        return None
+    return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=dict(headers))
+
+
+def tag_of_stream(request: Asking, size: int, *others: object) -> str:
+    """Return the tag of what is sent while it is made: weak, as it tells what it is made of and not the bytes.
+
+    What was asked for, the size that it is as of, and whatever `others` it depends on.
+    """
+    made_of = [VERSION, request.url.path, request.url.query, size, *map(str, others)]
+    return f'W/"{hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()[:16]}"'

@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Response, get
+from litestar import Response, get
 
 from events.codec import EVENT_TYPES
 from events.errors import FieldProblem, NotFound
 from services.registry.access.roles import ANY
-from services.registry.api import query
+from services.registry.api import query, render
 from services.registry.api.query import Asking
 from services.registry.api.schemas import hook
 from services.registry.parts import Parts
@@ -33,8 +33,7 @@ async def list_schemas(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     query.nothing(request)
     items = [{"type": one, "schema": f"/v1/schemas/{one}"} for one in sorted(EVENT_TYPES)]
-    headers = {"Registry-Size": str((await parts.log.head()).size)}
-    return Response(msgspec.json.encode({"items": items}), media_type=MediaType.JSON, headers=headers)
+    return render.answer(request, msgspec.json.encode({"items": items}), (await parts.log.head()).size)
 
 
 @get("/v1/schemas/{type:str}", opt=ANY, name="get-schema")
@@ -47,8 +46,8 @@ async def get_schema(request: Asking) -> Response[bytes]:
         raise NotFound(
             "There is no such event type; /v1/schemas has all.", [FieldProblem("no such type", parameter="type")]
         )
-    headers = {"Registry-Size": str((await parts.log.head()).size)}
-    return Response(schema_of(event_type), media_type=SCHEMA_JSON, headers=headers)
+    size = (await parts.log.head()).size
+    return render.answer(request, schema_of(event_type), size, media_type=SCHEMA_JSON)
 
 
 HANDLERS = [list_schemas, get_schema]

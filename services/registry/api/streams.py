@@ -1,12 +1,16 @@
 """Lists as CSV and NDJSON from the first item to the last, however many there are, in constant memory.
 
 All of a stream is as of one log size, which is told in `Registry-Size`. Who asks for a `limit` gets pages instead.
+
+Its entity tag is weak, of what it is made of: the query, the size, the day that is asked about, and how far the log has
+come, since what an erasure or a withdrawal takes out of older sizes too is taken out by an entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from litestar import Response
 from litestar.response import Stream
 
 from projections import ReadModel
@@ -17,12 +21,15 @@ from services.registry.parts import Parts
 PAGE = 500  # items read at a time
 
 
-def stream(request: Asking, model: ReadModel, asked: Query, size: int, form: str) -> Stream:
+async def stream(request: Asking, model: ReadModel, asked: Query, size: int, form: str) -> Response[bytes] | Stream:
     """Answer with everything that matches."""
-    headers = {"Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    parts: Parts = request.app.state.parts
+    tag = render.tag_of_stream(request, size, form, asked.on, (await parts.log.head()).size)
+    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
         headers["Content-Disposition"] = f'attachment; filename="{model.name}.csv"'
-    parts: Parts = request.app.state.parts
+    if answer := render.unchanged(request, tag, headers):
+        return answer
     lines = _lines(parts, model, asked, size, form)
     return Stream(sending.streamed(request, lines), media_type=form, headers=headers)
 
