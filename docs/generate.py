@@ -68,6 +68,11 @@ def events_page() -> str:
 What the log holds in the `data` of its entries, by kind of stream. An event of a version never changes its form but for
 fields that are added with a default; anything else is a new version.
 
+Text is kept in Unicode NFC and trimmed. As it is taken it is what people see: it holds something that can be seen, no
+noncharacters, no controls of direction (U+202A to U+202E, U+2066 to U+2069) and no separators of lines other than a
+line feed where there may be several lines; one line of text holds no characters that nobody sees either, such as
+U+200B, U+00AD and U+FEFF. Joiners (U+200C, U+200D) are taken after what they join.
+
 Each event may carry `citations` and a `note` besides the fields named here. An empty default means: none.
 
 {streams}

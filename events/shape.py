@@ -20,6 +20,7 @@ from msgspec import inspect
 
 from events.edtf import EdtfDate
 from events.errors import FieldProblem, InvalidField
+from events.legible import illegible
 
 T = TypeVar("T")
 
@@ -138,8 +139,11 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
 
 def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str) -> Iterator[FieldProblem | Leaf]:
     extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
+    extra = extra or {}
     problem = _text_problem(raw, info, str(_schema(about).get("description", "")))
-    kind = (extra or {}).get("kind", "")
+    if not problem and "text" in extra:
+        problem = illegible(str(raw), lines=extra["text"] == "lines")
+    kind = extra.get("kind", "")
     if problem:
         yield FieldProblem(problem, at)
     elif kind == "country" and raw not in _countries():

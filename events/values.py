@@ -2,7 +2,8 @@
 
 Bounds are carried by the types, so that decoding, the JSON Schemas and the API's documentation
 say the same. A type's `extra` names the kind of a leaf (`party`, `country`, ...): `shape.leaves`
-finds them, for the checks that need to look something up.
+finds them, for the checks that need to look something up; or that it is a text of one or several lines, of which
+`events.legible` has more to say on the way in.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ Name = Annotated[
         max_length=300,
         pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
         description="one line of text without control characters",
+        extra={"text": "line"},
     ),
 ]
 Text = Annotated[
@@ -138,6 +140,7 @@ Text = Annotated[
         max_length=4000,
         pattern="^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$",
         description="text without control characters other than line feed and tab",
+        extra={"text": "lines"},
     ),
 ]
 Slug = Annotated[
@@ -173,6 +176,7 @@ WebAddress = Annotated[
         max_length=2000,
         pattern="^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$",
         description="a web address that begins with https:// or http://",
+        extra={"text": "line"},
     ),
 ]
 

@@ -233,6 +233,18 @@ FIELDS: list[tuple[str, str, Any, list[str]]] = [
         ],
     ),
     ("an id of another kind for a new thing", "/v1/parties", party("x", id="$person"), ["/id"]),
+    (
+        "texts that are not what one sees",
+        "/v1/parties",
+        party("Nex\u200bter", note="\u202egpj.exe", alternative_names=["\ufeff", "a\u2028b", "a\ufdd0"]),
+        ["/name", "/note", "/alternative_names/0", "/alternative_names/1", "/alternative_names/2"],
+    ),
+    (
+        "a name of a person that nobody sees",
+        "/v1/people",
+        {"name": "\u00ad", "contact": "\u2066x"},
+        ["/name", "/contact"],
+    ),
     ("an id in upper case", "/v1/parties", party("x", id="party_00000000000000000000000ABC"), ["/id"]),
     ("an id beyond 128 bits", "/v1/parties", party("x", id="party_8zzzzzzzzzzzzzzzzzzzzzzzzz"), ["/id"]),
     ("an id with a line feed behind it", "/v1/parties", party("x", part_of="$ministry\u000b"), ["/part_of"]),

@@ -46,7 +46,11 @@ DESCRIPTION = """The system of record for a government's international cooperati
 
 Every GET is answered to HEAD too: with the same roles, the same headers and no body; what is put on record for a GET
 is put on record for a HEAD. Every answer, a refusal too, has `Registry-Size`: where the answer is for a size of the
-log that size, and else the size that the process knew last."""
+log that size, and else the size that the process knew last.
+
+Text is taken as people see it, beyond what the patterns say: with something in it that can be seen, and without
+noncharacters, controls of direction and separators of lines other than a line feed in a text of several lines; one line
+of text holds no characters that nobody sees. Joiners (U+200C, U+200D) are taken after what they join."""
 
 
 @cache

@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 
 from events.catalogue import Event
-from events.catalogue.history import EntryCorrected
+from events.catalogue.history import EntryCorrected, convert_replacement
 from events.catalogue.source import SourceFiled
 from events.codec import EVENT_TYPES, decode_entry
 from events.entry import canonical, is_public
 from events.errors import FieldProblem, NotFound
 from events.log import Reader, Recorded
-from events.shape import convert, examine
+from events.shape import examine
 from services.registry.ids import is_id
 
 PAGE: Final = 200
@@ -103,7 +103,7 @@ def _said(stored: bytes) -> Iterator[Event]:
     event = decode_entry(stored).event
     yield event
     if isinstance(event, EntryCorrected):
-        yield convert(event.replacement, EVENT_TYPES[event.replacement_type])
+        yield convert_replacement(event.replacement, EVENT_TYPES[event.replacement_type])
 
 
 def _names(event: Event, kinds: Collection[str]) -> Iterator[str]:
