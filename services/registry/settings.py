@@ -138,7 +138,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     origin: Annotated[
         str,
-        Setting("The log's name for ever: entries, checkpoints and proofs bear it (C2SP tlog-checkpoint).", ORIGIN),
+        Setting(
+            "The log's name for ever: entries, checkpoints and proofs bear it (C2SP tlog-checkpoint). Best where the "
+            "service's `/log` is read: the schemas that entries name are there.",
+            ORIGIN,
+        ),
     ] = "registry.localhost/log"
     key_dir: Annotated[
         Path | None,

@@ -103,6 +103,7 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /v1/documents/{sha256:str}": READ,
     "GET /v1/schemas": ANY,
     "GET /v1/schemas/{type:str}": ANY,
+    "GET /log/v1/schemas/{type:str}": ANY,
     "GET /v1/log/entries": FOLLOW,
     "GET /v1/log/entries/{position:str}": FOLLOW,
     "GET /v1/log/entries/{position:str}/proof": AUDIT,

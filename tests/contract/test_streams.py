@@ -3,13 +3,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
 from services.registry.api import streams
 from tests.contract.test_transitions import a_visit
-from tests.support.service import Service
+from tests.support.cluster import Database
+from tests.support.service import Service, running
 
 
 async def as_form(service: Service, path: str, form: str) -> str:
@@ -59,3 +61,24 @@ async def test_every_event_version_has_a_schema_that_real_entries_obey(service: 
         assert jsonschema_rs.validator_for(schema).is_valid(entry["data"])
         assert not jsonschema_rs.validator_for(schema).is_valid({**entry["data"], "unknown": 1})
     await service.get("/v1/schemas/registry.nothing.v1", status=404)
+
+
+@pytest.mark.parametrize(
+    ("origin", "root"),
+    [
+        ("registry.test/log", "https://registry.test"),
+        ("example.gov/registry/log", "https://example.gov/registry"),  # behind a proxy that takes /registry away
+        ("log.example.gov", "https://log.example.gov"),
+    ],
+)
+async def test_what_an_entry_says_is_its_schema_is_served_where_its_origin_says(
+    database: Database, tmp_path: Path, origin: str, root: str
+) -> None:
+    async with running(database, tmp_path, origin=origin, key_dir=None) as service:
+        recorded = await service.post("/v1/parties", {"name": "Party", "kind": "company", "country": "FR"})
+        entry = await service.get(f"/v1/log/entries/{recorded['entries'][0]['position']}")
+        assert entry["source"] == f"https://{origin}"
+        assert entry["dataschema"].startswith(f"{root}/")
+        schema = await service.get(entry["dataschema"].removeprefix(root))
+        assert schema["$id"] == entry["type"]
+        assert jsonschema_rs.validator_for(schema).is_valid(entry["data"])

@@ -94,7 +94,9 @@ def _paths() -> Described:
     paths["/v1/statistics"] = {"get": _statistics()}
     paths["/v1/documents/{sha256}"] = {"put": _document(), "get": _get_document()}
     paths["/v1/schemas"] = {"get": _schemas()}
-    paths["/v1/schemas/{type}"] = {"get": _schema()}
+    paths["/v1/schemas/{type}"] = {"get": _schema("get-schema", "The JSON Schema of one event version.")}
+    says = "The same: what `dataschema` in an entry points to, where the log's origin ends in /log."
+    paths["/log/v1/schemas/{type}"] = {"get": _schema("get-dataschema", says)}
     paths |= openapi_log.paths()
     paths["/v1/access"] = {"get": access_record()}
     paths["/health/live"] = {"get": _health("live", ())}
@@ -332,10 +334,10 @@ def _schemas() -> Described:
     }
 
 
-def _schema() -> Described:
+def _schema(operation: str, summary: str) -> Described:
     return {
-        "operationId": "get-schema",
-        "summary": "The JSON Schema of one event version.",
+        "operationId": operation,
+        "summary": summary,
         "tags": ["log"],
         "parameters": [in_path("type", {"type": "string"}), IF_NONE_MATCH],
         "responses": {

@@ -1,4 +1,8 @@
-"""The JSON Schema of every event version: what `dataschema` in an entry points to."""
+"""The JSON Schema of every event version: what `dataschema` in an entry points to.
+
+That is `https://<origin>/v1/schemas/<type>`, and an origin is where the log is read: an address that ends in `/log`,
+unless it was chosen without. So schemas are served below `/log` too, where a service stands at its origin less `/log`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ async def list_schemas(request: Asking) -> Response[bytes]:
     return render.answer(request, msgspec.json.encode({"items": items}), (await parts.log.head()).size)
 
 
-@get("/v1/schemas/{type:str}", opt=ANY, name="get-schema")
+@get(["/v1/schemas/{type:str}", "/log/v1/schemas/{type:str}"], opt=ANY, name="get-schema")
 async def get_schema(request: Asking) -> Response[bytes]:
     """Serve the schema of one event version."""
     parts: Parts = request.app.state.parts
