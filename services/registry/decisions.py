@@ -23,10 +23,12 @@ from events.catalogue.source import Source, SourceFiled, SourceWithdrawn
 from events.entry import time_text
 from events.errors import (
     FieldProblem,
+    LogUnavailable,
     NotCorrectable,
     NotFound,
     RegistryError,
     RestedUpon,
+    RuleBroken,
     UnknownReference,
     WrongExpectedVersion,
 )
@@ -64,17 +66,29 @@ class Deciding:
         self._destroy: list[str] = []
 
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
-        """Decide each draft. Raises the rule that forbids one, with pointers into the request."""
+        """Decide each draft. Raises the rule that forbids one, with pointers into the request.
+
+        What the same rule forbids of other streams is named with it: one thing was not in the way of the other.
+        """
+        broken: RuleBroken | None = None
+        refused_streams: set[str] = set()
         for draft in drafts:
+            if draft.body.stream in refused_streams:
+                continue
             self._must_be_there(draft)
             try:
                 await self._decide(draft)
             except RegistryError as refused:
-                pointer = draft.body.pointer
-                if pointer and not refused.problems:  # in a batch it has to be said which command it was
-                    refused.problems = (FieldProblem(refused.detail, within(pointer)),)
-                    raise
-                raise refused.under(pointer) from None
+                found = _placed(refused, draft.body.pointer)
+                if broken is not None and found.code == broken.code:
+                    broken.problems += found.problems
+                elif broken is None and isinstance(found, RuleBroken):
+                    broken = found
+                elif broken is None or isinstance(found, LogUnavailable):
+                    raise found from None
+                refused_streams.add(draft.body.stream)
+        if broken is not None:
+            raise broken
         return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy))
 
     async def _decide(self, draft: Draft) -> None:
@@ -259,6 +273,14 @@ class Deciding:
                     following.add(whole[one])
             ahead = following - seen
         return merged, whole
+
+
+def _placed(refused: RegistryError, pointer: str) -> RegistryError:
+    """Point into the request; in a batch it has to be said at least which command it was."""
+    if pointer and not refused.problems:
+        refused.problems = (FieldProblem(refused.detail, within(pointer)),)
+        return refused
+    return refused.under(pointer)
 
 
 def _at_least(entries: Sequence[Entry[Any]]) -> int:

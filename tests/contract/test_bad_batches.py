@@ -163,3 +163,39 @@ async def test_a_batch_without_commands_or_with_too_many_is_refused(world: World
         refused(await post(world, "/v1/batch", {}), 422, "invalid-field", "/commands")
         many = [{"command": "register-party", "data": party("x")}] * (MAX_COMMANDS + 1)
         refused(await post(world, "/v1/batch", {"commands": many}), 422, "invalid-field", "/commands")
+
+
+async def test_every_identifier_and_every_id_of_a_batch_that_is_taken_is_named(world: World):
+    lei = [{"scheme": "XI-LEI", "value": value} for value in ("TAKEN-1", "TAKEN-2", "TAKEN-3")]
+    await world.service.post("/v1/parties", party("Holder", identifiers=lei[:2]))
+    commands = [
+        {"command": "register-party", "data": party("a", identifiers=[lei[0], lei[2]])},
+        {"command": "register-party", "data": party("b")},
+        {"command": "register-party", "data": party("c", identifiers=[lei[1]])},
+        {"command": "register-party", "data": party("d")},
+    ]
+    async with nothing_left_behind(world.service):
+        refused(
+            await post(world, "/v1/batch", {"commands": commands}),
+            *(409, "already-claimed"),
+            "/commands/0/data/identifiers/0",
+            "/commands/2/data/identifiers/0",
+        )
+        twice = [{"command": "register-party", "data": party(name, identifiers=[lei[2]])} for name in "abc"]
+        answer = await post(world, "/v1/batch", {"commands": twice})
+        refused(answer, 409, "already-claimed", *(f"/commands/{number}/data/identifiers/0" for number in (1, 2)))
+        commands = [
+            {"command": "register-party", "data": party("a", id="$ministry")},
+            {"command": "rename-party", "subject": "party/$ministry", "data": {"name": "Later"}},
+            {
+                "command": "open-cooperation",
+                "data": {"id": "$other", "title": "b", "parties": ["$ministry", "$company"]},
+            },
+            {"command": "register-party", "data": party("c")},
+            {"command": "register-party", "data": party("d", id="$company")},
+        ]
+        refused(
+            await post(world, "/v1/batch", {"commands": commands}),
+            *(409, "already-exists"),
+            *(f"/commands/{number}/data/id" for number in (0, 2, 4)),
+        )

@@ -48,11 +48,11 @@ class Given:
     def _wrong(self, problem: FieldProblem) -> None:
         self._problems.setdefault((problem.parameter, problem.header), problem)
 
-    def problems(self) -> list[FieldProblem]:
-        """Return everything that was wrong, and what is left over."""
+    def problems(self) -> tuple[FieldProblem, ...]:
+        """Return everything that was wrong, and what is left over: to be asked for when all was taken."""
         for name in self._values:
             self.wrong(name, "unknown parameter")
-        return list(self._problems.values())
+        return tuple(self._problems.values())
 
     def finish(self) -> None:
         """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""

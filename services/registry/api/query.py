@@ -46,10 +46,14 @@ PREFIXES = {
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """When an answer is for: `as_of` a size, an instant, or None for now, and the least size that it has to include."""
+    """When an answer is for: `as_of` a size, an instant, or None for now, and the least size that it has to include.
+
+    `problems` is what is wrong with the whole query: `resolve` refuses it, as only then it is known what the log has.
+    """
 
     as_of: int | datetime | None
     least: int
+    problems: tuple[FieldProblem, ...] = ()
 
     def day(self, today: date) -> date:
         """Return the day (UTC) that is asked about: that of the instant, if there is one, and else `today`."""
@@ -67,10 +71,7 @@ class Query(Moment, frozen=True, kw_only=True):
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
-    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise.
-
-    Raises `InvalidField` naming every offending parameter.
-    """
+    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise."""
     given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
     moment = Moment(as_of=_as_of(given), least=_least(given))
@@ -89,7 +90,6 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
         if value is not None:
             filters[one.name] = value
     cursor = _cursor(given, context, key)
-    given.finish()
     return Query(
         as_of=moment.as_of,
         least=moment.least,
@@ -98,6 +98,7 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
         limit=limit,
         cursor=cursor,
         context=context,
+        problems=given.problems(),
     )
 
 
@@ -110,18 +111,17 @@ class Page(Moment, frozen=True, kw_only=True):
 
 
 def of_page(request: Asking, what: str, key: bytes) -> Page:
-    """Read the query of a list without filters; a cursor is bound to `what`. Raises `InvalidField`."""
+    """Read the query of a list without filters; a cursor is bound to `what`."""
     given = Given(request)
     context = msgspec.json.encode([what, given.asked()]).decode()
-    asked = Page(
+    return Page(
         as_of=_as_of(given),
         least=_least(given),
         limit=_limit(given),
         cursor=_cursor(given, context, key),
         context=context,
+        problems=given.problems(),
     )
-    given.finish()
-    return asked
 
 
 class Filtered(Moment, frozen=True, kw_only=True):
@@ -131,24 +131,20 @@ class Filtered(Moment, frozen=True, kw_only=True):
 
 
 def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Filtered:
-    """Read the query of the calendar: some of a read model's filters, and a token, which was looked at before.
-
-    Raises `InvalidField`.
-    """
+    """Read the query of the calendar: some of a read model's filters, and a token, which was looked at before."""
     given = Given(request)
     given.take("token")
     values = {one.name: _value(given, one) for one in model.filters if one.name in names}
-    asked = Filtered(
+    return Filtered(
         as_of=_as_of(given),
         least=_least(given),
         filters={name: value for name, value in values.items() if value is not None},
+        problems=given.problems(),
     )
-    given.finish()
-    return asked
 
 
 def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
-    """Read the query of a search: what for, as of when, which page. Raises `InvalidField`."""
+    """Read the query of a search: what for, as of when, which page."""
     given = Given(request)
     context = msgspec.json.encode(["search", given.asked()]).decode()
     text = given.take("q") or ""
@@ -160,36 +156,30 @@ def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
         limit=_limit(given),
         cursor=_cursor(given, context, key),
         context=context,
+        problems=given.problems(),
     )
-    given.finish()
     return asked, text
 
 
 def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, str]:
-    """Read the query of statistics: by what, as of when. Raises `InvalidField`."""
+    """Read the query of statistics: by what, as of when."""
     given = Given(request)
     by = given.take("by")
     if by not in choices:
         given.wrong("by", "expected one of " + ", ".join(choices))
-    asked = Moment(as_of=_as_of(given), least=_least(given))
-    given.finish()
-    return asked, str(by)
+    return Moment(as_of=_as_of(given), least=_least(given), problems=given.problems()), str(by)
 
 
 def of_one(request: Asking) -> Moment:
-    """Read the query of a single thing: `as_of` and nothing else. Raises `InvalidField`."""
+    """Read the query of a single thing: `as_of` and nothing else."""
     given = Given(request)
-    asked = Moment(as_of=_as_of(given), least=_least(given))
-    given.finish()
-    return asked
+    return Moment(as_of=_as_of(given), least=_least(given), problems=given.problems())
 
 
 def of_digest(request: Asking) -> Moment:
-    """Read the query of a digest: `size` and nothing else. Raises `InvalidField`."""
+    """Read the query of a digest: `size` and nothing else."""
     given = Given(request)
-    asked = Moment(as_of=number(given, "size", 0, MAX_SIZE), least=_least(given))
-    given.finish()
-    return asked
+    return Moment(as_of=number(given, "size", 0, MAX_SIZE), least=_least(given), problems=given.problems())
 
 
 class EntriesQuery(msgspec.Struct, frozen=True):
@@ -259,15 +249,19 @@ def nothing(request: Asking) -> None:
 
 def surplus(request: Asking) -> list[FieldProblem]:
     """Name every parameter: for a route that takes none and has more to say of what is wrong."""
-    return Given(request).problems()
+    return list(Given(request).problems())
 
 
 async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of") -> int:
     """Return the size that an answer is for, when the read models have come that far; `parameter` asks for it.
 
-    Raises `InvalidField` for a size that the log has not reached and an instant that lies ahead, `ReadModelBehind`
-    when it takes longer than the settings allow.
+    Raises `InvalidField` naming every offending parameter, a size that the log has not reached and an instant that lies
+    ahead among them, and `ReadModelBehind` when it takes longer than the settings allow.
     """
+    if asked.problems:
+        named = any(one.parameter == parameter for one in asked.problems)
+        ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
+        raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
     if asked.least:
         await parts.read_models.wait_for(asked.least, parts.settings.min_size_wait)
     position = await parts.read_models.position()
@@ -292,15 +286,19 @@ async def reached(parts: Parts, least: int) -> int:
 async def _size(parts: Parts, as_of: int | datetime | None, position: int, parameter: str) -> int:
     if as_of is None:
         return position
-    if isinstance(as_of, datetime):
-        if as_of > parts.clock():
-            raise InvalidField.of(
-                [FieldProblem("lies in the future; what will be known then is not", parameter=parameter)]
-            )
-        return await parts.log.size_at(as_of)
-    if as_of > position and as_of > (head := (await parts.log.head()).size):
-        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter=parameter)])
-    return as_of
+    known = isinstance(as_of, int) and as_of <= position
+    if not known and (ahead := await _ahead(parts, as_of, parameter)):
+        raise InvalidField.of(ahead)
+    return as_of if isinstance(as_of, int) else await parts.log.size_at(as_of)
+
+
+async def _ahead(parts: Parts, as_of: int | datetime | None, parameter: str) -> list[FieldProblem]:
+    """Say that what is asked for lies ahead, if it does."""
+    if isinstance(as_of, datetime) and as_of > parts.clock():
+        return [FieldProblem("lies in the future; what will be known then is not", parameter=parameter)]
+    if isinstance(as_of, int) and as_of > (head := (await parts.log.head()).size):
+        return [FieldProblem(f"the log has {head} entries", parameter=parameter)]
+    return []
 
 
 def _as_of(given: Given) -> int | datetime | None:
