@@ -188,6 +188,18 @@ async def test_a_refused_line_stops_an_import_with_its_number_and_all_that_is_wr
     assert await names(database) == ["A", "A", "B", "C"]
 
 
+async def test_a_line_that_is_wrong_in_every_way_is_refused_as_over_http(settings: dict[str, str]):
+    line = {"commands": [party("\ud800", country="ZZ"), {"command": "register-shop"}], "key": "", "more": 1}
+    refused = registry("import", "-", settings=settings, given=ndjson(line))
+    assert refused.returncode == 1
+    told, *problems, stopped = refused.stderr.splitlines()
+    assert told.startswith("registry: line 1: ")
+    assert {problem.split(":")[0].strip() for problem in problems} == {
+        *("/commands/0/data/name", "/commands/0/data/country", "/commands/1/command", "/key", "/more")
+    }
+    assert stopped.startswith("Stopped. Lines recorded: 0. New entries: 0.")
+
+
 async def test_an_import_that_was_killed_is_resumed_by_importing_again(database: Database, settings: dict[str, str]):
     lines = ndjson(*(party(f"Party {number}") for number in range(200)))
     half = b"".join(lines.splitlines(keepends=True)[:100])

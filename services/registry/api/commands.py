@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -16,6 +15,7 @@ from litestar.types import Empty
 from events.catalogue import COMMANDS, CommandType
 from events.errors import CommandIdReused, FieldProblem, NotFound, RegistryError, RuleBroken, WrongExpectedVersion
 from events.shape import escape
+from services.registry import lenience
 from services.registry.access.roles import RECORD
 from services.registry.access.tokens import Principal
 from services.registry.api import documents, query
@@ -27,7 +27,6 @@ from services.registry.parts import Parts
 from services.registry.problems import Malformed, UnsupportedMediaType
 
 MAX_COMMANDS = 1_000
-MAX_DIGITS = 400  # of a number; a decimal one has 309 at the most before it is infinite
 
 
 class Route(NamedTuple):
@@ -244,32 +243,12 @@ async def body_of(request: Asking) -> object:
     parts: Parts = request.app.state.parts
     body = await documents.bounded(request, parts.settings.max_body)
     try:
-        return msgspec.json.decode(body)
+        return lenience.decode(body)
     except RecursionError:
         raise Malformed("The JSON is nested too deeply.", [FieldProblem("nested too deeply", pointer="")]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as refused:
-        return _leniently(body, refused)
-
-
-def _leniently(body: bytes, refused: Exception) -> object:
-    """Decode what is JSON all the same, so that the fields can be named: half surrogate pairs, endless numbers.
-
-    Raises `Malformed`.
-    """
-    try:
-        return json.loads(body.decode(), parse_constant=_no_constant, parse_int=_integer)
-    except (ValueError, RecursionError):
+    except ValueError as refused:
         detail = f"The body is not JSON: {refused}."
         raise Malformed(detail, [FieldProblem("not JSON", pointer="")]) from None
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(name)
-
-
-def _integer(digits: str) -> int | float:
-    """Read what Python takes for a number at once; any other is far out of every bound that there is."""
-    return int(digits) if len(digits) < MAX_DIGITS else float("inf")
 
 
 def _batch(body: object, problems: list[FieldProblem]) -> list[Asked]:

@@ -79,8 +79,8 @@ async def _import(settings: Settings, source: BinaryIO, actor: Actor, tally: Tal
 
 
 async def _record(commands: Commands, lines: Lines, line: bytes, actor: Actor, tally: Tally) -> None:
-    asked, key = lines.read(line)
-    answer = await commands.execute(asked, actor, key=key)
+    asked, key, problems = lines.read(line)
+    answer = await commands.execute(asked, actor, key=key, problems=problems)
     tally.lines += 1
     if answer.replayed:
         tally.replayed += 1

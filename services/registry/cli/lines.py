@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-import msgspec
-
 from events.entry import canonical
 from events.errors import FieldProblem, InvalidField
+from events.shape import escape
+from services.registry import lenience
 from services.registry.bodies import Asked
 
 MAX_BYTES: Final = 16 * 1024**2
@@ -22,10 +22,11 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Line(NamedTuple):
-    """What a line asks for, and its idempotency key."""
+    """What a line asks for, its idempotency key, and what is wrong with it already: to be told with all the rest."""
 
     asked: list[Asked]
     key: str
+    problems: tuple[FieldProblem, ...]
 
 
 class Lines:
@@ -40,19 +41,23 @@ class Lines:
         self._seen: Counter[bytes] = Counter()
 
     def read(self, line: bytes) -> Line:
-        """Take a line apart. Raises `InvalidField` naming every part that is not as it has to be."""
+        """Take a line apart. Raises `InvalidField` only for one of which nothing can be said but that it is no line."""
         given = _decode(line)
-        problems = [FieldProblem("unknown field", f"/{name}") for name in _unknown(given)]
+        problems = [FieldProblem("unknown field", f"/{escape(name)}") for name in _unknown(given)]
         key = given.get("key")
         if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
             problems.append(FieldProblem("expected 1 to 255 visible ASCII characters without spaces", "/key"))
         asked = [*_commands(given, problems)]
-        if problems:
-            raise InvalidField.of(problems)
-        return Line(asked, str(key) if key is not None else self._derived(given))
+        if problems or key is not None:
+            return Line(asked, str(key), tuple(problems))
+        try:
+            said = canonical.encode(given)
+        except (TypeError, ValueError):  # no field holds that: nothing of it is recorded, under whatever key
+            said = line
+        return Line(asked, self._derived(said), ())
 
-    def _derived(self, given: Mapping[str, Any]) -> str:
-        digest = hmac.digest(self._secret, canonical.encode(given), "sha256")[:16]
+    def _derived(self, said: bytes) -> str:
+        digest = hmac.digest(self._secret, said, "sha256")[:16]
         self._seen[digest] += 1
         return f"line/{digest.hex()}/{self._seen[digest]}"
 
@@ -61,10 +66,10 @@ def _decode(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_BYTES:
         raise InvalidField.of([FieldProblem(f"a line has at most {MAX_BYTES} bytes; spread it over several", "")])
     try:
-        given: object = msgspec.json.decode(line)
+        given = lenience.decode(line)
     except RecursionError:
         raise InvalidField.of([FieldProblem("nested too deeply", "")]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as refused:
+    except ValueError as refused:
         raise InvalidField.of([FieldProblem(f"not JSON: {refused}", "")]) from None
     if not isinstance(given, dict):
         raise InvalidField.of([FieldProblem("expected an object", "")])
@@ -77,9 +82,9 @@ def _unknown(given: Mapping[str, Any]) -> list[str]:
 
 
 def _commands(given: Mapping[str, Any], problems: list[FieldProblem]) -> Iterator[Asked]:
-    """Yield the commands that are in form, and add what is wrong with the others to the problems."""
+    """Yield the commands, and add what is wrong with what are none to the problems."""
     if "commands" not in given:
-        yield from _command(given, "", problems)
+        yield _command(given, "")
         return
     several: object = given["commands"]
     if not isinstance(several, list) or not several:
@@ -91,17 +96,9 @@ def _commands(given: Mapping[str, Any], problems: list[FieldProblem]) -> Iterato
             problems.append(FieldProblem("expected an object", at))
             continue
         fields = cast("dict[str, Any]", one)
-        problems += [FieldProblem("unknown field", f"{at}/{name}") for name in fields if name not in _COMMAND]
-        yield from _command(fields, at, problems)
+        problems += [FieldProblem("unknown field", f"{at}/{escape(name)}") for name in fields if name not in _COMMAND]
+        yield _command(fields, at)
 
 
-def _command(fields: Mapping[str, Any], at: str, problems: list[FieldProblem]) -> Iterator[Asked]:
-    command, subject = fields.get("command"), fields.get("subject")
-    wrong: list[FieldProblem] = []
-    if not isinstance(command, str):
-        wrong.append(FieldProblem("expected the name of a command, such as register-party", f"{at}/command"))
-    if not isinstance(subject, str | None):
-        wrong.append(FieldProblem("expected text", f"{at}/subject"))
-    problems += wrong
-    if not wrong:
-        yield Asked(str(command), subject, fields.get("data", {}), f"{at}/data")
+def _command(fields: Mapping[str, Any], at: str) -> Asked:
+    return Asked(fields.get("command"), fields.get("subject"), fields.get("data", {}), f"{at}/data")

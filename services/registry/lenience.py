@@ -1,0 +1,33 @@
+"""JSON as clients send it: what is only just JSON is decoded all the same, so that the fields can be named."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+MAX_DIGITS = 400  # of a number; a decimal one has 309 at the most before it is infinite
+
+
+def decode(content: bytes) -> object:
+    """Decode JSON, with half surrogate pairs and endless numbers in it too.
+
+    Raises ValueError with the reason, and RecursionError for what is nested beyond the stack.
+    """
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as refused:
+        reason = str(refused)
+    try:
+        return json.loads(content.decode(), parse_constant=_no_constant, parse_int=_integer)
+    except (ValueError, RecursionError):
+        raise ValueError(reason) from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _integer(digits: str) -> int | float:
+    """Read what Python takes for a number at once; any other is far out of every bound that there is."""
+    return int(digits) if len(digits) < MAX_DIGITS else float("inf")
