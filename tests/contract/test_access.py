@@ -170,7 +170,7 @@ async def ask(client: httpx.AsyncClient, route: str) -> tuple[httpx.Response, Bo
 
 @pytest.mark.parametrize("role", [role.value for role in Role])
 async def test_a_role_opens_its_routes_and_no_other(world: World, role: str):
-    async with nothing_left_behind(world.service), await world.service.client_of(role) as client:
+    async with await world.service.client_of(role) as client, nothing_left_behind(world.service):
         for route, roles in ROUTES.items():
             answer, body = await ask(client, route)
             if roles is not None and role not in roles:

@@ -277,7 +277,7 @@ async def test_the_wrong_role_is_refused_before_the_body_is_read(world: World):
         read += 1
         yield b"{}"
 
-    async with nothing_left_behind(world.service), await world.service.client_of("reader") as client:
+    async with await world.service.client_of("reader") as client, nothing_left_behind(world.service):
         for method, path in (("POST", READ), ("POST", RECORD), ("PUT", f"/v1/documents/{'0' * 64}")):
             answer = await client.request(method, path, content=body())
             problem = refused(answer, 403, "forbidden", "@Authorization")

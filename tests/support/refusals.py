@@ -10,14 +10,22 @@ import httpx
 
 from tests.support.service import Service
 
-REMAINS = {
-    "entries": "SELECT count(*) FROM log.entry",
-    "head": "SELECT size FROM log.head",
-    "claims": "SELECT count(*) FROM log.claim",
-    "documents": "SELECT count(*) FROM log.document",
-    "keys": "SELECT count(*) FROM vault.key",
-    "salts": "SELECT count(*) FROM vault.command_salt",
+TABLES = """
+    SELECT table_schema || '.' || table_name FROM information_schema.tables
+    WHERE table_schema IN ('log', 'vault', 'access') AND table_type = 'BASE TABLE' ORDER BY 1
+"""
+NOT_OF_THE_REQUEST = {
+    "log.checkpoint": "the signer writes it beside, of what was recorded before",
+    "log.signature": "as log.checkpoint",
+    "log.tile": "as log.checkpoint",
 }
+"""Tables in which rows may come up meanwhile that are of no request."""
+
+WHERE = {
+    # Who may look and is given entries above public is on record, whatever else is refused meanwhile.
+    "access.record": "what NOT IN ('read-entries', 'read-entry', 'stream-entries', 'read-bundle', 'evidence-pack')",
+}
+"""Of which rows of a table a refusal must leave every one as it was; of all, where it is not here."""
 
 
 def refused(answer: httpx.Response, status: int, code: str, *fields: str) -> dict[str, Any]:
@@ -48,11 +56,19 @@ def _place(error: dict[str, str]) -> str:
 
 @asynccontextmanager
 async def nothing_left_behind(service: Service) -> AsyncIterator[None]:
-    """Hold what is recorded, claimed, filed and kept in the vault afterwards against what was there before."""
-    before = await _remains(service)
+    """Hold every row of log, vault and access afterwards against what was there before."""
+    before = await remains(service)
     yield
-    assert await _remains(service) == before
+    assert await remains(service) == before
 
 
-async def _remains(service: Service) -> dict[str, int]:
-    return {what: await service.parts.pool.fetchval(query) for what, query in REMAINS.items()}
+async def remains(service: Service) -> dict[str, tuple[int, str | None]]:
+    """How many rows there are in each table, and a hash of what stands in them."""
+    pool = service.parts.pool
+    found: dict[str, tuple[int, str | None]] = {}
+    for (table,) in await pool.fetch(TABLES):
+        if table not in NOT_OF_THE_REQUEST:
+            rows = f"SELECT md5(t::text) AS row FROM {table} AS t WHERE {WHERE.get(table, 'true')}"
+            query = f"SELECT count(*), md5(string_agg(row, '' ORDER BY row)) FROM ({rows}) AS rows"
+            found[table] = tuple(await pool.fetchrow(query) or ())
+    return found
