@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from projections import LISTED
 from services.registry.bodies import Asked
 from services.registry.sample import report, story
 from tests.support.service import Service
@@ -61,13 +63,32 @@ async def test_every_entry_quotes_whole_sentences_of_the_report(told: Service):
     text = report.load()
     sentences = {text.text[start:end] for start, end in text.sentences()}
     quoted: set[str] = set()
-    for model in ("parties", "people", "occasions", "sources", "cooperations", "meetings", "negotiations", "roadmaps"):
-        for item in (await told.get(f"/v1/{model}"))["items"]:
-            quotations = {cited["quotation"] for cited in item["citations"]}
-            assert quotations
-            assert quotations <= sentences
-            quoted |= quotations
-    assert len(quoted) == 13  # the visit and the round have theirs
+    cited: set[tuple[int, int]] = set()
+    for model in LISTED:
+        items = (await told.get(f"/v1/{model.name}", limit=500))["items"]
+        assert items, model.name
+        for item in items:
+            found = list(citations(item))
+            assert found, (model.name, item["id"])
+            assert {one["quotation"] for one in found} <= sentences
+            quoted |= {one["quotation"] for one in found}
+            cited |= {(one["start"], one["end"]) for one in found}
+    assert len(quoted) == 15
+    entries = (await told.get("/v1/log/entries", limit=500))["items"]
+    assert cited == {(one["start"], one["end"]) for entry in entries for one in entry["data"]["citations"]}
+
+
+def citations(value: Any) -> Iterator[dict[str, Any]]:
+    """Every citation in an answer, however deep it stands."""
+    if isinstance(value, dict):
+        if "source" in value and "start" in value:
+            yield value
+        else:
+            for one in value.values():
+                yield from citations(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from citations(one)
 
 
 async def test_whom_was_met_at_the_exhibition_is_answered_with_names(told: Service):

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
+import jsonschema_rs
 import pytest
 import pytest_asyncio
 from icalendar import Calendar
@@ -91,6 +92,16 @@ async def entries(story: Story) -> list[dict[str, Any]]:
 
 async def test_every_event_of_the_catalogue_occurs(story: Story) -> None:
     assert {entry["type"] for entry in await entries(story)} == EVENT_TYPES.keys()
+
+
+async def test_every_entry_obeys_the_schema_that_it_names(story: Story) -> None:
+    schemas: dict[str, jsonschema_rs.Validator] = {}
+    for entry in await entries(story):
+        served = entry["dataschema"].removeprefix("https://registry.test")
+        if served not in schemas:
+            schemas[served] = jsonschema_rs.validator_for(await story.service.get(served))
+        schemas[served].validate(entry["data"])
+    assert len(schemas) == len(EVENT_TYPES)
 
 
 async def test_whatever_the_papers_say_cites_a_whole_sentence_of_them(story: Story) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
+import jsonschema_rs
 import msgspec
 import pytest
 import rfc8785
@@ -17,6 +18,7 @@ from events.catalogue import EVENTS, Event
 from events.codec import CODEC, EVENT_TYPES, decode_entry
 from events.entry import Envelope, canonical, canonical_bytes, leaf_hash
 from events.shape import clean, convert
+from services.registry.api.schema_registry import schema_of
 from tests.golden import files
 from tests.golden.__main__ import main
 from tests.golden.examples import EXAMPLES
@@ -53,6 +55,15 @@ def test_a_golden_entry_is_read_as_the_event_that_its_data_say(event_type, golde
         envelope["time"],
         envelope["classification"],
     )
+
+
+@pytest.mark.parametrize(("event_type", "golden"), ENTRIES)
+def test_a_golden_entry_obeys_the_schema_that_is_served_of_its_version(event_type, golden):
+    schema = jsonschema_rs.validator_for(json.loads(schema_of(event_type)))
+    schema.validate(golden["data"])
+    assert not schema.is_valid({**golden["data"], "unknown": 1})
+    for name in golden["data"]:
+        assert not schema.is_valid({**golden["data"], name: 0.5}), name
 
 
 @pytest.mark.parametrize(("event_type", "golden"), ENTRIES)
