@@ -20,6 +20,8 @@ import pytest_asyncio
 from events.edtf import EdtfDate
 from projections import LISTED
 from projections.model import ReadModel
+from projections.names import NAMES
+from services.registry.api import schemas
 from tests.support import service as services
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster
@@ -351,6 +353,16 @@ async def test_every_id_that_has_a_label_comes_with_it(told: Told, name: str):
         single = (await get(told, f"/v1/{name}/{item['id']}", as_of=told.size)).json()
         assert single["names"].items() <= names.items()
         assert {key: value for key, value in single.items() if key not in ("names", "as_of")} == item
+
+
+def test_the_document_says_which_things_have_labels_and_which_have_none():
+    said = schemas.NAMES["description"]
+    with_one, without = said.split("Meetings, ")
+    words = {"party": "parties", "person": "people", "occ": "occasions", "src": "sources", "coop": "cooperations"}
+    assert all(words.get(prefix, f"{prefix}s") in with_one for prefix in NAMES.prefixes)
+    for model in LISTED:
+        if model.name not in (*words.values(), "meetings", "commitments"):
+            assert model.name in without
 
 
 async def test_labels_are_what_things_are_called(told: Told):

@@ -54,7 +54,9 @@ NAME_OR_ERASED = {"anyOf": [{"type": "string"}, {"$ref": REF + "Erased"}]}
 NAMES = {
     "type": "object",
     "title": "Names",
-    "description": "The label of every id in this answer that has one, as of the same log size.",
+    "description": "The label of every id in this answer that has one, as of the same log size: the names of parties, "
+    "people and occasions, the titles of sources, cooperations and milestones, the subjects of topics. Meetings, "
+    "negotiations, roadmaps, visits, rounds, agreements and delegations have no name, and are not in it.",
     "additionalProperties": NAME_OR_ERASED,
 }
 
