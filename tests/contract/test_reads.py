@@ -355,8 +355,8 @@ async def test_every_id_that_has_a_label_comes_with_it(told: Told, name: str):
         assert {key: value for key, value in single.items() if key not in ("names", "as_of")} == item
 
 
-def test_the_document_says_which_things_have_labels_and_which_have_none():
-    said = schemas.NAMES["description"]
+async def test_the_document_says_which_things_have_labels_and_which_have_none():
+    said = str(schemas.NAMES["description"])
     with_one, without = said.split("Meetings, ")
     words = {"party": "parties", "person": "people", "occ": "occasions", "src": "sources", "coop": "cooperations"}
     assert all(words.get(prefix, f"{prefix}s") in with_one for prefix in NAMES.prefixes)
