@@ -49,9 +49,9 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         )
         yield row(
             item,
-            by_date(one.window),
+            by_date(item.held or one.window),
             state.id,
-            parties_of(event.participants),
+            parties_of((*event.participants, *item.attended)),
             persons_of((*event.participants, *item.attended)),
             event.place.country,
             item.status,
@@ -61,7 +61,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 
 ROUNDS = ReadModel(
     name="rounds",
-    number=1,
+    number=2,
     prefixes=("round",),
     rows={"cooperation": rows},
     columns=("cooperation", "parties", "persons", "country", "status", "earliest", "latest", "qualified"),

@@ -1,4 +1,4 @@
--- rounds: next stages of discussions, by window.
+-- rounds: next stages of discussions, by the date on which they were held, or else by window.
 
 -- name: create
 -- The table, in the schema of a generation (the search path).

@@ -65,9 +65,9 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         visitors = parties_of(event.visitors)
         yield row(
             item,
-            by_date(visit.window),
+            by_date(item.held or visit.window),
             state.id,
-            sorted({*visitors, event.host}),
+            sorted({*visitors, event.host, *parties_of(item.participants)}),
             list(event.topics),
             kinds_of(state, event.topics),
             persons_of((*event.visitors, *item.participants)),
@@ -81,7 +81,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
 
 VISITS = ReadModel(
     name="visits",
-    number=1,
+    number=2,
     prefixes=("visit",),
     rows={"cooperation": rows},
     columns=(

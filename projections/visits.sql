@@ -1,4 +1,4 @@
--- visits: who is to come to whom, by window.
+-- visits: who is to come to whom, by the date on which it was held, or else by window.
 
 -- name: create
 -- The table, in the schema of a generation (the search path).

@@ -210,3 +210,31 @@ async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:
         await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"})
     await service.get(f"/v1/parties/{one}", status=404)
     assert (await service.get("/v1/cooperations"))["items"] == []
+
+
+async def test_who_took_part_in_a_held_visit_finds_it_at_the_date_on_which_it_was_held(service: Service) -> None:
+    parties = [
+        (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
+        for name in ("Guest", "Host", "Third")
+    ]
+    guest, host, third = parties
+    cooperation = (await service.post("/v1/cooperations", {"title": "Three", "parties": parties}))["id"]
+    address = f"/v1/cooperations/{cooperation}"
+    promised = {"place": {"country": "FR"}, "window": "2019-01"}
+    visit = (
+        await service.post(
+            f"{address}/visits", {**promised, "visitors": [{"party": guest}], "host": host, "purpose": "to see"}
+        )
+    )["id"]
+    both = [{"party": guest}, {"party": host}]
+    round_ = (await service.post(f"{address}/rounds", {**promised, "participants": both, "subject": "talks"}))["id"]
+    came = [{"party": host}, {"party": third}]
+    await service.post(f"{address}/meetings", {"held": "2019-02-10", "participants": both})
+    for things, key in (("visits", visit), ("rounds", round_)):
+        await service.post(f"{address}/{things}/{key}/held", {"held": "2019-03-03", "participants": came})
+        assert [item["id"] for item in (await service.get(f"/v1/{things}", party=third))["items"]] == [key]
+        assert len((await service.get(f"/v1/{things}", window_to="2019-01-31"))["items"]) == 1
+    told = (await service.get(f"/v1/parties/{third}/timeline"))["items"]
+    assert {"visit", "round"} <= {item["kind"] for item in told}
+    dated = [one["kind"] for one in (await service.get(f"{address}/timeline"))["items"] if one["item"].get("held")]
+    assert dated[0] == "meeting"
