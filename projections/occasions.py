@@ -24,6 +24,7 @@ from projections.model import (
     row,
     stated,
 )
+from projections.within import parties_of
 
 
 class DelegationItem(Statement, frozen=True, kw_only=True):
@@ -74,7 +75,8 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
         changes=changes_of(state.changes),
         **provenance(state.announced),
     )
-    parties = sorted({one.party for one in delegations})
+    took_part = {one.party for one in delegations}.union(*(parties_of(one.participants) for one in delegations))
+    parties = sorted(took_part | {event.organiser} if event.organiser else took_part)
     sort = by_date(event.dates)
     columns = (event.kind, event.place.country, event.organiser, item.status, parties)
     yield row(item, sort, *columns, *bounds(event.dates))
@@ -82,7 +84,7 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
 
 OCCASIONS = ReadModel(
     name="occasions",
-    number=1,
+    number=2,
     prefixes=("occ",),
     rows={"occasion": rows},
     columns=("kind", "country", "organiser", "status", "parties", "earliest", "latest", "qualified"),
@@ -93,7 +95,7 @@ OCCASIONS = ReadModel(
         Filter("country", "country", "country where it takes place"),
         Filter("organiser", "id", "the party that organises it", kind="party"),
         Filter("status", "choice", "whether it was cancelled", choices=get_args(OccasionStatus)),
-        Filter("party", "id", "a party that sent a delegation", kind="party"),
+        Filter("party", "id", "a party that organises it, sent a delegation or took part in one", kind="party"),
         Filter("dates", "dates", "when it takes place"),
     ),
 )

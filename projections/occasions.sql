@@ -40,7 +40,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $6 country, or null for any
 --   $7 organiser (or a party merged with it), or null for any
 --   $8 status, or null for any
---   $9 party that sent a delegation (or a party merged with it), or null for any
+--   $9 party that organises it or took part (or a party merged with it), or null for any
 --   $10, $11 first and last day of the occasion (null: no bound); $12 whether it must lie there, not only may
 SELECT id, sort, refs, body FROM read.occasions
 WHERE born < $1 AND (died IS NULL OR died >= $1)

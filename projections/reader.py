@@ -175,12 +175,8 @@ class ReadModels:
         return [(record["kind"], _found(record)) for record in records]
 
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
-        """Return counts as of `size`, a row a country, field, stage or month (`by`)."""
-        if by == "month":
-            records = await self._pool.fetch(STATISTICS["by_month"], size)
-        else:
-            records = await self._pool.fetch(STATISTICS["by_cooperation"], size, by)
-        return [dict(record) for record in records]
+        """Return counts as of `size`, a row a country, field, stage or month (`by`); `statistics.sql` says of what."""
+        return [dict(record) for record in await self._pool.fetch(STATISTICS["counts"], size, by)]
 
     async def search(self, text: str, size: int, *, after: tuple[str, str] | None, limit: int) -> list[Found]:
         """Return up to `limit` things that have all the words of a text (as beginnings of words).

@@ -10,7 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
-from projections.within import OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
+from projections.within import HELD, OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
 
 
 class RoundItem(CooperationPart, frozen=True, kw_only=True):
@@ -56,15 +56,28 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             event.place.country,
             item.status,
             *bounds(one.window),
+            *bounds(item.held),
         )
 
 
 ROUNDS = ReadModel(
     name="rounds",
-    number=2,
+    number=3,
     prefixes=("round",),
     rows={"cooperation": rows},
-    columns=("cooperation", "parties", "persons", "country", "status", "earliest", "latest", "qualified"),
+    columns=(
+        "cooperation",
+        "parties",
+        "persons",
+        "country",
+        "status",
+        "earliest",
+        "latest",
+        "qualified",
+        "held_earliest",
+        "held_latest",
+        "held_qualified",
+    ),
     queries=load("projections", "rounds.sql"),
     item=RoundItem,
     filters=(
@@ -73,5 +86,6 @@ ROUNDS = ReadModel(
         Filter("country", "country", "country where it takes place"),
         STATUS,
         Filter("window", "dates", "when it is due; a round without a window may be due at any time"),
+        HELD,
     ),
 )

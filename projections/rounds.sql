@@ -17,6 +17,9 @@ CREATE TABLE rounds (
     earliest date,
     latest date,
     qualified boolean NOT NULL,
+    held_earliest date,
+    held_latest date,
+    held_qualified boolean NOT NULL,
     CONSTRAINT rounds_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX rounds_current ON rounds (id) WHERE died IS NULL;
@@ -43,6 +46,8 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $8 country, or null for any
 --   $9 status, or null for any
 --   $10, $11 first and last day of the window (null: no bound); $12 whether it must lie there, not only may
+--   $13, $14 first and last day of when it was held (null: no bound; what was not held lies in none);
+--     $15 whether it must lie there, not only may
 SELECT id, sort, refs, body FROM read.rounds
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
@@ -52,5 +57,7 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($8::text IS NULL OR country = $8)
   AND ($9::text IS NULL OR status = $9)
   AND projection.lies(earliest, latest, qualified, $10::date, $11::date, $12::boolean)
+  AND ($13::date IS NULL AND $14::date IS NULL OR status = 'held'
+    AND projection.lies(held_earliest, held_latest, held_qualified, $13::date, $14::date, $15::boolean))
 ORDER BY sort ASC, id ASC
 LIMIT $4;

@@ -1,81 +1,86 @@
--- statistics: how much of what there is, as of a log size. Queries over other read models' rows.
+-- statistics: how much of what there is, as of a log size. A query over other read models' rows.
+--
+-- One rule says what counts, whatever it is counted by: what happened, and what is still to happen. A visit or a round that
+-- was cancelled does not count, nor one that was scheduled in a cooperation that ended before it was held.
 
--- name: by_cooperation
--- By what cooperations are of; one that is of two countries or fields counts for both: $1 size,
---   $2 'country' (of their parties), 'field' or 'stage'.
-WITH cooperation AS (
+-- name: counts
+-- $1 size, $2 what to count by:
+--   'country' (of a cooperation's parties, merged ones being what they live on in), 'field' or 'stage': all cooperations,
+--     one that is of two countries or fields counting for both, and what belongs to them;
+--   'month' in which things happened (visits and rounds: were held) or are to happen, as far as it is known: what was stated
+--     without doubt and lies within one month. Cooperations are then those in which something did.
+WITH RECURSIVE cooperation AS (
     SELECT id, parties, fields, stage FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
-), member (id, key) AS (
-    SELECT cooperation.id, party.country
+), thing (kind, cooperation, earliest, latest, qualified) AS (
+    SELECT 'meetings', cooperation, earliest, latest, qualified FROM read.meetings
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+    UNION ALL
+    SELECT 'negotiations', cooperation, earliest, latest, qualified FROM read.negotiations
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+    UNION ALL
+    SELECT 'roadmaps', cooperation, earliest, latest, qualified FROM read.roadmaps
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+    UNION ALL
+    SELECT 'agreements', cooperation, earliest, latest, qualified FROM read.agreements
+    WHERE born < $1 AND (died IS NULL OR died >= $1)
+    UNION ALL
+    SELECT 'visits', cooperation, held_earliest, held_latest, held_qualified FROM read.visits
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'held'
+    UNION ALL
+    SELECT 'rounds', cooperation, held_earliest, held_latest, held_qualified FROM read.rounds
+    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'held'
+    UNION ALL
+    SELECT scheduled.kind, scheduled.cooperation, scheduled.earliest, scheduled.latest, scheduled.qualified
+    FROM (
+        SELECT 'visits' AS kind, cooperation, earliest, latest, qualified FROM read.visits
+        WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'scheduled'
+        UNION ALL
+        SELECT 'rounds', cooperation, earliest, latest, qualified FROM read.rounds
+        WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'scheduled'
+    ) AS scheduled
+    JOIN cooperation ON cooperation.id = scheduled.cooperation AND cooperation.stage NOT IN ('concluded', 'abandoned')
+), counted AS (
+    SELECT cooperation, month,
+        count(*) FILTER (WHERE kind = 'meetings') AS meetings,
+        count(*) FILTER (WHERE kind = 'negotiations') AS negotiations,
+        count(*) FILTER (WHERE kind = 'roadmaps') AS roadmaps,
+        count(*) FILTER (WHERE kind = 'visits') AS visits,
+        count(*) FILTER (WHERE kind = 'rounds') AS rounds,
+        count(*) FILTER (WHERE kind = 'agreements') AS agreements
+    FROM (
+        SELECT kind, cooperation, CASE WHEN $2::text = 'month' THEN to_char(earliest, 'YYYY-MM') END AS month FROM thing
+        WHERE $2 <> 'month'
+            OR NOT qualified AND date_trunc('month', earliest::timestamp) = date_trunc('month', latest::timestamp)
+    ) AS dated
+    GROUP BY cooperation, month
+), merged (id, into_) AS (
+    SELECT id, merged_into FROM read.parties
+    WHERE merged_into IS NOT NULL AND born < $1 AND (died IS NULL OR died >= $1)
+    UNION
+    SELECT merged.id, party.merged_into FROM merged JOIN read.parties AS party ON party.id = merged.into_
+    WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+), survivor (id, country) AS (
+    SELECT merged.id, party.country FROM merged JOIN read.parties AS party ON party.id = merged.into_
+    WHERE party.merged_into IS NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+), member (cooperation, key) AS (
+    SELECT cooperation.id, coalesce(survivor.country, party.country)
     FROM cooperation JOIN read.parties AS party ON party.id = ANY (cooperation.parties)
-    WHERE $2::text = 'country' AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+    LEFT JOIN survivor ON survivor.id = party.id
+    WHERE $2 = 'country' AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
     UNION
     SELECT id, unnest(fields) FROM cooperation WHERE $2 = 'field'
     UNION
     SELECT id, stage FROM cooperation WHERE $2 = 'stage'
+    UNION
+    SELECT cooperation, month FROM counted WHERE $2 = 'month'
 )
 SELECT member.key, count(*) AS cooperations,
-    coalesce(sum(meetings.number), 0)::bigint AS meetings,
-    coalesce(sum(negotiations.number), 0)::bigint AS negotiations,
-    coalesce(sum(roadmaps.number), 0)::bigint AS roadmaps,
-    coalesce(sum(visits.number), 0)::bigint AS visits,
-    coalesce(sum(rounds.number), 0)::bigint AS rounds,
-    coalesce(sum(agreements.number), 0)::bigint AS agreements
-FROM member
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.meetings
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS meetings ON meetings.cooperation = member.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.negotiations
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS negotiations ON negotiations.cooperation = member.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.roadmaps
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS roadmaps ON roadmaps.cooperation = member.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.visits
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS visits ON visits.cooperation = member.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.rounds
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS rounds ON rounds.cooperation = member.id
-LEFT JOIN (
-    SELECT cooperation, count(*) AS number FROM read.agreements
-    WHERE born < $1 AND (died IS NULL OR died >= $1) GROUP BY cooperation
-) AS agreements ON agreements.cooperation = member.id
+    coalesce(sum(counted.meetings), 0)::bigint AS meetings,
+    coalesce(sum(counted.negotiations), 0)::bigint AS negotiations,
+    coalesce(sum(counted.roadmaps), 0)::bigint AS roadmaps,
+    coalesce(sum(counted.visits), 0)::bigint AS visits,
+    coalesce(sum(counted.rounds), 0)::bigint AS rounds,
+    coalesce(sum(counted.agreements), 0)::bigint AS agreements
+FROM member LEFT JOIN counted
+    ON counted.cooperation = member.cooperation AND (counted.month IS NULL OR counted.month = member.key)
 GROUP BY member.key ORDER BY member.key;
-
--- name: by_month
--- By the month in which things happened or are to happen, as far as it is known: those within one month by what was
--- stated. What was cancelled is not among them, and cooperations are those in which something did.
-SELECT to_char(earliest, 'YYYY-MM') AS key, count(DISTINCT cooperation) AS cooperations,
-    count(*) FILTER (WHERE kind = 'meetings') AS meetings,
-    count(*) FILTER (WHERE kind = 'negotiations') AS negotiations,
-    count(*) FILTER (WHERE kind = 'roadmaps') AS roadmaps,
-    count(*) FILTER (WHERE kind = 'visits') AS visits,
-    count(*) FILTER (WHERE kind = 'rounds') AS rounds,
-    count(*) FILTER (WHERE kind = 'agreements') AS agreements
-FROM (
-    SELECT 'meetings' AS kind, cooperation, earliest, latest FROM read.meetings
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-    UNION ALL
-    SELECT 'negotiations' AS kind, cooperation, earliest, latest FROM read.negotiations
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-    UNION ALL
-    SELECT 'roadmaps' AS kind, cooperation, earliest, latest FROM read.roadmaps
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-    UNION ALL
-    SELECT 'visits' AS kind, cooperation, earliest, latest FROM read.visits
-    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status <> 'cancelled'
-    UNION ALL
-    SELECT 'rounds' AS kind, cooperation, earliest, latest FROM read.rounds
-    WHERE born < $1 AND (died IS NULL OR died >= $1) AND status <> 'cancelled'
-    UNION ALL
-    SELECT 'agreements' AS kind, cooperation, earliest, latest FROM read.agreements
-    WHERE born < $1 AND (died IS NULL OR died >= $1)
-) AS things
-WHERE date_trunc('month', earliest) = date_trunc('month', latest)
-GROUP BY key ORDER BY key;

@@ -11,6 +11,7 @@ from events.sql import load
 from events.values import Participant, Place
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.within import (
+    HELD,
     OF_COOPERATION,
     OF_PERSON,
     OF_TOPICS,
@@ -76,12 +77,13 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             event.place.country,
             item.status,
             *bounds(visit.window),
+            *bounds(item.held),
         )
 
 
 VISITS = ReadModel(
     name="visits",
-    number=2,
+    number=3,
     prefixes=("visit",),
     rows={"cooperation": rows},
     columns=(
@@ -97,6 +99,9 @@ VISITS = ReadModel(
         "earliest",
         "latest",
         "qualified",
+        "held_earliest",
+        "held_latest",
+        "held_qualified",
     ),
     queries=load("projections", "visits.sql"),
     item=VisitItem,
@@ -108,6 +113,7 @@ VISITS = ReadModel(
         Filter("host", "id", "the party that is visited", kind="party"),
         Filter("country", "country", "country where it takes place"),
         STATUS,
-        Filter("window", "dates", "when it is due"),
+        Filter("window", "dates", "when it is due, or was to be held"),
+        HELD,
     ),
 )

@@ -21,6 +21,9 @@ CREATE TABLE visits (
     earliest date,
     latest date,
     qualified boolean NOT NULL,
+    held_earliest date,
+    held_latest date,
+    held_qualified boolean NOT NULL,
     CONSTRAINT visits_pkey PRIMARY KEY (id, born)
 );
 CREATE UNIQUE INDEX visits_current ON visits (id) WHERE died IS NULL;
@@ -51,6 +54,8 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $12 country, or null for any
 --   $13 status, or null for any
 --   $14, $15 first and last day of the window (null: no bound); $16 whether it must lie there, not only may
+--   $17, $18 first and last day of when it was held (null: no bound; what was not held lies in none);
+--     $19 whether it must lie there, not only may
 SELECT id, sort, refs, body FROM read.visits
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
@@ -64,5 +69,7 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($12::text IS NULL OR country = $12)
   AND ($13::text IS NULL OR status = $13)
   AND projection.lies(earliest, latest, qualified, $14::date, $15::date, $16::boolean)
+  AND ($17::date IS NULL AND $18::date IS NULL OR status = 'held'
+    AND projection.lies(held_earliest, held_latest, held_qualified, $17::date, $18::date, $19::boolean))
 ORDER BY sort ASC, id ASC
 LIMIT $4;

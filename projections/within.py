@@ -18,6 +18,7 @@ OF_TOPICS = (
     Filter("topic_kind", "choice", "the kind of one of its topics", choices=get_args(TopicKind)),
 )
 OF_PERSON = Filter("person", "id", "a person who takes part", kind="person")
+HELD = Filter("held", "dates", "when it was held; what was not is not found")
 STATUS = Filter("status", "choice", "what became of it", choices=get_args(Status))
 
 

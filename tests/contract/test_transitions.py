@@ -9,7 +9,7 @@ from events.entry import canonical
 from events.log import NewSalt
 from events.vault import salted_hash
 from services.registry.ids import new_id
-from tests.contract.test_story_by_hand import a_cooperation
+from tests.contract.test_story_by_hand import a_cooperation, two_parties
 from tests.support.service import Service
 
 
@@ -198,6 +198,50 @@ async def test_a_timeline_tells_of_everything_in_order(service: Service) -> None
     assert (await service.get("/v1/statistics", by="field"))["items"] == []
 
 
+async def test_statistics_count_the_same_things_whatever_they_are_counted_by(service: Service) -> None:
+    counts = ("meetings", "visits", "rounds")
+
+    async def counted() -> list[tuple[int, ...]]:
+        answers = [
+            (await service.get("/v1/statistics", by=by))["items"] for by in ("country", "field", "stage", "month")
+        ]
+        return [tuple(sum(item[one] for item in items if item["key"] != "FR") for one in counts) for items in answers]
+
+    parties = await two_parties(service)
+    both = [{"party": one} for one in parties]
+    body = {"title": "Counted", "parties": parties, "fields": ["research"]}
+    cooperation = (await service.post("/v1/cooperations", body))["id"]
+    address = f"/v1/cooperations/{cooperation}"
+    await service.post(f"{address}/meetings", {"held": "2019-06-18", "participants": both})
+    ids: list[str] = []
+    for window in ("2031-04", "2031-05", "2031-06"):
+        visit = {"visitors": both[1:], "host": parties[0], "place": {"country": "AZ"}, "purpose": "to see"}
+        ids.append((await service.post(f"{address}/visits", {**visit, "window": window}))["id"])
+    round_ = {"participants": both, "place": {"country": "AZ"}, "subject": "talks", "window": "2031-04"}
+    await service.post(f"{address}/rounds", round_)
+    assert await counted() == [(1, 3, 1)] * 4
+    await service.post(f"{address}/visits/{ids[0]}/cancel", {"reason": "no"})
+    assert await counted() == [(1, 2, 1)] * 4
+    await service.post(f"{address}/visits/{ids[1]}/held", {"held": "2019-07-01", "participants": both})
+    assert await counted() == [(1, 2, 1)] * 4
+    await service.post(f"{address}/conclude", {"reason": "done"})
+    assert await counted() == [(1, 1, 0)] * 4
+    by_month = (await service.get("/v1/statistics", by="month"))["items"]
+    assert [(item["key"], item["cooperations"], item["visits"]) for item in by_month] == [
+        ("2019-06", 1, 0),
+        ("2019-07", 1, 1),
+    ]
+
+
+async def test_a_month_is_known_if_it_was_stated_without_doubt(service: Service) -> None:
+    cooperation, *parties = await a_cooperation(service)
+    both = [{"party": one} for one in parties]
+    for held in ("2019-06?", "2019-06~", "2019-05/2019-06", "2019-06/..", "2019", "2019-06-03/2019-06-04"):
+        await service.post(f"/v1/cooperations/{cooperation}/meetings", {"held": held, "participants": both})
+    by_month = (await service.get("/v1/statistics", by="month"))["items"]
+    assert [(item["key"], item["meetings"]) for item in by_month] == [("2019-06", 1)]
+
+
 async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:
     cooperation, visit, one, _ = await a_visit(service)
     registered = (await service.get(f"/v1/parties/{one}"))["position"]
@@ -234,7 +278,15 @@ async def test_who_took_part_in_a_held_visit_finds_it_at_the_date_on_which_it_wa
         await service.post(f"{address}/{things}/{key}/held", {"held": "2019-03-03", "participants": came})
         assert [item["id"] for item in (await service.get(f"/v1/{things}", party=third))["items"]] == [key]
         assert len((await service.get(f"/v1/{things}", window_to="2019-01-31"))["items"]) == 1
+        for held, expected in (("2019-03-03", [key]), ("2019-03-04", []), ("2019-01-01", [])):
+            found = await service.get(f"/v1/{things}", held_from=held, held_to=held, certain="true")
+            assert [item["id"] for item in found["items"]] == expected
     told = (await service.get(f"/v1/parties/{third}/timeline"))["items"]
     assert {"visit", "round"} <= {item["kind"] for item in told}
     dated = [one["kind"] for one in (await service.get(f"{address}/timeline"))["items"] if one["item"].get("held")]
     assert dated[0] == "meeting"
+    by_month = await service.get("/v1/statistics", by="month")
+    assert [(item["key"], item["meetings"], item["visits"], item["rounds"]) for item in by_month["items"]] == [
+        ("2019-02", 1, 0, 0),
+        ("2019-03", 0, 1, 1),
+    ]

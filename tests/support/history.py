@@ -72,7 +72,7 @@ def steps(sha256: str) -> list[tuple[str, str, dict[str, Any]]]:
             "/v1/occasions/$show/delegations",
             {
                 "party": "$ministry",
-                "participants": [{"party": "$ministry", "person": "$ada", "role": "adviser"}],
+                "participants": [{"party": "$ministry", "person": "$ada", "role": "adviser"}, {"party": "$works"}],
                 "citations": [cite("One sentence.")],
             },
         ),
@@ -204,7 +204,9 @@ FOUND: dict[str, dict[str, set[str]]] = {
         "organiser=$company": {"show"},
         "organiser=$ministry": set(),
         "party=$ministry": {"show"},
-        "party=$company": set(),
+        "party=$company": {"show"},
+        "party=$works": {"show"},
+        "party=$department": set(),
         "status=announced": {"show", "forum"},
         "status=cancelled": set(),
         "dates_from=2019-06-20&dates_to=2019-06-21": {"show"},
@@ -286,6 +288,8 @@ FOUND: dict[str, dict[str, set[str]]] = {
         "window_from=2019-07-10&window_to=2019-07-10": {"july"},
         "window_from=2019-07-01&window_to=2019-07-15&certain=true": set(),
         "window_from=2019-07-01&window_to=2019-07-31&certain=true": {"july"},
+        "held_from=0001-01-01": set(),
+        "held_to=9999-12-31": set(),
     },
     "rounds": {
         "cooperation=$first": {"round"},
@@ -296,6 +300,7 @@ FOUND: dict[str, dict[str, set[str]]] = {
         "window_from=2019-01-01&window_to=2019-12-31": {"round"},
         "window_from=2020-05-31": {"round", "round_in_may"},
         "window_from=2020-05-01&window_to=2020-05-31&certain=true": {"round_in_may"},
+        "held_from=0001-01-01": set(),
     },
     "agreements": {
         "cooperation=$first": {"understanding"},

@@ -269,12 +269,17 @@ def _statistics() -> Described:
         "name": "by",
         "in": "query",
         "required": True,
-        "description": "What to count by.",
+        "description": "What to count by: the country of a cooperation's parties (of merged ones, that of the party "
+        "that they live on in), its field or stage, or the month in which things happened or are to happen, where that "
+        "is stated without doubt and within one month.",
         "schema": {"enum": list(overviews.BY)},
     }
     return {
         "operationId": "statistics",
         "summary": "Count what there is, by country, field, stage or month, as of any log size.",
+        "description": "One rule says what counts, whatever it is counted by: what happened, and what is still to "
+        "happen, which no visit or round is that was cancelled, or was scheduled still when its cooperation was "
+        "concluded or abandoned. One that was held counts when it was held.",
         "tags": ["reads"],
         "parameters": [by, AS_OF, MIN_SIZE, IF_NONE_MATCH],
         "responses": {**described_read("Statistics"), **error_responses(OF_READS)},

@@ -29,7 +29,11 @@ BY = ("country", "field", "stage", "month")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much there is of one country, field, stage or month (YYYY-MM)."""
+    """How much there is of one country, field, stage or month (YYYY-MM).
+
+    What happened counts, and what is still to happen: not what was cancelled, and not what was scheduled still when its
+    cooperation ended.
+    """
 
     key: str
     cooperations: int
