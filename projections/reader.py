@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
@@ -30,6 +30,7 @@ from projections.search import SEARCH
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
+CALENDAR = load("projections", "calendar.sql")
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
@@ -49,6 +50,20 @@ class Found(msgspec.Struct, frozen=True):
     sort: str
     refs: tuple[str, ...]
     body: bytes
+
+
+class Dated(msgspec.Struct, frozen=True):
+    """What is or was in the calendar, as it last was there.
+
+    `stands` says whether it is there still, `ended` whether its cooperation ended before it was held. `changes` counts
+    what happened to it since it was first recorded, and never goes down; the last of these was recorded at `changed`.
+    """
+
+    found: Found
+    stands: bool
+    ended: bool
+    changes: int
+    changed: datetime
 
 
 class Digested(msgspec.Struct, frozen=True):
@@ -173,6 +188,21 @@ class ReadModels:
         subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
         records = await self._pool.fetch(TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
         return [(record["kind"], _found(record)) for record in records]
+
+    async def calendar(
+        self, of: Literal["visits", "rounds"], size: int, filters: Mapping[str, FilterValue], *, after: str, limit: int
+    ) -> list[Dated]:
+        """Return up to `limit` visits or rounds that are or were in the calendar as of `size`, by id, after an id."""
+        party = filters.get("party")
+        merged = await self.merged(party, size) if isinstance(party, str) else None
+        others = filters.get("country"), filters.get("status")
+        with _in_this_form(NAMES):
+            records = await self._pool.fetch(
+                CALENDAR[of], size, after, limit, filters.get("cooperation"), merged, *others
+            )
+        return [
+            Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
+        ]
 
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
         """Return counts as of `size`, a row a country, field, stage or month (`by`); `statistics.sql` says of what."""

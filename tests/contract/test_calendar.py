@@ -35,6 +35,81 @@ async def test_a_subscribed_calendar_follows_a_visit(service: Service) -> None:
     assert (cancelled["STATUS"], cancelled["SEQUENCE"]) == ("CANCELLED", 2)
 
 
+class Followed:
+    """One event as a subscriber sees it: at each look its SEQUENCE has risen, and it is there."""
+
+    def __init__(self, service: Service, key: str, **query: str) -> None:
+        self.service, self.key, self.query = service, key, query
+        self.sequence = -1
+
+    async def now(self) -> tuple[str, date]:
+        event = (await subscribed(self.service, **self.query))[self.key]
+        assert event["SEQUENCE"] > self.sequence
+        self.sequence = event["SEQUENCE"]
+        return str(event["STATUS"]), event.decoded("dtstart")
+
+
+async def amended(service: Service, position: int, what: str, **body: Any) -> int:
+    answer = await service.post(f"/v1/log/entries/{position}/{what}", {"reason": "misread", **body})
+    return answer["entries"][0]["position"]
+
+
+async def test_a_subscribed_calendar_follows_every_amendment(service: Service) -> None:
+    cooperation, visit, _, _ = await a_visit(service)
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}"
+    scheduled = (await service.get(f"/v1/visits/{visit}"))["position"]
+    seen = Followed(service, visit)
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    moved = (await service.post(f"{address}/reschedule", {"window": "2019-09-10"}))["entries"][0]["position"]
+    assert await seen.now() == ("CONFIRMED", date(2019, 9, 10))
+    await amended(service, moved, "correct", replacement={"visit_id": visit, "window": "2019-09-11"})
+    assert await seen.now() == ("CONFIRMED", date(2019, 9, 11))
+    await amended(service, moved, "retract")
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    off = (await service.post(f"{address}/cancel", {"reason": "no"}))["entries"][0]["position"]
+    assert await seen.now() == ("CANCELLED", date(2019, 7, 1))
+    await amended(service, off, "retract")
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    opened = (await service.post(f"{address}/reschedule", {"window": "2019-08/.."}))["entries"][0]["position"]
+    assert await seen.now() == ("CANCELLED", date(2019, 7, 1))
+    await amended(service, opened, "retract")
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    gone = await amended(service, scheduled, "retract")
+    assert await seen.now() == ("CANCELLED", date(2019, 7, 1))
+    await amended(service, gone, "retract")
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    end = await service.post(f"/v1/cooperations/{cooperation}/conclude", {"reason": "done"})
+    assert await seen.now() == ("CANCELLED", date(2019, 7, 1))
+    await amended(service, end["entries"][0]["position"], "retract")
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+
+
+async def test_what_a_filter_no_longer_matches_is_cancelled_in_that_calendar(service: Service) -> None:
+    _, visit, _, _ = await a_visit(service)
+    read = await service.get(f"/v1/visits/{visit}")
+    there = Followed(service, visit, country="AZ")
+    assert await there.now() == ("TENTATIVE", date(2019, 7, 1))
+    fields = ("visitors", "host", "window", "purpose")
+    replacement = {**{one: read[one] for one in fields}, "place": {"country": "FR"}}
+    await amended(service, read["position"], "correct", replacement=replacement)
+    assert await there.now() == ("CANCELLED", date(2019, 7, 1))
+    assert (await subscribed(service, country="FR"))[visit]["STATUS"] == "TENTATIVE"
+    assert set(await subscribed(service, status="scheduled")) == {visit}
+    assert set(await subscribed(service, status="held")) == set()
+
+
+async def test_a_day_with_a_time_is_a_known_day(service: Service) -> None:
+    cooperation, visit, _, _ = await a_visit(service)
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}"
+    await service.post(f"{address}/reschedule", {"window": "2027-03-01T10:00:00Z"})
+    event = (await subscribed(service))[visit]
+    assert (event["STATUS"], event.decoded("dtstart"), event.decoded("dtend")) == (
+        "CONFIRMED",
+        date(2027, 3, 1),
+        date(2027, 3, 2),
+    )
+
+
 async def test_what_has_no_days_is_in_no_calendar_and_filters_narrow_it(service: Service) -> None:
     cooperation, visit, one, other = await a_visit(service)
     both = [{"party": one}, {"party": other}]

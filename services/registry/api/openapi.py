@@ -254,6 +254,8 @@ def _calendar() -> Described:
     return {
         "operationId": "calendar",
         "summary": "Visits and rounds as a calendar (RFC 5545) to subscribe to.",
+        "description": "What was once in the calendar asked for stays in it, as CANCELLED if it does not belong there "
+        "any more; its SEQUENCE grows with each change. With `status=scheduled` it has what was cancelled since, too.",
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],

@@ -1,0 +1,98 @@
+-- calendar: the visits and rounds that are or once were in the calendar, as of a log size. Queries over the read models' rows.
+--
+-- In the calendar is what has days: those on which it was held, or else its window, if neither end is open. What was in it
+-- and is no more (it was retracted, has no days any more, or does not match any more) is shown as it last was, and said not
+-- to stand: who subscribed to it has to be told that it will not take place. `changes` are the positions of all that
+-- changed it, or whether its cooperation had ended, since it began: it only ever grows.
+
+-- name: visits
+-- Visits, by id:
+--   $1 size, $2 id after which to go on, $3 how many at the most
+--   $4 cooperation, or null for any
+--   $5 party (or a party merged with it), or null for any
+--   $6 country, or null for any
+--   $7 what became of it, or null for anything; what does not stand was cancelled, and 'scheduled' keeps what was cancelled
+WITH shown AS (
+    SELECT DISTINCT ON (id) id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands,
+        CASE WHEN died IS NULL OR died >= $1 THEN status ELSE 'cancelled' END AS status
+    FROM read.visits
+    WHERE born < $1 AND id > $2::text
+      AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
+      AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
+      AND ($4::text IS NULL OR cooperation = $4)
+      AND ($5::text[] IS NULL OR parties && $5)
+      AND ($6::text IS NULL OR country = $6)
+    ORDER BY id, born DESC
+), listed AS (
+    SELECT * FROM shown
+    WHERE $7::text IS NULL OR status = $7 OR $7 = 'scheduled' AND status = 'cancelled'
+    ORDER BY id LIMIT $3
+), staged (id, born, ended, had_ended) AS (
+    SELECT id, born, stage IN ('concluded', 'abandoned'),
+        coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
+    FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
+), version (id, born, died) AS (
+    SELECT visits.id, visits.born, visits.died
+    FROM listed JOIN read.visits ON visits.id = listed.id WHERE visits.born < $1
+), change (id, position) AS (
+    SELECT id, born FROM version
+    UNION
+    SELECT id, died FROM version WHERE died < $1
+    UNION
+    SELECT listed.id, staged.born FROM listed JOIN staged ON staged.id = listed.cooperation
+    WHERE staged.ended <> staged.had_ended
+      AND staged.born > (SELECT min(version.born) FROM version WHERE version.id = listed.id)
+), counted (id, changes, position) AS (
+    SELECT id, count(*), max(position) FROM change GROUP BY id
+)
+SELECT listed.id, listed.sort, listed.refs, listed.body, listed.stands, counted.changes, entry.recorded_at,
+    listed.status = 'scheduled' AND coalesce((
+        SELECT staged.ended FROM staged WHERE staged.id = listed.cooperation ORDER BY staged.born DESC LIMIT 1), false) AS ended
+FROM listed JOIN counted ON counted.id = listed.id JOIN log.entry AS entry ON entry.position = counted.position
+ORDER BY listed.id;
+
+-- name: rounds
+-- Rounds, by id:
+--   $1 size, $2 id after which to go on, $3 how many at the most
+--   $4 cooperation, or null for any
+--   $5 party (or a party merged with it), or null for any
+--   $6 country, or null for any
+--   $7 what became of it, or null for anything; what does not stand was cancelled, and 'scheduled' keeps what was cancelled
+WITH shown AS (
+    SELECT DISTINCT ON (id) id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands,
+        CASE WHEN died IS NULL OR died >= $1 THEN status ELSE 'cancelled' END AS status
+    FROM read.rounds
+    WHERE born < $1 AND id > $2::text
+      AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
+      AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
+      AND ($4::text IS NULL OR cooperation = $4)
+      AND ($5::text[] IS NULL OR parties && $5)
+      AND ($6::text IS NULL OR country = $6)
+    ORDER BY id, born DESC
+), listed AS (
+    SELECT * FROM shown
+    WHERE $7::text IS NULL OR status = $7 OR $7 = 'scheduled' AND status = 'cancelled'
+    ORDER BY id LIMIT $3
+), staged (id, born, ended, had_ended) AS (
+    SELECT id, born, stage IN ('concluded', 'abandoned'),
+        coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
+    FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
+), version (id, born, died) AS (
+    SELECT rounds.id, rounds.born, rounds.died
+    FROM listed JOIN read.rounds ON rounds.id = listed.id WHERE rounds.born < $1
+), change (id, position) AS (
+    SELECT id, born FROM version
+    UNION
+    SELECT id, died FROM version WHERE died < $1
+    UNION
+    SELECT listed.id, staged.born FROM listed JOIN staged ON staged.id = listed.cooperation
+    WHERE staged.ended <> staged.had_ended
+      AND staged.born > (SELECT min(version.born) FROM version WHERE version.id = listed.id)
+), counted (id, changes, position) AS (
+    SELECT id, count(*), max(position) FROM change GROUP BY id
+)
+SELECT listed.id, listed.sort, listed.refs, listed.body, listed.stands, counted.changes, entry.recorded_at,
+    listed.status = 'scheduled' AND coalesce((
+        SELECT staged.ended FROM staged WHERE staged.id = listed.cooperation ORDER BY staged.born DESC LIMIT 1), false) AS ended
+FROM listed JOIN counted ON counted.id = listed.id JOIN log.entry AS entry ON entry.position = counted.position
+ORDER BY listed.id;
