@@ -3,7 +3,7 @@
 -- In the calendar is what has days: those on which it was held, or else its window, if neither end is open. What was in it
 -- and is no more (it was retracted, has no days any more, or does not match any more) is shown as it last was, and said not
 -- to stand: who subscribed to it has to be told that it will not take place. `changes` are the positions of all that
--- changed it, or whether its cooperation had ended, since it began: it only ever grows.
+-- changed it, or ended its cooperation (or took that back) while it was scheduled: it only ever grows.
 
 -- name: visits
 -- Visits, by id:
@@ -31,17 +31,18 @@ WITH shown AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
         coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
     FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
-), version (id, born, died) AS (
-    SELECT visits.id, visits.born, visits.died
+), version (id, born, died, status) AS (
+    SELECT visits.id, visits.born, visits.died, visits.status
     FROM listed JOIN read.visits ON visits.id = listed.id WHERE visits.born < $1
 ), change (id, position) AS (
     SELECT id, born FROM version
     UNION
     SELECT id, died FROM version WHERE died < $1
     UNION
-    SELECT listed.id, staged.born FROM listed JOIN staged ON staged.id = listed.cooperation
-    WHERE staged.ended <> staged.had_ended
-      AND staged.born > (SELECT min(version.born) FROM version WHERE version.id = listed.id)
+    SELECT listed.id, staged.born FROM listed
+    JOIN staged ON staged.id = listed.cooperation AND staged.ended <> staged.had_ended
+    JOIN version ON version.id = listed.id AND version.status = 'scheduled'
+        AND version.born < staged.born AND (version.died IS NULL OR version.died > staged.born)
 ), counted (id, changes, position) AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )
@@ -77,17 +78,18 @@ WITH shown AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
         coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
     FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
-), version (id, born, died) AS (
-    SELECT rounds.id, rounds.born, rounds.died
+), version (id, born, died, status) AS (
+    SELECT rounds.id, rounds.born, rounds.died, rounds.status
     FROM listed JOIN read.rounds ON rounds.id = listed.id WHERE rounds.born < $1
 ), change (id, position) AS (
     SELECT id, born FROM version
     UNION
     SELECT id, died FROM version WHERE died < $1
     UNION
-    SELECT listed.id, staged.born FROM listed JOIN staged ON staged.id = listed.cooperation
-    WHERE staged.ended <> staged.had_ended
-      AND staged.born > (SELECT min(version.born) FROM version WHERE version.id = listed.id)
+    SELECT listed.id, staged.born FROM listed
+    JOIN staged ON staged.id = listed.cooperation AND staged.ended <> staged.had_ended
+    JOIN version ON version.id = listed.id AND version.status = 'scheduled'
+        AND version.born < staged.born AND (version.died IS NULL OR version.died > staged.born)
 ), counted (id, changes, position) AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +12,8 @@ from events.log import NewSalt
 from events.vault import salted_hash
 from services.registry.ids import new_id
 from tests.contract.test_story_by_hand import a_cooperation, two_parties
-from tests.support.service import Service
+from tests.support.cluster import Database
+from tests.support.service import Service, StoppedClock, running
 
 
 async def a_visit(service: Service) -> tuple[str, str, str, str]:
@@ -240,6 +243,73 @@ async def test_a_month_is_known_if_it_was_stated_without_doubt(service: Service)
         await service.post(f"/v1/cooperations/{cooperation}/meetings", {"held": held, "participants": both})
     by_month = (await service.get("/v1/statistics", by="month"))["items"]
     assert [(item["key"], item["meetings"]) for item in by_month] == [("2019-06", 1)]
+
+
+async def test_a_commitment_rests_on_the_entry_that_says_when_it_is_due(service: Service) -> None:
+    cooperation, visit, *_ = await a_visit(service)
+    roadmap = {"agreed": "2019-06", "milestones": [{"title": "Drawings", "due": "2020"}]}
+    agreed = await service.post(f"/v1/cooperations/{cooperation}/roadmaps", roadmap)
+    (milestone,) = (await service.get(f"/v1/roadmaps/{agreed['id']}"))["milestones"]
+    for key, address, field in (
+        (visit, f"/v1/cooperations/{cooperation}/visits/{visit}", "window"),
+        (
+            milestone["id"],
+            f"/v1/cooperations/{cooperation}/roadmaps/{agreed['id']}/milestones/{milestone['id']}",
+            "due",
+        ),
+    ):
+        promised = await service.get(f"/v1/commitments/{key}")
+        await service.post(
+            f"/v1/log/entries/{promised['position']}/correct",
+            {"replacement": await replaced(service, promised["position"], note="as promised"), "reason": "a note"},
+        )
+        moved = await service.post(
+            f"{address}/reschedule", {field: "2021", "note": "moved", "classification": "public"}
+        )
+        position = moved["entries"][0]["position"]
+        read = await service.get(f"/v1/commitments/{key}")
+        assert (read["due"], read["position"], read["note"]) == ("2021", position, "moved")
+        assert read["classification"] == "internal"  # which the promise is
+        correction = {"replacement": await replaced(service, position, **{field: "2022"}), "reason": "misread"}
+        await service.post(f"/v1/log/entries/{position}/correct", correction)
+        read = await service.get(f"/v1/commitments/{key}")
+        assert (read["due"], read["position"]) == ("2022", position)
+        assert [made["reason"] for made in read["corrections"]] == ["a note", "misread"]
+        await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never"})
+        read = await service.get(f"/v1/commitments/{key}")
+        assert (read["due"], read["position"]) == (promised["due"], promised["position"])
+
+
+async def replaced(service: Service, position: int, **changed: Any) -> dict[str, Any]:
+    return {**(await service.get(f"/v1/log/entries/{position}"))["data"], **changed}
+
+
+async def test_a_single_commitment_is_overdue_as_of_the_day_asked_about(service: Service) -> None:
+    _, visit, *_ = await a_visit(service)
+    for on, overdue in (("2019-07-31", False), ("2019-08-01", True)):
+        assert (await service.get(f"/v1/commitments/{visit}", on=on))["overdue"] is overdue
+    refused = await service.get(f"/v1/commitments/{visit}", on="July", status=422)
+    assert [problem["parameter"] for problem in refused["errors"]] == ["on"]
+    await service.get(f"/v1/visits/{visit}", on="2019-07-31", status=422)
+
+
+async def test_pages_of_what_is_overdue_are_all_of_the_day_of_the_first(database: Database, tmp_path: Path) -> None:
+    clock = StoppedClock(datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    async with running(database, tmp_path, clock=clock) as service:
+        cooperation, one, other = await a_cooperation(service)
+        visit = {"visitors": [{"party": other}], "host": one, "place": {"country": "AZ"}, "purpose": "to go on"}
+        for window in ("2026-03-29", "2026-03-30", "2026-03-31"):
+            await service.post(f"/v1/cooperations/{cooperation}/visits", {**visit, "window": window})
+        for overdue, due in (("true", ["2026-03-29", "2026-03-30"]), ("false", ["2026-03-31"]), (None, [])):
+            query: dict[str, Any] = {"overdue": overdue} if overdue else {}
+            clock.moment = datetime(2026, 3, 31, 23, 59, tzinfo=UTC)
+            pages = [await service.get("/v1/commitments", limit=1, **query)]
+            clock.moment = datetime(2026, 4, 1, 0, 1, tzinfo=UTC)
+            while pages[-1]["next"]:
+                pages.append(await service.get("/v1/commitments", limit=1, cursor=pages[-1]["next"], **query))
+            items = [item for page in pages for item in page["items"]]
+            assert [item["due"] for item in items] == (due or ["2026-03-29", "2026-03-30", "2026-03-31"])
+            assert [item["overdue"] for item in items] == [item["due"] < "2026-03-31" for item in items]
 
 
 async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:

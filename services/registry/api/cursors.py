@@ -1,4 +1,4 @@
-"""Cursors: the log size that a list is pinned to and the place to go on from.
+"""Cursors: the log size (and the day) that a list is pinned to and the place to go on from.
 
 One is bound by an HMAC to the list and filters that it was made for: it can be neither forged nor used elsewhere.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from datetime import date
 
 import msgspec
 
@@ -14,11 +15,15 @@ MAC_BYTES = 16
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a list goes on: the log size that it is pinned to, and the last item's sort key and id."""
+    """Where a list goes on: the log size that it is pinned to, and the last item's sort key and id.
+
+    `on` is the day that it is pinned to, too, where it depends on one.
+    """
 
     size: int
     sort: str
     id: str
+    on: date | None = None
 
 
 def seal_cursor(cursor: Cursor, context: str, key: bytes) -> str:

@@ -86,6 +86,13 @@ CERTAIN = {
     "description": "Whether dates must lie in the range asked for, rather than may.",
     "schema": {"enum": ["true", "false"], "default": "false"},
 }
+ON = {
+    "name": "on",
+    "in": "query",
+    "description": "The day as of which things are overdue or not; that of the instant in `as_of`, or today (UTC), if "
+    "not given. All pages of a list are as of the day of the first.",
+    "schema": {"type": "string", "format": "date"},
+}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -130,14 +137,7 @@ def filter_parameters(one: Filter) -> list[Described]:
             ]
         case "overdue":
             flag = {"enum": ["true", "false"]}
-            return [
-                parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."),
-                parameter(
-                    "on",
-                    {"type": "string", "format": "date"},
-                    "The day as of which; that of the instant in `as_of`, or today, if not given.",
-                ),
-            ]
+            return [parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."), ON]
         case "id":
             schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
         case "choice":

@@ -27,6 +27,7 @@ from services.registry.api.described import (
     MIN_SIZE,
     OF_COMMANDS,
     OF_READS,
+    ON,
     SIZE_HEADER,
     WITH_BODY,
     Described,
@@ -200,11 +201,12 @@ def _list(model: ReadModel) -> Described:
 
 
 def _one(model: ReadModel) -> Described:
+    on = [ON] if any(one.form == "overdue" for one in model.filters) else []
     return {
         "operationId": f"get-{model.name}",
         "summary": f"One of {model.name}, as of any log size.",
         "tags": ["reads"],
-        "parameters": [in_path("id", {"type": "string"}), AS_OF, MIN_SIZE, IF_NONE_MATCH],
+        "parameters": [in_path("id", {"type": "string"}), *on, AS_OF, MIN_SIZE, IF_NONE_MATCH],
         "responses": {
             **described_read(schemas.one_name(model.name)),
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),

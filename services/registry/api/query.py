@@ -71,11 +71,16 @@ class Query(Moment, frozen=True, kw_only=True):
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
-    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise."""
+    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise.
+
+    All pages are of the day of the first.
+    """
     given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
     moment = Moment(as_of=_as_of(given), least=_least(given))
     limit = _limit(given)
+    cursor = _cursor(given, context, key)
+    day = cursor.on if cursor and cursor.on else moment.day(today)
     certain = _certain(given) if any(one.form == "dates" for one in model.filters) else False
     filters: dict[str, FilterValue] = {}
     on: date | None = None
@@ -83,13 +88,12 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
         if one.form == "dates":
             value = _dates(given, one, certain=certain)
         elif one.form == "overdue":
-            value = _overdue(given, one, moment.day(today))
+            value = _overdue(given, one, day)
             on = value.on
         else:
             value = _value(given, one)
         if value is not None:
             filters[one.name] = value
-    cursor = _cursor(given, context, key)
     return Query(
         as_of=moment.as_of,
         least=moment.least,
@@ -170,10 +174,13 @@ def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, st
     return Moment(as_of=_as_of(given), least=_least(given), problems=given.problems()), str(by)
 
 
-def of_one(request: Asking) -> Moment:
-    """Read the query of a single thing: `as_of` and nothing else."""
+def of_one(request: Asking, model: ReadModel, today: date) -> tuple[Moment, date | None]:
+    """Read the query of a single thing: `as_of`, and the day as of which it is overdue or not, if it can be."""
     given = Given(request)
-    return Moment(as_of=_as_of(given), least=_least(given), problems=given.problems())
+    moment = Moment(as_of=_as_of(given), least=_least(given))
+    overdue = any(one.form == "overdue" for one in model.filters)
+    on = (_day(given, "on") or moment.day(today)) if overdue else None
+    return Moment(as_of=moment.as_of, least=moment.least, problems=given.problems()), on
 
 
 def of_digest(request: Asking) -> Moment:

@@ -13,7 +13,6 @@ from litestar.response import Stream
 
 from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
-from projections.commitments import COMMITMENTS
 from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import forms, query, render, streams
@@ -49,7 +48,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         more, found = len(found) > asked.limit, found[: asked.limit]
         following = None
         if more:
-            following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id), asked.context, key)
+            following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id, asked.on), asked.context, key)
         items = await render.items(parts, found, size, asked.on)
         if form == forms.JSON:
             return await list_answer(request, items, found, size, following)
@@ -77,14 +76,13 @@ async def list_answer(
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
-        asked = query.of_one(request)
+        asked, on = query.of_one(request, model, parts.clock().date())
         size = await query.resolve(parts, asked)
         key: str = request.path_params["id"]
         found = await parts.read_models.one(model, key, size) if ANY_ID.fullmatch(key) else None
         if found is None:
             there_is_none = f"There is no such item in {model.name} as of log size {size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
-        on = asked.day(parts.clock().date()) if model is COMMITMENTS else None
         item, *_ = await render.items(parts, [found], size, on)
         body = b'%b,"names":%b,"as_of":%b}' % (
             item[:-1],
