@@ -145,10 +145,12 @@ class Vault:
         """Return the tokens by which an owner is found by the words of a text: in the order of the words, each once."""
         return tuple(NewToken(owner, token) for token in self._blind(text))
 
-    async def blind_also(self, owner: str, text: str) -> tuple[NewToken, ...]:
-        """Return the tokens of a text, and then those that the owner has been found by until now."""
-        tokens = [*self._blind(text), *(record["token"] for record in await self._pool.fetch(QUERIES["tokens"], owner))]
-        return tuple(NewToken(owner, token) for token in dict.fromkeys(tokens))
+    async def tokens(self, owners: Collection[str]) -> tuple[NewToken, ...]:
+        """Return the tokens that owners have been found by until now."""
+        if not owners:
+            return ()
+        records = await self._pool.fetch(QUERIES["tokens"], sorted(owners))
+        return tuple(NewToken(record["owner"], record["token"]) for record in records)
 
     async def find(self, text: str, *, after: str = "", limit: int = 500) -> list[str]:
         """Return up to `limit` owners that have, or had, all the words of a text, in order, after an owner.

@@ -20,8 +20,8 @@ GROUP BY owner HAVING count(*) = $2
 ORDER BY owner COLLATE "C" LIMIT $4;
 
 -- name: tokens
--- The tokens that an owner has: $1 owner.
-SELECT token FROM vault.token WHERE owner = $1 ORDER BY token;
+-- The tokens that owners have: $1 owners.
+SELECT owner, token FROM vault.token WHERE owner = ANY ($1::text[]) ORDER BY owner, token;
 
 -- name: document
 -- What is on file, without its content: $1 SHA-256s.

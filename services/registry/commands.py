@@ -150,6 +150,12 @@ class Commands:
     async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading) -> Decided:
         return await Deciding(reading, self._resting, self._clock, expected=expected).decide(drafts)
 
+    async def _tokens(self, drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
+        """Return what people are to be found by until they are erased: each name that was theirs at some size."""
+        said = [token for draft in drafts for token in draft.tokens]
+        new = {key.owner for draft in drafts for key in draft.keys}
+        return (*said, *(await self._vault.tokens({token.owner for token in said} - new)))
+
     async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None) -> Answer:
         fresh = False
         for _attempt in range(ATTEMPTS):
@@ -164,7 +170,8 @@ class Commands:
                         claims=decided.claims,
                         destroy=decided.destroy,
                         keys=tuple(key for draft in drafts for key in draft.keys),
-                        tokens=_tokens(drafts),
+                        # Read after deciding: if others add some from here on, the stream has moved.
+                        tokens=await self._tokens(drafts),
                         reads=reading.reads({draft.stream for draft in decided.drafts}),
                         absent=tuple(reading.absent),
                         needed=tuple(sorted(reading.needed)),
@@ -182,12 +189,6 @@ class Commands:
             await self._streams.recorded(appended.entries)
             return _answer(appended, replayed=appended.replayed)
         raise LogUnavailable("The stream is changing too fast. Nothing was recorded; try again in a moment.")
-
-
-def _tokens(drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
-    """Return what people are to be found by: of several statements about one, the last."""
-    last = {draft.body.stream: draft.tokens for draft in drafts if draft.tokens}
-    return tuple(token for tokens in last.values() for token in tokens)
 
 
 def _answer(appended: Appended, *, replayed: bool) -> Answer:

@@ -182,9 +182,7 @@ class Drafting:
         details = canonical.encode({"name": value.name, "contact": value.contact})
         sealed = base64.b64encode(seal(key, owner, details)).decode()
         event = PersonRegistered(sealed=sealed, citations=value.citations, note=value.note)
-        # Until they are erased a person stays findable by each name as of the sizes at which it was theirs.
-        tokens = self._vault.blind(owner, value.name) if new else await self._vault.blind_also(owner, value.name)
-        return Draft(body, event, keys, tokens)
+        return Draft(body, event, keys, self._vault.blind(owner, value.name))
 
 
 def under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:

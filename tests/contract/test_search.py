@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.contract.test_story_by_hand import a_cooperation
@@ -108,6 +110,27 @@ async def test_erasing_somebody_between_two_pages_hides_nobody_else(service: Ser
         page = await service.get("/v1/search", q="xylophonist", limit=2, cursor=page["next"])
         ids += [item["id"] for item in page["items"]]
     assert sorted(ids) == sorted(people)
+
+
+async def test_corrections_that_are_made_at_once_lose_no_name(service: Service) -> None:
+    for number in range(8):
+        person = await service.post("/v1/people", {"name": f"Wrong{number}"})
+        position = person["entries"][0]["position"]
+        names = [f"{word}{number}" for word in ("Abel", "Bela", "Cees")]
+        correct = f"/v1/log/entries/{position}/correct"
+        bodies = [{"replacement": {"name": name}, "reason": "misheard"} for name in names]
+        await asyncio.gather(*(service.post(correct, body) for body in bodies))
+        at_once = [
+            {"command": "correct-entry", "subject": person["subject"], "data": {"corrects": position, **body}}
+            for body in ({"replacement": {"name": f"{name}x"}, "reason": "misheard"} for name in names)
+        ]
+        await service.post("/v1/batch", {"commands": at_once})
+        end = (await service.parts.log.head()).size
+        read_at = [await service.get(f"/v1/people/{person['id']}", as_of=str(size)) for size in range(end - 6, end + 1)]
+        assert {read["name"] for read in read_at} == {f"Wrong{number}", *names, *(f"{name}x" for name in names)}
+        for size, read in enumerate(read_at, start=end - 6):
+            found = (await service.get("/v1/search", q=read["name"], as_of=str(size)))["items"]
+            assert [hit["id"] for hit in found] == [person["id"]], (size, read["name"])
 
 
 async def test_people_are_found_by_the_name_that_was_theirs_at_the_size_asked_about(service: Service) -> None:
