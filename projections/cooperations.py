@@ -80,6 +80,8 @@ COOPERATIONS = ReadModel(
         Filter("field", "text", "a field of cooperation"),
         Filter("stage", "choice", "its stage", choices=get_args(Stage)),
         Filter("topic_kind", "choice", "the kind of a topic raised in it", choices=get_args(TopicKind)),
-        Filter("country", "country", "country of one of its parties"),
+        Filter(
+            "country", "country", "country of one of its parties (of a merged one, that of the party it lives on in)"
+        ),
     ),
 )

@@ -37,7 +37,7 @@ WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
 --   $6 field, or null for any
 --   $7 stage, or null for any
 --   $8 kind of a topic raised, or null for any
---   $9 country of one of the parties, or null for any
+--   $9 country of one of the parties, of a merged one that of the party it lives on in, or null for any
 SELECT id, sort, refs, body FROM read.cooperations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
@@ -47,7 +47,18 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
   AND ($9::text IS NULL OR EXISTS (
       SELECT FROM read.parties AS party
-      WHERE party.id = ANY (cooperations.parties) AND party.country = $9
+      WHERE party.id = ANY (cooperations.parties) AND party.country = $9 AND party.merged_into IS NULL
+        AND party.born < $1 AND (party.died IS NULL OR party.died >= $1))
+    OR parties && ARRAY(
+      WITH RECURSIVE merged (id, into_) AS (
+          SELECT party.id, party.merged_into FROM read.parties AS party
+          WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+          UNION
+          SELECT merged.id, party.merged_into FROM merged JOIN read.parties AS party ON party.id = merged.into_
+          WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
+      )
+      SELECT merged.id FROM merged JOIN read.parties AS party ON party.id = merged.into_
+      WHERE party.merged_into IS NULL AND party.country = $9
         AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)))
 ORDER BY sort ASC, id ASC
 LIMIT $4;

@@ -12,7 +12,7 @@ from projections.model import Change, Filter, Item, Only, ReadModel, Row, change
 
 
 class PartyItem(Item, frozen=True, kw_only=True):
-    """A party as it is served."""
+    """A party as it is served. What it lives on in if it was merged, however often, is put in when it is read."""
 
     name: str
     kind: PartyKind
@@ -22,6 +22,7 @@ class PartyItem(Item, frozen=True, kw_only=True):
     alternative_names: tuple[str, ...]
     sectors: tuple[str, ...]
     merged_into: str | None
+    survivor: str | None = None
     changes: tuple[Change, ...]
 
 
@@ -49,7 +50,7 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
 
 PARTIES = ReadModel(
     name="parties",
-    number=1,
+    number=2,
     prefixes=("party",),
     rows={"party": rows},
     columns=("kind", "country", "part_of", "sectors", "identifiers", "merged_into"),

@@ -66,3 +66,16 @@ WITH RECURSIVE into_ (id) AS (
     WHERE party.born < $2 AND (party.died IS NULL OR party.died >= $2)
 )
 SELECT id FROM merged;
+
+-- name: survivors
+-- What merged parties live on in, however many mergers it took, as of a log size: $1 ids, $2 size. Parties that were not
+-- merged are left out, as are those that were merged in a circle (at once).
+WITH RECURSIVE into_ (id, party) AS (
+    SELECT id, merged_into FROM read.parties
+    WHERE id = ANY ($1::text[]) AND merged_into IS NOT NULL AND born < $2 AND (died IS NULL OR died >= $2)
+    UNION
+    SELECT into_.id, party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.party
+    WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
+)
+SELECT into_.id, party.id AS survivor FROM into_ JOIN read.parties AS party ON party.id = into_.party
+WHERE party.merged_into IS NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2);

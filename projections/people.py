@@ -13,9 +13,13 @@ from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statem
 
 
 class PostItem(Statement, frozen=True, kw_only=True):
-    """A post that a person holds, or held until they left it."""
+    """A post that a person holds, or held until they left it.
+
+    What its party lives on in if it was merged, however often, is put in when it is read.
+    """
 
     party: str
+    survivor: str | None = None
     post: str
     from_: EdtfDate | None = msgspec.field(name="from")
     until: EdtfDate | None
@@ -54,7 +58,7 @@ def rows(state: Person, _only: Only) -> Iterator[Row]:
 
 PEOPLE = ReadModel(
     name="people",
-    number=1,
+    number=2,
     prefixes=("person",),
     rows={"person": rows},
     columns=("parties", "ever"),

@@ -233,6 +233,14 @@ class ReadModels:
         """Return a party and all that it was merged with, either way, as of `size`."""
         return [record["id"] for record in await self._pool.fetch(PARTIES.queries["merged"], party, size)]
 
+    async def survivors(self, parties: Collection[str], size: int) -> dict[str, str]:
+        """Return what each of those parties that were merged lives on in, as of `size`."""
+        if not parties:
+            return {}
+        with _in_this_form(PARTIES):
+            records = await self._pool.fetch(PARTIES.queries["survivors"], sorted(parties), size)
+        return {record["id"]: record["survivor"] for record in records}
+
     async def digested(self, size: int) -> Digested:
         """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none, or none of this form."""
         version = await self._version()

@@ -28,12 +28,16 @@ SORTED_BY = 100  # characters of a title, which may be a whole summary
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found: a thing's id, its kind, what it is called, and the cooperation that it belongs to, if any."""
+    """What was found: a thing's id, its kind, what it is called, and the cooperation that it belongs to, if any.
+
+    What a merged party lives on in is put in when it is read.
+    """
 
     id: str
     kind: str
     title: str
     cooperation: str | None = None
+    survivor: str | None = None
 
 
 def _row(kind: str, key: str, title: str, texts: Iterable[str | None], cooperation: str | None = None) -> Row:
@@ -106,7 +110,7 @@ def _said(changes: Iterable[Any]) -> list[str | None]:
 
 SEARCH = ReadModel(
     name="search",
-    number=2,
+    number=3,
     prefixes=(
         "party",
         "occ",

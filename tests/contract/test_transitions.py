@@ -103,6 +103,54 @@ async def test_merged_parties_are_found_as_one(service: Service) -> None:
     await service.post(f"/v1/parties/{survivor['id']}/merge", {"into": other, "reason": "circle"}, status=409)
 
 
+async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(service: Service) -> None:
+    first, second, last, partner = [
+        (await service.post("/v1/parties", {"name": name, "kind": "company", "country": country}))["id"]
+        for name, country in (("Alpha", "FR"), ("Beta", "DE"), ("Gamma", "IT"), ("Partner", "AZ"))
+    ]
+    body = {"title": "Alpha and Partner", "parties": [first, partner], "fields": ["research"]}
+    cooperation = (await service.post("/v1/cooperations", body))["id"]
+    both = [{"party": first}, {"party": partner}]
+    await service.post(f"/v1/cooperations/{cooperation}/meetings", {"held": "2019-06-18", "participants": both})
+    person = (await service.post("/v1/people", {"name": "Ada Example"}))["id"]
+    await service.post(f"/v1/people/{person}/appoint", {"party": first, "post": "head"})
+    show = {"name": "Show", "kind": "forum", "place": {"country": "IT"}, "dates": "2019", "organiser": first}
+    occasion = (await service.post("/v1/occasions", show))["id"]
+    sizes: dict[str | None, int] = {None: (await service.get("/v1/parties"))["as_of"]["size"]}
+    for loser, winner in ((first, second), (second, last)):
+        sizes[winner] = (await service.post(f"/v1/parties/{loser}/merge", {"into": winner, "reason": "one"}))["size"]
+    for survivor, country, size in zip((None, second, last), ("FR", "DE", "IT"), sizes.values(), strict=True):
+        then: dict[str, Any] = {"as_of": str(size)}
+        expected = {second: "Beta", last: "Gamma"}.get(survivor or "")
+        read = await service.get(f"/v1/parties/{first}", **then)
+        (hit,) = (found := await service.get("/v1/search", q="alpha", limit=1, **then))["items"]
+        (post,) = (of := await service.get(f"/v1/people/{person}", **then))["posts"]
+        listed = (await service.get("/v1/parties", **then))["items"]
+        assert [one["survivor"] for one in listed if one["id"] == first] == [survivor]
+        told = (await service.get(f"/v1/parties/{first}/timeline", **then))["items"]
+        posts = [one["item"]["survivor"] for one in told if one["kind"] == "post"]
+        assert (hit["id"], posts) == (first, [survivor])
+        assert [one["survivor"] for one in (read, hit, post)] == [survivor] * 3
+        assert [one["names"].get(survivor) for one in (read, found, of)] == [expected] * 3
+        by_country = (await service.get("/v1/statistics", by="country", **then))["items"]
+        assert [(one["key"], one["meetings"]) for one in by_country] == sorted([("AZ", 1), (country, 1)])
+        for one in ("FR", "DE", "IT", "AZ"):
+            cooperations = (await service.get("/v1/cooperations", country=one, **then))["items"]
+            assert len(cooperations) == (one in {country, "AZ"})
+    for party in (first, second, last):
+        for name, query, key in (
+            ("cooperations", {"party": party}, cooperation),
+            ("people", {"party": party}, person),
+            ("people", {"ever": party}, person),
+            ("occasions", {"party": party}, occasion),
+            ("occasions", {"organiser": party}, occasion),
+        ):
+            (item,) = (await service.get(f"/v1/{name}", **query))["items"]
+            assert item["id"] == key
+        told = (await service.get(f"/v1/parties/{party}/timeline", limit=500))["items"]
+        assert {"meeting", "post", "occasion", "cooperation"} <= {one["kind"] for one in told}
+
+
 async def test_of_those_registered_together_none_can_be_guessed_from_the_log_once_one_is_erased(
     service: Service,
 ) -> None:

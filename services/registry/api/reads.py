@@ -49,6 +49,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         following = None
         if more:
             following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id, asked.on), asked.context, key)
+        found = await render.surviving(parts, found, size)
         items = await render.items(parts, found, size, asked.on)
         if form == forms.JSON:
             return await list_answer(request, items, found, size, following)
@@ -83,6 +84,7 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
         if found is None:
             there_is_none = f"There is no such item in {model.name} as of log size {size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
+        (found,) = await render.surviving(parts, [found], size)
         item, *_ = await render.items(parts, [found], size, on)
         body = b'%b,"names":%b,"as_of":%b}' % (
             item[:-1],

@@ -40,6 +40,7 @@ async def _lines(parts: Parts, model: ReadModel, asked: Query, size: int, form: 
     while True:
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=PAGE)
         if found:
+            found = await render.surviving(parts, found, size)
             items = await render.items(parts, found, size, asked.on)
             yield forms.lines(form, model, found, items, await render.names(parts, found, size))
         if len(found) < PAGE:
