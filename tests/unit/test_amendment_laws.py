@@ -53,10 +53,13 @@ def amended(draw: st.DrawFn) -> tuple[Told, list[Step]]:
 
 
 def _recorded(told: Told, wish: Event) -> Told:
+    """Record a wish where the rules allow it: a party cannot begin as a part of itself either."""
     try:
-        return told.then(wish)
+        after = told.then(wish)
+        aggregate_of(told).stands(after.state, FACTS)
     except RegistryError:
         return told
+    return after
 
 
 @st.composite
