@@ -122,7 +122,12 @@ def _evidence() -> Described:
         "tags": ["log"],
         "parameters": [in_path("id", {"type": "string"})],
         "responses": {
-            "200": {"description": "The pack.", "headers": headers, "content": {"application/zip": {"schema": BINARY}}},
+            # Without an entity tag: who gets a pack is on record, each time, and nothing keeps one for another time.
+            "200": {
+                "description": "The pack, never to be kept by a cache.",
+                "headers": headers,
+                "content": {"application/zip": {"schema": BINARY}},
+            },
             **error_responses((*OF_READS, HTTPStatus.NOT_FOUND)),
         },
     }
