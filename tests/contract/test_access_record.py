@@ -102,6 +102,20 @@ async def test_to_be_told_that_one_has_it_already_is_not_recorded(service: Servi
         tag = (await service.client.get(path)).headers["etag"]
         assert (await service.client.get(path, headers={"If-None-Match": tag})).status_code == 304
     assert [one["what"] for one in await seen(service)] == ["read-entries", "read-entry"]
+    tag = (await service.client.get(ENTRIES, headers=NDJSON)).headers["etag"]
+    assert (await service.client.get(ENTRIES, headers={**NDJSON, "If-None-Match": tag})).status_code == 304
+    assert [one["what"] for one in await seen(service)] == ["read-entries", "read-entry", "stream-entries"]
+
+
+async def test_who_asks_for_the_headers_only_is_recorded_as_who_reads(service: Service):
+    await record_parties(service, "internal")
+    for path, headers in ((ENTRIES, {}), (f"{ENTRIES}/0", {}), (ENTRIES, NDJSON)):
+        assert (await service.client.head(path, headers=headers)).status_code == 200
+    assert [one["what"] for one in await seen(service)] == ["read-entries", "read-entry", "stream-entries"]
+    await no_room(service)
+    for path, headers in ((ENTRIES, {}), (f"{ENTRIES}/0", {}), (ENTRIES, NDJSON)):
+        answer = await service.client.head(path, headers=headers)
+        assert (answer.status_code, answer.content) == (503, b"")
 
 
 # A stream of lines
