@@ -170,13 +170,18 @@ class Vault:
         return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in dict.fromkeys(words(text))]
 
     async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
-        """Return what is on file of documents, by SHA-256 in hex."""
+        """Return what is on file of documents, by SHA-256 in hex, whether their keys were destroyed or not."""
+        return {sha256: document for sha256, (document, _) in (await self.on_file(hashes)).items()}
+
+    async def on_file(self, hashes: Collection[str]) -> dict[str, tuple[Document, bool]]:
+        """Return what is on file of documents, by SHA-256 in hex, each with whether it can be read still."""
         if not hashes:
             return {}
         records = await self._pool.fetch(QUERIES["document"], [bytes.fromhex(one) for one in hashes])
         return {
-            record["sha256"].hex(): Document(
-                record["sha256"].hex(), record["media_type"], record["size"], record["characters"]
+            record["sha256"].hex(): (
+                Document(record["sha256"].hex(), record["media_type"], record["size"], record["characters"]),
+                record["readable"],
             )
             for record in records
         }

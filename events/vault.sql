@@ -24,8 +24,10 @@ ORDER BY owner COLLATE "C" LIMIT $4;
 SELECT owner, token FROM vault.token WHERE owner = ANY ($1::text[]) ORDER BY owner, token;
 
 -- name: document
--- What is on file, without its content: $1 SHA-256s.
-SELECT sha256, media_type, size, characters FROM log.document WHERE sha256 = ANY ($1::bytea[]);
+-- What is on file, without its content, and whether its key is there still: $1 SHA-256s.
+SELECT d.sha256, d.media_type, d.size, d.characters,
+    EXISTS (SELECT FROM vault.key AS k WHERE k.owner = 'document/' || encode(d.sha256, 'hex')) AS readable
+FROM log.document AS d WHERE d.sha256 = ANY ($1::bytea[]);
 
 -- name: contents
 -- Sealed contents: $1 SHA-256s.

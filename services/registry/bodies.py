@@ -13,6 +13,7 @@ from events.catalogue.history import EntryCorrected
 from events.errors import FieldProblem, InvalidField
 from events.shape import Leaf, clean, convert, examine
 from events.values import Classification, Value
+from services.registry.filing import Attached
 from services.registry.ids import is_id, new_id
 
 CLASSIFICATIONS = get_args(Classification)
@@ -22,13 +23,15 @@ DEFAULT_CLASSIFICATION: Classification = "internal"
 class Asked(msgspec.Struct, frozen=True):
     """One command as it was asked for; `pointer` is where its body stands in the request.
 
-    In a batch that is `/commands/0/data`, and `/commands/0` has the command and the subject.
+    In a batch that is `/commands/0/data`, and `/commands/0` has the command and the subject. A source may come with
+    its document.
     """
 
     command: object
     subject: object
     data: object
     pointer: str = ""
+    document: Attached | None = None
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -52,6 +55,7 @@ class Body(msgspec.Struct, frozen=True):
     target: CommandType | None = None
     replacement: object = None
     kept: frozenset[tuple[str, str]] = frozenset()
+    document: Attached | None = None
 
     @property
     def personal(self) -> bool:
@@ -118,6 +122,7 @@ def read(asked: Asked) -> Body:
         leaves=tuple(leaves),
         pointer=asked.pointer,
         said={"command": command.name, "subject": None if command.opens else stream, "data": said},
+        document=asked.document,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
 from events.errors import FieldProblem
 from events.shape import convert, examine
 from events.values import Citation
-from events.vault import Vault
+from events.vault import Document, Vault
 
 
 class Citations:
@@ -18,22 +18,25 @@ class Citations:
         self._vault = vault
 
     async def check(
-        self, body: object, hash_of: Callable[[str], Awaitable[str | None]]
+        self, body: object, hash_of: Callable[[str], Awaitable[str | None]], attached: Mapping[str, Document]
     ) -> tuple[list[FieldProblem], list[FieldProblem]]:
         """Find the citations of a body that lie beyond their text, and those whose text is not on file.
 
-        `hash_of` gives the SHA-256 of a source's document, None for no source; what else is wrong with the body
-        is not this function's to say.
+        `hash_of` gives the SHA-256 of a source's document, None for no source; `attached` has, by hash, the documents
+        that come with the request. What else is wrong with the body is not this function's to say.
         """
         cited = {number: one for number, one in _well_formed(body) if await hash_of(one.source)}
         hashes = {number: str(await hash_of(one.source)) for number, one in cited.items()}
-        documents = await self._vault.documents(set(hashes.values()))
+        on_file = await self._vault.on_file(set(hashes.values()))
+        documents = {sha256: document for sha256, (document, readable) in on_file.items() if readable}
+        documents |= attached
         beyond: list[FieldProblem] = []
         missing: list[FieldProblem] = []
         for number, one in cited.items():
             document = documents.get(hashes[number])
             if document is None:
-                problem = f"the document of {one.source} is not on file"
+                says = "was withdrawn" if hashes[number] in on_file else "is not on file"
+                problem = f"the document of {one.source} {says}"
                 missing.append(FieldProblem(problem, f"/citations/{number}/source"))
             else:
                 beyond += _beyond(one, document.characters, f"/citations/{number}")

@@ -163,6 +163,8 @@ class Commands:
             try:
                 drafts = await self._made(bodies, reading)
                 decided = await self._decided(drafts, expected, reading)
+                for attached in (body.document for body in bodies if body.document):
+                    await self._vault.file(attached.content, attached.document.media_type, attached.document.characters)
                 appended = await self._log.append(
                     replace(
                         append,

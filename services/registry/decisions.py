@@ -19,7 +19,7 @@ from events.catalogue.history import (
 )
 from events.catalogue.party import Party
 from events.catalogue.person import Person, PersonErased
-from events.catalogue.source import Source, SourceFiled, SourceWithdrawn
+from events.catalogue.source import SOURCE, Source, SourceFiled, SourceWithdrawn
 from events.entry import time_text
 from events.errors import (
     FieldProblem,
@@ -64,6 +64,8 @@ class Deciding:
         self._drafts: list[log.Draft] = []
         self._claims: list[log.Claim] = []
         self._destroy: list[str] = []
+        self._moved: set[str] = set()  # sources that get another document
+        self._left: dict[str, bool] = {}  # documents that a source is over no more, and whether it was withdrawn
 
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
         """Decide each draft. Raises the rule that forbids one, with pointers into the request.
@@ -89,7 +91,7 @@ class Deciding:
                 refused_streams.add(draft.body.stream)
         if broken is not None:
             raise broken
-        return Decided(tuple(self._drafts), tuple(self._claims), tuple(self._destroy))
+        return Decided(tuple(self._drafts), tuple(self._claims), (*self._destroy, *await self._documents_left()))
 
     async def _decide(self, draft: Draft) -> None:
         body, stream = draft.body, draft.body.stream
@@ -117,12 +119,16 @@ class Deciding:
             claims = body.aggregate.claims(folded.state, event)
             folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
             self._take(draft, entry, folded, claims)
-            self._destroy += await self._destroyed(event, folded.state)
+            if isinstance(event, PersonErased):
+                self._destroy.append(person_owner(folded.state.id))
+            if isinstance(event, SourceWithdrawn):
+                await self._leave_documents(stream, withdrawn=True)
 
     def _must_be_there(self, draft: Draft) -> None:
         """Refuse what refers to something that a command ahead in the request took away."""
         gone: list[FieldProblem] = []
         withdrawn: list[FieldProblem] = []
+        moved: list[FieldProblem] = []
         for leaf in draft.body.leaves:
             stream = f"{leaf.kind}/{leaf.value}"
             if stream in self._pending:
@@ -131,10 +137,14 @@ class Deciding:
                     gone.append(FieldProblem(f"there is no {leaf.kind} {leaf.value} any more", leaf.pointer))
                 elif isinstance(state, Source) and state.withdrawn is not None:
                     withdrawn.append(FieldProblem(f"the source {leaf.value} is withdrawn", leaf.pointer))
+                elif stream in self._moved:
+                    moved.append(FieldProblem(f"the source {leaf.value} gets another document", leaf.pointer))
         if gone:
             raise UnknownReference("What is referred to is taken back by the same request.", gone)
         if withdrawn:
             raise IsWithdrawn("A source that was withdrawn can be cited no more.", withdrawn)
+        if moved:
+            raise RestedUpon("What is cited is not yet the document that the same request makes it.", moved)
 
     async def _leave_in_order(
         self, draft: Draft, entries: Sequence[Entry[Any]], amendment: Entry[Any], before: Any, after: Any
@@ -147,12 +157,35 @@ class Deciding:
             await self._must_bring_back_nothing_gone(entries, amendment)
         if after is None and before is not None:
             await self._resting.must_not_be_named(stream, first, self._reading, self._pending)
-        elif (
-            isinstance(before, Source)
-            and isinstance(after, Source)
-            and before.filed.event.sha256 != after.filed.event.sha256
-        ):
-            await self._resting.must_quote_the_same(before, after, first, self._reading, self._pending)
+        if draft.body.aggregate is SOURCE:
+            await self._leave_documents_in_order(amendment, first, cast("Source | None", before), after)
+
+    async def _leave_documents_in_order(
+        self, amendment: Entry[Any], first: int, before: Source | None, after: Source | None
+    ) -> None:
+        """Take down what a source is over no more, and refuse what it cannot be over."""
+        if after is None:
+            await self._leave_documents(amendment.stream, withdrawn=False)
+        elif before is None or before.filed.event.sha256 != after.filed.event.sha256:
+            await self._be_over_another(before, after, amendment, first)
+
+    async def _be_over_another(self, before: Source | None, after: Source, amendment: Entry[Any], first: int) -> None:
+        """Refuse an amendment that puts a source over a document that it cannot be over.
+
+        Raises `SourceWithdrawn`, `RestedUpon`.
+        """
+        corrects = isinstance(amendment.event, EntryCorrected)
+        problems = [FieldProblem("cannot be over this document", "/replacement/sha256")] if corrects else []
+        if after.withdrawn is not None:
+            raise IsWithdrawn("The source was withdrawn; which document it was stays as it is.", problems)
+        if await self._resting.is_destroyed(after.filed.event.sha256, self._reading):
+            raise IsWithdrawn("With this in place, the source would be over a document that was withdrawn.", problems)
+        if before is not None:
+            await self._resting.must_quote_the_same(
+                before, after, amendment, first=first, reading=self._reading, pending=self._pending
+            )
+            self._left.setdefault(before.filed.event.sha256, False)
+        self._moved.add(amendment.stream)
 
     async def _must_bring_back_nothing_gone(self, entries: Sequence[Entry[Any]], amendment: Entry[Any]) -> None:
         """What a retraction puts in force again may refer only to what there is. Raises `NotCorrectable`."""
@@ -168,35 +201,27 @@ class Deciding:
                         "which is there no more."
                     )
 
-    async def _destroyed(self, event: Event, state: Any) -> list[str]:
-        """Return the owners whose keys are destroyed together with recording an event."""
-        match event:
-            case PersonErased():
-                return [person_owner(state.id)]
-            case SourceWithdrawn():
-                stream = f"source/{state.id}"
-                entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
-                filed = {said.sha256 for said in ever_said(entries) if isinstance(said, SourceFiled)}
-                return [
-                    document_owner(sha256) for sha256 in sorted(filed) if not await self._others_over(state.id, sha256)
-                ]
-            case _:
-                return []
+    async def _leave_documents(self, stream: str, *, withdrawn: bool) -> None:
+        """Take down every document that a source ever was over."""
+        for said in ever_said([*await self._reading.entries(stream), *self._pending.get(stream, [])]):
+            if isinstance(said, SourceFiled):
+                self._left[said.sha256] = withdrawn or self._left.get(said.sha256, False)
 
-    async def _others_over(self, source: str, sha256: str) -> bool:
-        """Whether another source stands over a document, as of this request too."""
-        for stream in await self._resting.others_over(source, sha256, self._reading):
-            state = (self._loaded.get(stream) or await self._reading.load(stream)).state
-            if isinstance(state, Source) and state.withdrawn is None:
-                return True
-        return any(
-            isinstance(one.state, Source)
-            and one.state.id != source
-            and one.state.withdrawn is None
-            and one.state.filed.event.sha256 == sha256
-            for stream, one in self._loaded.items()
-            if stream in self._pending
-        )
+    async def _documents_left(self) -> list[str]:
+        """Return the owners of those documents left that were withdrawn, be it before, and that no source is over."""
+        destroyed: list[str] = []
+        for sha256, withdrawn in self._left.items():
+            recorded = await self._sources(await self._resting.sources_over(sha256, self._reading))
+            sources = [*recorded, *await self._sources(self._pending)]
+            if any(one.withdrawn is None and one.filed.event.sha256 == sha256 for one in sources):
+                continue
+            if withdrawn or any(one.withdrawn is not None for one in recorded):
+                destroyed.append(document_owner(sha256))
+        return destroyed
+
+    async def _sources(self, streams: Iterable[str]) -> list[Source]:
+        states = [(self._loaded.get(one) or await self._reading.load(one)).state for one in streams]
+        return [state for state in states if isinstance(state, Source)]
 
     async def _load(self, stream: str) -> Folded:
         if stream not in self._loaded:

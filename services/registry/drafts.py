@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
@@ -13,7 +12,7 @@ import msgspec
 from events.catalogue import AMENDING, COMMANDS, CommandType, Event
 from events.catalogue.history import EntryCorrected, in_force, original_of
 from events.catalogue.person import PersonalDetails, PersonRegistered
-from events.catalogue.source import SOURCE, Source
+from events.catalogue.source import SOURCE, Source, SourceFiled
 from events.entry import canonical, to_builtins
 from events.errors import (
     DocumentMissing,
@@ -30,10 +29,10 @@ from events.values import Value
 from events.vault import Vault, person_owner, seal
 from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations
+from services.registry.filing import SHA256, Filing
 from services.registry.reading import Reading
 from services.registry.resting import leaves
 
-SHA256 = re.compile("[0-9a-f]{64}")
 OF_EVENT: dict[str, CommandType] = {
     command.event.event_type: command for command in (*(one for _, one in COMMANDS.values()), *AMENDING.values())
 }
@@ -55,6 +54,7 @@ class Drafting:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._citations = Citations(vault)
+        self._filing = Filing(vault)
 
     async def complete(self, bodies: Sequence[Body], reading: Reading) -> list[Body]:
         """Add to corrections what the types of their targets say of the replacements. Raises `NotCorrectable`."""
@@ -108,6 +108,7 @@ class Drafting:
         missing: list[FieldProblem] = []
         withdrawn: list[FieldProblem] = []
         brought: dict[str, Body] = {}
+        attached = {one.document.document.sha256: one.document.document for one in bodies if one.document}
         for body in bodies:
             if body.aggregate is SOURCE:
                 brought[body.stream] = body  # a document may be cited for what it says of itself
@@ -115,9 +116,13 @@ class Drafting:
             unknown += [one async for one in self._unknown(body, brought, reading)]
             withdrawn += [one async for one in self._withdrawn(body, reading)]
             for at, citing in (("", body.data), ("/replacement", body.replacement)):
-                beyond, not_filed = await self._citations.check(citing, partial(self._hash_of, brought, reading))
+                hash_of = partial(self._hash_of, brought, reading)
+                beyond, not_filed = await self._citations.check(citing, hash_of, attached)
                 invalid += under(body.pointer + at, beyond)
                 missing += under(body.pointer + at, not_filed)
+            wrong, destroyed = await self._unlike_its_document(body, reading)
+            invalid += wrong
+            withdrawn += destroyed
             if body.command.opens:
                 brought[body.stream] = body
         rest = [*missing, *withdrawn]
@@ -126,7 +131,7 @@ class Drafting:
         if unknown:
             raise UnknownReference("What is referred to has not been recorded. Record it first.", [*unknown, *rest])
         if withdrawn:
-            raise SourceWithdrawn("A source that was withdrawn can be cited no more.", rest)
+            raise SourceWithdrawn("What was withdrawn is neither cited nor filed any more.", rest)
         if missing:
             raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", missing)
 
@@ -148,11 +153,25 @@ class Drafting:
 
     async def _hash_of(self, brought: Mapping[str, Body], reading: Reading, source: str) -> str | None:
         stream = f"source/{source}"
-        if stream in brought and brought[stream].command.opens:
-            sha256: object = brought[stream].said["data"].get("sha256")
+        fields = _filed(brought[stream]) if stream in brought else None
+        if fields is not None:
+            sha256 = fields.get("sha256")
             return sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
         filed: Source | None = (await reading.load(stream)).state
         return filed.filed.event.sha256 if filed and not filed.withdrawn else None
+
+    async def _unlike_its_document(self, body: Body, reading: Reading) -> tuple[list[FieldProblem], list[FieldProblem]]:
+        """Find what a body that files a source says otherwise of its document, and whether that was destroyed."""
+        fields = _filed(body)
+        if fields is None:
+            return [], []
+        at = body.pointer if body.command.opens else f"{body.pointer}/replacement"
+        wrong, destroyed = await self._filing.check(fields, body.document, reading)
+        named = {one.pointer for one in body.problems}
+        filed: Source | None = (await reading.load(body.stream)).state
+        if filed is not None and filed.filed.event.sha256 == fields.get("sha256"):
+            destroyed = []  # it stays what it was, withdrawn
+        return [one for one in under(at, wrong) if one.pointer not in named], under(at, destroyed)
 
     async def _draft(self, body: Body) -> Draft:
         if body.command.event is EntryCorrected:
@@ -183,6 +202,13 @@ class Drafting:
         sealed = base64.b64encode(seal(key, owner, details)).decode()
         event = PersonRegistered(sealed=sealed, citations=value.citations, note=value.note)
         return Draft(body, event, keys, self._vault.blind(owner, value.name))
+
+
+def _filed(body: Body) -> dict[str, object] | None:
+    """Return what a body files of a source, anew or in the place of what was filed; None if it files none."""
+    command = body.target or body.command
+    fields = body.replacement if body.target else body.data
+    return cast("dict[str, object]", fields) if command.event is SourceFiled and isinstance(fields, dict) else None
 
 
 def under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from events.catalogue import Entry, Event
-from events.catalogue.history import in_force
+from events.catalogue.history import EntryCorrected, in_force
 from events.catalogue.source import Source, SourceFiled
 from events.entry import to_builtins
-from events.errors import RestedUpon
+from events.errors import FieldProblem, RestedUpon
 from events.log import Absent, Log
 from events.shape import Leaf, examine
 from events.values import Citation
-from events.vault import Vault
+from events.vault import Vault, document_owner
 from services.registry.reading import Reading
 
 NAMED = 5  # entries that a refusal names at the most
@@ -63,37 +63,55 @@ class Resting:
             raise RestedUpon(f"{stream} is named by {', '.join(named)}. Correct or retract what rests on it first.")
 
     async def must_quote_the_same(
-        self, before: Source, after: Source, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
+        self,
+        before: Source,
+        after: Source,
+        amendment: Entry[Any],
+        *,
+        first: int,
+        reading: Reading,
+        pending: Mapping[str, Sequence[Entry[Any]]],
     ) -> None:
         """Refuse to give a source another document while a citation in force would say something else.
 
-        Raises `RestedUpon`.
+        What it cites of itself in being filed, and in the correction, is of the document that these are about. Raises
+        `RestedUpon`, which names the hash in a replacement.
         """
         old, new = before.filed.event.sha256, after.filed.event.sha256
         stream = f"source/{before.id}"
+        corrects = isinstance(amendment.event, EntryCorrected)
         texts: dict[str, str | None] | None = None
-        async for one in self._naming(stream, first, reading, pending):
+        statements = [one async for one in self._naming(stream, first, reading, pending)]
+        for position, event in in_force([*await reading.entries(stream), *pending.get(stream, ())]):
+            if not isinstance(event, SourceFiled) and not (corrects and position == amendment.position):
+                statements.append(Statement(stream, position, event))
+        for one in statements:
             for cited in one.event.citations:
                 if cited.source != before.id:
                     continue
                 texts = await self._texts(old, new) if texts is None else texts
                 if _cut(texts[old], cited) is None or _cut(texts[old], cited) != _cut(texts[new], cited):
+                    problem = FieldProblem("not the document that is cited", "/replacement/sha256")
                     raise RestedUpon(
                         f"{one.called} cites {stream} from {cited.start} to {cited.end}, where the other document does "
-                        "not say the same. Correct what rests on it first, or file the document as a source of its own."
+                        "not say the same. Correct what rests on it first, or file the document as another source.",
+                        [problem] if corrects else [],
                     )
 
-    async def others_over(self, source: str, sha256: str, reading: Reading) -> list[str]:
-        """Return the other sources that stand over a document."""
+    async def sources_over(self, sha256: str, reading: Reading) -> list[str]:
+        """Return the streams of the sources that are, or once were, over a document."""
         size = (await self._log.head()).size
         reading.absent.append(Absent(sha256, size))
         found = {stream async for _, stream in self._log.mentions(sha256, 0, size, types=FILING)}
-        standing: list[str] = []
-        for stream in sorted(found - {f"source/{source}"}):
-            state: Source | None = (await reading.load(stream)).state if stream.startswith("source/") else None
-            if state is not None and state.withdrawn is None and state.filed.event.sha256 == sha256:
-                standing.append(stream)
-        return standing
+        return sorted(one for one in found if one.startswith("source/"))
+
+    async def is_destroyed(self, sha256: str, reading: Reading) -> bool:
+        """Whether a document was on file and is readable no more; one that is has to be so when this is recorded."""
+        on_file = await self._vault.on_file([sha256])
+        if sha256 not in on_file:
+            return False
+        reading.needed.add(document_owner(sha256))
+        return not on_file[sha256][1]
 
     async def _naming(
         self, stream: str, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]

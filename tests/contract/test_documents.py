@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 
 TEXT = "Both sides met. They agreed on a roadmap."
@@ -103,3 +104,75 @@ async def test_a_withdrawn_document_is_gone_and_its_quotations_with_it(service: 
     assert (await put(service, TEXT.encode(), "text/plain")).status_code == 409
     refused = await service.post("/v1/parties", body, status=409)
     assert refused["code"] == "source-withdrawn"
+
+
+async def test_a_source_is_held_against_its_document_however_it_comes(service: Service) -> None:
+    sha256 = await service.file(TEXT)
+    said = {**METADATA, "sha256": sha256, "size": len(TEXT), "media_type": "text/plain"}
+    wrong = {**said, "size": len(TEXT) + 1, "media_type": "application/pdf"}
+    filed = await service.post("/v1/sources", said)
+    position = filed["entries"][0]["position"]
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/sources", json={**wrong, "language": "?"})
+        refused(answer, 422, "invalid-field", "/size", "/media_type", "/language")
+        answer = await service.client.post(
+            f"/v1/log/entries/{position}/correct", json={"reason": "misread", "replacement": wrong}
+        )
+        refused(answer, 422, "invalid-field", "/replacement/size", "/replacement/media_type")
+        answer = await service.client.post("/v1/batch", json={"commands": [{"command": "file-source", "data": wrong}]})
+        refused(answer, 422, "invalid-field", "/commands/0/data/size", "/commands/0/data/media_type")
+
+
+async def test_a_form_that_is_refused_names_everything_and_leaves_no_document(service: Service) -> None:
+    async with nothing_left_behind(service):
+        answer = await form(service, TEXT.encode(), "text/html", size=1, language="?", surplus=1)
+        refused(answer, 422, "invalid-field", "/document", "/size", "/language", "/surplus")
+        answer = await form(service, TEXT.encode(), "text/plain", size=1, sha256="0" * 64, language="?")
+        refused(answer, 422, "invalid-field", "/size", "/sha256", "/language")
+        for content in (b"\x00", b"\xff", b""):
+            refused(await form(service, content, "text/plain", title=1), 422, "invalid-field", "/document", "/title")
+        answer = await service.client.post(
+            "/v1/sources",
+            files={"metadata": (None, "[]"), "other": (None, "x")},
+            headers={"If-Match": "3"},
+        )
+        refused(answer, 422, "invalid-field", "/document", "/metadata", "/other", "@If-Match")
+        answer = await service.client.post("/v1/sources", files={"metadata": (None, json.dumps({**METADATA, "x": 1}))})
+        refused(answer, 422, "invalid-field", "/document", "/x")
+
+
+async def test_a_form_that_a_rule_refuses_leaves_no_document(service: Service) -> None:
+    files = {"metadata": (None, json.dumps(METADATA)), "document": ("report", TEXT.encode(), "text/plain")}
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/sources", files=files, headers={"If-Match": '"3"'})
+        refused(answer, 412, "wrong-expected-version", "@If-Match")
+    key = {"Idempotency-Key": "once"}
+    assert (await service.client.post("/v1/sources", files=files, headers=key)).status_code == 201
+    other = {**files, "document": ("report", b"Another text.", "text/plain")}
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/sources", files=other, headers=key)
+        refused(answer, 422, "command-id-reused", "@Idempotency-Key")
+
+
+async def test_a_form_sent_again_after_the_withdrawal_is_answered_as_before(service: Service) -> None:
+    files = {"metadata": (None, json.dumps(METADATA)), "document": ("report", TEXT.encode(), "text/plain")}
+    key = {"Idempotency-Key": "once"}
+    first = await service.client.post("/v1/sources", files=files, headers=key)
+    assert first.status_code == 201
+    why = {"authority": "the publisher", "reason": "by mistake"}
+    await service.post(f"/v1/sources/{first.json()['id']}/withdraw", why)
+    async with nothing_left_behind(service):
+        again = await service.client.post("/v1/sources", files=files, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_a_source_that_comes_with_its_document_may_cite_it(service: Service) -> None:
+    source = "src_00000000000000000000000001"
+    cited = {"source": source, "start": 0, "end": 15}
+    async with nothing_left_behind(service):
+        answer = await form(service, TEXT.encode(), "text/plain", id=source, citations=[{**cited, "end": 99}])
+        refused(answer, 422, "invalid-field", "/citations/0/end")
+    filed = await form(service, TEXT.encode(), "text/plain", id=source, citations=[cited])
+    assert filed.status_code == 201, filed.text
+    assert (await service.get(f"/v1/sources/{source}"))["citations"][0]["quotation"] == "Both sides met."

@@ -137,10 +137,10 @@ def _handler(command: str, route: Route) -> HTTPRouteHandler:
             subject = f"{aggregate.kind}/{key}"
         head = _Head(request)
         if command == "file-source" and documents.is_form(request):
-            body: object = await documents.of_form(request)
+            body, attached = await documents.of_form(request, head.problems)
         else:
-            body = _about(kind, request, await body_of(request), head)
-        return await _record(request, Asked(command, subject, body), head, route.location)
+            body, attached = _about(kind, request, await body_of(request), head), None
+        return await _record(request, Asked(command, subject, body, document=attached), head, route.location)
 
     # A document may come with its source: then the bound is the form's, and checked as it comes.
     size = None if command == "file-source" else Empty

@@ -18,11 +18,12 @@ from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from events.errors import FieldProblem, InvalidField, NotFound
-from events.shape import CONTROL
+from events.shape import CONTROL, escape
 from events.vault import Document
 from services.registry.access.roles import READ, RECORD
 from services.registry.api import query, render
 from services.registry.api.query import Asking
+from services.registry.filing import Attached
 from services.registry.parts import Parts
 from services.registry.problems import BodyTooLarge, Malformed, UnsupportedMediaType
 
@@ -37,6 +38,10 @@ UNNAMED: Final = "application/octet-stream"
 TAKEN: Final = (*MEDIA_TYPES, UNNAMED)
 """The media types that a document may be sent as; one of none in particular is told by its content."""
 MULTIPART: Final = "multipart/form-data"
+PARTS: Final = ("metadata", "document")
+MOST_PARTS: Final = 8  # of a form, so that one that is too many can be named
+NO_DOCUMENT: Final = Document("0" * 64, UNNAMED, 1, None)
+"""What stands for a document that did not come, so that the rest can be looked at."""
 FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -54,7 +59,12 @@ async def file_document(request: Asking) -> Response[Document]:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise InvalidField.of([FieldProblem(f"the body's SHA-256 is {found}", parameter="sha256")])
-    document, new = await file(parts, content, declared.strip().lower(), "")
+    told, wrong = _told(content, "")
+    if wrong:
+        raise InvalidField.of(wrong)
+    if declared.strip().lower() not in (told.media_type, UNNAMED):
+        raise UnsupportedMediaType(f"The document is {told.media_type}; it was sent as {declared.strip()}.")
+    document, new = await parts.vault.file(content, told.media_type, told.characters)
     headers = {"Registry-Size": str((await parts.log.head()).size)}
     return Response(document, status_code=HTTP_201_CREATED if new else HTTP_200_OK, headers=headers)
 
@@ -83,54 +93,54 @@ async def get_document(request: Asking) -> Response[bytes]:
     return render.unchanged(request, tag, headers) or Response(contents[sha256], media_type=media_type, headers=headers)
 
 
-async def file(parts: Parts, content: bytes, declared: str, pointer: str) -> tuple[Document, bool]:
-    """Put a document on file, as what it is. Raises `InvalidField`, `UnsupportedMediaType`."""
-    if not content:
-        raise InvalidField.of([FieldProblem("the document is empty", pointer=pointer)])
-    media_type, characters = _told_by_content(content, pointer)
-    if declared not in (media_type, UNNAMED):
-        raise UnsupportedMediaType(
-            f"The document is {media_type}; it was sent as {declared or 'nothing in particular'}."
-        )
-    return await parts.vault.file(content, media_type, characters)
-
-
 def is_form(request: Asking) -> bool:
     """Tell whether a request brings a document together with its source."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART
 
 
-async def of_form(request: Asking) -> dict[str, Any]:
-    """File the document of a multipart request, and return the source's metadata with what is known of it filled in.
+async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object, Attached | None]:
+    """Return the source's metadata with what is known of its document filled in, and the document, not yet on file.
 
-    Raises `Malformed`, `BodyTooLarge`, `UnsupportedMediaType`, `InvalidField`.
+    What is wrong with the form is added to the problems. Raises `Malformed`, `BodyTooLarge`, and `InvalidField` where
+    there is no metadata that more could be said of.
     """
     parts: Parts = request.app.state.parts
     most = parts.settings.max_document
-    fields = _fields(await bounded(request, most + FORM_ROOM), request.headers.get("content-type", ""))
-    missing = [FieldProblem("required", f"/{name}") for name in ("metadata", "document") if name not in fields]
-    if missing:
-        raise InvalidField.of(missing)
+    given = _fields(await bounded(request, most + FORM_ROOM), request.headers.get("content-type", ""))
+    names = [str(one.name) for one in given]
+    fields = dict(zip(names, given, strict=True))
+    problems += [FieldProblem("required", f"/{name}") for name in PARTS if name not in fields]
+    problems += [FieldProblem("given more than once", f"/{name}") for name in PARTS if names.count(name) > 1]
+    problems += [FieldProblem("unknown part", f"/{escape(name)}") for name in fields if name not in PARTS]
+    known, attached = NO_DOCUMENT, None
+    if "document" in fields:
+        content = fields["document"].raw
+        if len(content) > most:
+            raise BodyTooLarge(f"A document has at most {most} bytes.")
+        known, wrong = _told(content, "/document")
+        declared = fields["document"].content_type.partition(";")[0].strip().lower()
+        if not wrong and declared not in (known.media_type, UNNAMED):
+            says = f"the document is {known.media_type}; it was sent as {declared or 'nothing in particular'}"
+            wrong = [FieldProblem(says, "/document")]
+        problems += wrong
+        attached = None if known.media_type == UNNAMED else Attached(known, content)
+    metadata = _metadata(fields["metadata"].raw, problems) if "metadata" in fields else None
+    if metadata is None:
+        raise InvalidField.of(problems)
+    return {"sha256": known.sha256, "size": known.size or 1, "media_type": known.media_type, **metadata}, attached
+
+
+def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None:
+    """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object."""
     try:
-        metadata = msgspec.json.decode(fields["metadata"].raw)
+        metadata: object = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidField.of([FieldProblem("not JSON", "/metadata")]) from None
-    content = fields["document"].raw
-    if len(content) > most:
-        raise BodyTooLarge(f"A document has at most {most} bytes.")
-    document, _ = await file(parts, content, fields["document"].content_type.partition(";")[0], "/document")
-    known = {"sha256": document.sha256, "size": document.size, "media_type": document.media_type}
+        problems.append(FieldProblem("not JSON", "/metadata"))
+        return None
     if not isinstance(metadata, dict):
-        raise InvalidField.of([FieldProblem("expected an object", "/metadata")])
-    said = cast("dict[str, Any]", metadata)
-    wrong = [
-        FieldProblem(f"is {value} of the document", f"/{key}")
-        for key, value in known.items()
-        if said.get(key, value) != value
-    ]
-    if wrong:
-        raise InvalidField.of(wrong)
-    return {**said, **known}
+        problems.append(FieldProblem("expected an object", "/metadata"))
+        return None
+    return cast("dict[str, Any]", metadata)
 
 
 async def bounded(request: Asking, most: int) -> bytes:
@@ -144,7 +154,7 @@ async def bounded(request: Asking, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _fields(body: bytes, content_type: str) -> dict[str, multipart.MultipartPart]:
+def _fields(body: bytes, content_type: str) -> list[multipart.MultipartPart]:
     """Take a form apart, in memory: what people send is not to lie about in files."""
     parsed = cast("tuple[str, dict[str, str]]", multipart.parse_options_header(content_type))  # pyright: ignore[reportUnknownMemberType]
     options: dict[str, str] = parsed[1]
@@ -155,11 +165,11 @@ def _fields(body: bytes, content_type: str) -> dict[str, multipart.MultipartPart
             options.get("boundary", ""),
             content_length=size,
             strict=True,
-            part_limit=2,
+            part_limit=MOST_PARTS,
             spool_limit=size,
             memory_limit=size,
         )
-        return {str(part.name): part for part in cast("list[multipart.MultipartPart]", parser.parts())}
+        return cast("list[multipart.MultipartPart]", parser.parts())
     except multipart.MultipartError as refused:
         raise Malformed(f"The form cannot be read: {refused}.", [FieldProblem("not a form", pointer="")]) from None
 
@@ -174,20 +184,28 @@ def _address(request: Asking) -> str:
     return sha256
 
 
-def _told_by_content(content: bytes, pointer: str) -> tuple[str, int | None]:
-    """Return what a document is, and how many characters a text has. Raises `InvalidField` for what is not taken."""
+def _told(content: bytes, pointer: str) -> tuple[Document, list[FieldProblem]]:
+    """Tell by its content what a document is, and what keeps it from being filed."""
+    media_type, characters, wrong = _told_by_content(content)
+    document = Document(hashlib.sha256(content).hexdigest(), media_type, len(content), characters)
+    return document, [FieldProblem(wrong, pointer=pointer)] if wrong else []
+
+
+def _told_by_content(content: bytes) -> tuple[str, int | None, str]:
+    """Return what a document is, how many characters a text has, and what is wrong with it, if anything is."""
     for signature, media_type in SIGNATURES.items():
         if content.startswith(signature):
-            return media_type, None
+            return media_type, None, ""
+    if not content:
+        return UNNAMED, None, "the document is empty"
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as refused:
         taken = ", ".join(MEDIA_TYPES)
-        problem = f"neither UTF-8 text (byte {refused.start} is wrong) nor any other of {taken}"
-        raise InvalidField.of([FieldProblem(problem, pointer=pointer)]) from None
+        return UNNAMED, None, f"neither UTF-8 text (byte {refused.start} is wrong) nor any other of {taken}"
     if found := CONTROL.search(text):
-        raise InvalidField.of([FieldProblem(f"a control character at {found.start()}", pointer=pointer)])
-    return PLAIN_TEXT, len(text)
+        return UNNAMED, None, f"a control character at {found.start()}"
+    return PLAIN_TEXT, len(text), ""
 
 
 HANDLERS = [file_document, get_document]

@@ -127,9 +127,13 @@ async def _quote(parts: Parts, citations: Iterable[dict[str, Any]], size: int) -
     for citation in citations:
         of_source.setdefault(citation["source"], []).append(citation)
     of_document: dict[str | None, list[dict[str, Any]]] = {}
+    now = max(await parts.read_models.position(), size) if of_source else size
     for source, cited in sorted(of_source.items()):
         record = await parts.read_models.one(SOURCES, source, size)
-        sha256 = msgspec.json.decode(record.body)["sha256"] if record is not None else None
+        latest = record if now == size else await parts.read_models.one(SOURCES, source, now)
+        # Another source may stand over the document still: what was withdrawn is quoted as of no size.
+        withdrawn = latest is not None and msgspec.json.decode(latest.body)["withdrawn"]
+        sha256 = None if record is None or withdrawn else msgspec.json.decode(record.body)["sha256"]
         of_document.setdefault(sha256, []).extend(cited)
     known = await parts.vault.documents([sha256 for sha256 in of_document if sha256 is not None])
     for sha256, cited in of_document.items():

@@ -1,0 +1,53 @@
+"""What a source says of its document, held against the one on file, or that comes with it, before it is recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from events.errors import FieldProblem
+from events.vault import Document, Vault, document_owner
+from services.registry.reading import Reading
+
+SHA256: Final = re.compile("[0-9a-f]{64}")
+
+
+class Attached(NamedTuple):
+    """A document that came with its source: it is put on file when nothing is in the way of recording that."""
+
+    document: Document
+    content: bytes
+
+
+class Filing:
+    """Looks at documents for those who file sources over them."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def check(
+        self, fields: Mapping[str, object], attached: Attached | None, reading: Reading
+    ) -> tuple[list[FieldProblem], list[FieldProblem]]:
+        """Find what a source says otherwise of its document, and whether that was destroyed: it is never filed again.
+
+        A document that is on file, or comes with the source, has to be there when this is recorded.
+        """
+        sha256 = fields.get("sha256") if attached is None else attached.document.sha256
+        if not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
+            return [], []  # examined and named as it is
+        document, readable = (await self._vault.on_file([sha256])).get(sha256, (None, True))
+        if attached is not None:
+            document = attached.document
+        if document is None:
+            return [], []
+        if not readable:
+            return [], [FieldProblem("the document was withdrawn", "/sha256")]
+        reading.needed.add(document_owner(sha256))
+        said = {"sha256": document.sha256, "size": document.size, "media_type": document.media_type}
+        wrong = [
+            FieldProblem(f"is {value} of the document", f"/{name}")
+            for name, value in said.items()
+            if fields.get(name) != value
+        ]
+        return wrong, []
