@@ -25,7 +25,7 @@ from projections.engine import version_of
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.versions import COMMON, Changes
-from services.registry.api.query import PREFIXES
+from services.registry.api.parameters import PREFIXES
 from tests.support.histories import asked
 from tests.support.spec import entries_of, fold, made_id, stored
 

@@ -18,7 +18,7 @@ from events.shape import escape
 from services.registry import lenience
 from services.registry.access.roles import RECORD
 from services.registry.access.tokens import Principal
-from services.registry.api import documents, query
+from services.registry.api import documents, parameters, query
 from services.registry.api.query import Asking
 from services.registry.bodies import Asked
 from services.registry.commands import Actor, Answer, Result
@@ -180,7 +180,7 @@ def _amending(command: str, path: str) -> HTTPRouteHandler:
     async def amend(request: Asking) -> Response[Recorded]:
         parts: Parts = request.app.state.parts
         given: str = request.path_params["position"]
-        position = int(given) if query.POSITION.fullmatch(given) else -1
+        position = int(given) if parameters.POSITION.fullmatch(given) else -1
         found = await parts.log.read_all(position, 1) if position >= 0 else []
         if not found:
             raise NotFound("The log has no such entry.", [FieldProblem("no such entry", parameter="position")])

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from projections.model import Filter
-from services.registry.api import query
+from services.registry.api import parameters
 from services.registry.api.schemas import REF
 
 Described = dict[str, Any]
@@ -72,7 +72,7 @@ LIMIT = {
     "name": "limit",
     "in": "query",
     "description": "How many at the most.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": query.MAX_LIMIT, "default": query.DEFAULT_LIMIT},
+    "schema": {"type": "integer", "minimum": 1, "maximum": parameters.MAX_LIMIT, "default": parameters.DEFAULT_LIMIT},
 }
 CURSOR = {
     "name": "cursor",
@@ -139,13 +139,13 @@ def filter_parameters(one: Filter) -> list[Described]:
             flag = {"enum": ["true", "false"]}
             return [parameter(one.name, flag, f"{one.says[0].upper()}{one.says[1:]}."), ON]
         case "id":
-            schema = {"type": "string", "pattern": f"^{query.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+            schema = {"type": "string", "pattern": f"^{parameters.PREFIXES[one.kind]}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
         case "choice":
             schema = {"enum": list(one.choices)}
         case "country":
             schema = {"type": "string", "pattern": "^[A-Z]{2}$"}
         case _:
-            schema = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
+            schema = {"type": "string", "minLength": 1, "maxLength": parameters.MAX_TEXT}
     return [parameter(one.name, schema, one.says[0].upper() + one.says[1:] + ".")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.registry.access.actions import Action
-from services.registry.api import query
+from services.registry.api import parameters
 from services.registry.api.described import (
     CURSOR,
     IF_NONE_MATCH,
@@ -20,7 +20,7 @@ from services.registry.api.described import (
 def access_record() -> Described:
     """Describe the list of who looked."""
     instant = {"type": "string", "format": "date-time"}
-    text = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
+    text = {"type": "string", "minLength": 1, "maxLength": parameters.MAX_TEXT}
     return {
         "operationId": "list-access",
         "summary": "Who looked at entries above public, exported, or did something with tokens and keys; newest first.",

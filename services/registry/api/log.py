@@ -17,7 +17,7 @@ from litestar.status_codes import HTTP_304_NOT_MODIFIED
 from events.errors import FieldProblem, NotFound
 from services.registry.access.actions import Action
 from services.registry.access.roles import AUDIT, FOLLOW
-from services.registry.api import forms, looking, query, render, sending
+from services.registry.api import forms, looking, parameters, query, render, sending
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
 
@@ -41,7 +41,7 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
         pages = _pages(request, asked, head)
         first = await anext(pages, b"")  # while there is still an answer in which a refusal can be told
         return Stream(sending.streamed(request, _lines(first, pages)), media_type=forms.NDJSON, headers=headers)
-    limit = asked.limit or query.DEFAULT_LIMIT
+    limit = asked.limit or parameters.DEFAULT_LIMIT
     entries = await _page(parts, asked, asked.first, limit, head)
     following = entries[-1][0] + 1 if len(entries) == limit else max(head, asked.first)
     body = b'{"items":[%b],"next":%d,"size":%d}' % (b",".join(stored for _, stored in entries), following, head)
@@ -55,7 +55,7 @@ async def get_entry(request: Asking) -> Response[bytes]:
     least = query.of_entry(request)
     position: str = request.path_params["position"]
     head = await query.reached(parts, least)
-    found = await parts.log.read_all(int(position), 1) if query.POSITION.fullmatch(position) else []
+    found = await parts.log.read_all(int(position), 1) if parameters.POSITION.fullmatch(position) else []
     if not found:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
     head = max(head, found[0].position + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.registry.api.given import Asking, Given
-from services.registry.api.query import MAX_SIZE, number
+from services.registry.api.parameters import MAX_SIZE, number
 
 
 def of_proof(request: Asking) -> int | None:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from events.catalogue import AMENDING, COMMANDS, Aggregate
 from projections import LISTED, ReadModel
-from services.registry.api import documents, forms, openapi_log, overviews, query, schemas
+from services.registry.api import documents, forms, openapi_log, overviews, parameters, schemas
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.described import (
     AS_OF,
@@ -229,7 +229,7 @@ def _timeline(collection: str) -> Described:
 
 
 def _search() -> Described:
-    text = {"type": "string", "minLength": 1, "maxLength": query.MAX_TEXT}
+    text = {"type": "string", "minLength": 1, "maxLength": parameters.MAX_TEXT}
     words = {"name": "q", "in": "query", "required": True, "description": "Words, or how they begin.", "schema": text}
     return {
         "operationId": "search",

@@ -14,7 +14,7 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.log.checkpoints import Signed
 from events.merkle.checkpoint import ProofFile, base64_of
 from services.registry.access.roles import AUDIT
-from services.registry.api import log_query, query, render
+from services.registry.api import log_query, parameters, render
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing.signer import NotSigned
@@ -94,7 +94,7 @@ async def prove_consistency(request: Asking) -> Response[bytes]:
 async def _position(request: Asking) -> int:
     parts: Parts = request.app.state.parts
     position: str = request.path_params["position"]
-    if not query.POSITION.fullmatch(position) or int(position) >= (await parts.log.head()).size:
+    if not parameters.POSITION.fullmatch(position) or int(position) >= (await parts.log.head()).size:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])
     return int(position)
 

@@ -1,48 +1,25 @@
-"""The query of a read: every parameter checked, every one that is wrong or unknown named.
+"""The queries of reads: which parameters each takes, and which state of the log it is answered as of.
 
-Also the headers that every route shares. Cursors are in `cursors`.
+Every parameter that is wrong or unknown is named. What a single one may hold is in `parameters`, cursors in `cursors`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import msgspec
-import pycountry
 
 from events.errors import FieldProblem, InvalidField
-from projections.model import Filter, ReadModel
-from projections.reader import FilterValue, Lies, Overdue
+from projections.model import ReadModel
+from projections.reader import FilterValue
 from services.registry.access.actions import Action
 from services.registry.access.record import Wanted
-from services.registry.api.cursors import Cursor, open_cursor
+from services.registry.api import parameters
+from services.registry.api.cursors import Cursor
 from services.registry.api.given import Asking, Given
-from services.registry.ids import is_id
 from services.registry.parts import Parts
-
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 500
-MAX_TEXT = 300
-MAX_SIZE = 2**63 - 1
-POSITION = re.compile("0|[1-9][0-9]{0,17}")
-
-_INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-"""RFC 3339, section 5.6."""
-
-PREFIXES = {
-    "party": "party",
-    "person": "person",
-    "occasion": "occ",
-    "source": "src",
-    "cooperation": "coop",
-    "topic": "topic",
-    "meeting": "meeting",
-}
-"""The prefix of the ids that a filter of a kind takes."""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,21 +54,21 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
     """
     given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
-    moment = Moment(as_of=_as_of(given), least=_least(given))
-    limit = _limit(given)
-    cursor = _cursor(given, context, key)
+    moment = Moment(as_of=parameters.as_of(given), least=parameters.least(given))
+    limit = parameters.limit(given)
+    cursor = parameters.cursor(given, context, key)
     day = cursor.on if cursor and cursor.on else moment.day(today)
-    certain = _certain(given) if any(one.form == "dates" for one in model.filters) else False
+    certain = parameters.certain(given) if any(one.form == "dates" for one in model.filters) else False
     filters: dict[str, FilterValue] = {}
     on: date | None = None
     for one in model.filters:
         if one.form == "dates":
-            value = _dates(given, one, certain=certain)
+            value = parameters.dates(given, one, certain=certain)
         elif one.form == "overdue":
-            value = _overdue(given, one, day)
+            value = parameters.overdue(given, one, day)
             on = value.on
         else:
-            value = _value(given, one)
+            value = parameters.value(given, one)
         if value is not None:
             filters[one.name] = value
     return Query(
@@ -119,10 +96,10 @@ def of_page(request: Asking, what: str, key: bytes) -> Page:
     given = Given(request)
     context = msgspec.json.encode([what, given.asked()]).decode()
     return Page(
-        as_of=_as_of(given),
-        least=_least(given),
-        limit=_limit(given),
-        cursor=_cursor(given, context, key),
+        as_of=parameters.as_of(given),
+        least=parameters.least(given),
+        limit=parameters.limit(given),
+        cursor=parameters.cursor(given, context, key),
         context=context,
         problems=given.problems(),
     )
@@ -138,10 +115,10 @@ def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Fi
     """Read the query of the calendar: some of a read model's filters, and a token, which was looked at before."""
     given = Given(request)
     given.take("token")
-    values = {one.name: _value(given, one) for one in model.filters if one.name in names}
+    values = {one.name: parameters.value(given, one) for one in model.filters if one.name in names}
     return Filtered(
-        as_of=_as_of(given),
-        least=_least(given),
+        as_of=parameters.as_of(given),
+        least=parameters.least(given),
         filters={name: value for name, value in values.items() if value is not None},
         problems=given.problems(),
     )
@@ -152,13 +129,13 @@ def of_search(request: Asking, key: bytes) -> tuple[Page, str]:
     given = Given(request)
     context = msgspec.json.encode(["search", given.asked()]).decode()
     text = given.take("q") or ""
-    if not 0 < len(text) <= MAX_TEXT:
-        given.wrong("q", f"expected 1 to {MAX_TEXT} characters")
+    if not 0 < len(text) <= parameters.MAX_TEXT:
+        given.wrong("q", f"expected 1 to {parameters.MAX_TEXT} characters")
     asked = Page(
-        as_of=_as_of(given),
-        least=_least(given),
-        limit=_limit(given),
-        cursor=_cursor(given, context, key),
+        as_of=parameters.as_of(given),
+        least=parameters.least(given),
+        limit=parameters.limit(given),
+        cursor=parameters.cursor(given, context, key),
         context=context,
         problems=given.problems(),
     )
@@ -171,22 +148,26 @@ def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, st
     by = given.take("by")
     if by not in choices:
         given.wrong("by", "expected one of " + ", ".join(choices))
-    return Moment(as_of=_as_of(given), least=_least(given), problems=given.problems()), str(by)
+    return Moment(as_of=parameters.as_of(given), least=parameters.least(given), problems=given.problems()), str(by)
 
 
 def of_one(request: Asking, model: ReadModel, today: date) -> tuple[Moment, date | None]:
     """Read the query of a single thing: `as_of`, and the day as of which it is overdue or not, if it can be."""
     given = Given(request)
-    moment = Moment(as_of=_as_of(given), least=_least(given))
+    moment = Moment(as_of=parameters.as_of(given), least=parameters.least(given))
     overdue = any(one.form == "overdue" for one in model.filters)
-    on = (_day(given, "on") or moment.day(today)) if overdue else None
+    on = (parameters.day(given, "on") or moment.day(today)) if overdue else None
     return Moment(as_of=moment.as_of, least=moment.least, problems=given.problems()), on
 
 
 def of_digest(request: Asking) -> Moment:
     """Read the query of a digest: `size` and nothing else."""
     given = Given(request)
-    return Moment(as_of=number(given, "size", 0, MAX_SIZE), least=_least(given), problems=given.problems())
+    return Moment(
+        as_of=parameters.number(given, "size", 0, parameters.MAX_SIZE),
+        least=parameters.least(given),
+        problems=given.problems(),
+    )
 
 
 class EntriesQuery(msgspec.Struct, frozen=True):
@@ -202,14 +183,14 @@ class EntriesQuery(msgspec.Struct, frozen=True):
 def of_entries(request: Asking) -> EntriesQuery:
     """Read the query of the log's entries. Raises `InvalidField`."""
     given = Given(request)
-    first = number(given, "from", 0, MAX_SIZE)
-    limit = number(given, "limit", 1, MAX_LIMIT)
+    first = parameters.number(given, "from", 0, parameters.MAX_SIZE)
+    limit = parameters.number(given, "limit", 1, parameters.MAX_LIMIT)
     subject, kind = given.take("subject"), given.take("type")
     if subject is not None and not re.fullmatch(r"[a-z]{1,20}/[a-z]{1,20}_[0-9a-z]{26}", subject):
         given.wrong("subject", "expected the name of a stream, such as cooperation/coop_…")
     if kind is not None and not re.fullmatch(r"registry\.[a-z-]{1,60}\.v[0-9]{1,4}", kind):
         given.wrong("type", "expected the type of an event, such as registry.meeting-held.v1")
-    least = _least(given)
+    least = parameters.least(given)
     given.finish()
     return EntriesQuery(first or 0, limit, subject, kind, least)
 
@@ -217,7 +198,7 @@ def of_entries(request: Asking) -> EntriesQuery:
 def of_entry(request: Asking) -> int:
     """Read the query of one entry: the least size that the log has to have and nothing else. Raises `InvalidField`."""
     given = Given(request)
-    least = _least(given)
+    least = parameters.least(given)
     given.finish()
     return least
 
@@ -236,14 +217,14 @@ def of_access(request: Asking, key: bytes) -> AccessQuery:
     given = Given(request)
     context = msgspec.json.encode(["access", given.asked()]).decode()
     who, what = given.take("who"), given.take("what")
-    if who is not None and not 0 < len(who) <= MAX_TEXT:
-        given.wrong("who", f"expected 1 to {MAX_TEXT} characters")
+    if who is not None and not 0 < len(who) <= parameters.MAX_TEXT:
+        given.wrong("who", f"expected 1 to {parameters.MAX_TEXT} characters")
     if what is not None and what not in set(Action):
         given.wrong("what", "expected one of " + ", ".join(Action))
-    since, until = _instant(given, "from"), _instant(given, "to")
+    since, until = parameters.instant(given, "from"), parameters.instant(given, "to")
     if since and until and since > until:
         given.wrong("to", "lies before from")
-    limit, cursor = _limit(given), _cursor(given, context, key)
+    limit, cursor = parameters.limit(given), parameters.cursor(given, context, key)
     given.finish()
     wanted = Wanted(who=who, what=what, since=since, until=until)
     return AccessQuery(wanted=wanted, limit=limit, cursor=cursor, context=context)
@@ -306,119 +287,3 @@ async def _ahead(parts: Parts, as_of: int | datetime | None, parameter: str) -> 
     if isinstance(as_of, int) and as_of > (head := (await parts.log.head()).size):
         return [FieldProblem(f"the log has {head} entries", parameter=parameter)]
     return []
-
-
-def _as_of(given: Given) -> int | datetime | None:
-    text = given.take("as_of")
-    if text is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return int(text)
-    if (moment := _moment(text)) is None:
-        given.wrong("as_of", "expected a log size, such as 57, or an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
-    return moment
-
-
-def _instant(given: Given, name: str) -> datetime | None:
-    text = given.take(name)
-    moment = None if text is None else _moment(text)
-    if text is not None and moment is None:
-        given.wrong(name, "expected an RFC 3339 instant, such as 2019-06-20T12:00:00Z")
-    return moment
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        # `+` in a query means a space, so an offset that was not escaped is forgiven.
-        if _INSTANT.fullmatch(instant := text.replace(" ", "+")):
-            return datetime.fromisoformat(instant.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):  # no such day or time, or none within the years 1 to 9999 in UTC
-        pass
-    return None
-
-
-def _least(given: Given) -> int:
-    text = given.header("Registry-Min-Size")
-    if text is None:
-        return 0
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return int(text)
-    given.wrong_header("Registry-Min-Size", "expected a log size, such as 57")
-    return 0
-
-
-def _limit(given: Given) -> int:
-    return number(given, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
-
-
-def number(given: Given, name: str, least: int, most: int) -> int | None:
-    """Take a parameter that is a whole number, None if it is not there or not as it has to be."""
-    text = given.take(name)
-    if text is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,19}", text) and least <= int(text) <= most:
-        return int(text)
-    given.wrong(name, f"expected a whole number from {least} to {most}")
-    return None
-
-
-def _certain(given: Given) -> bool:
-    text = given.take("certain")
-    if text not in (None, "true", "false"):
-        given.wrong("certain", "expected true or false")
-    return text == "true"
-
-
-def _value(given: Given, one: Filter) -> str | None:
-    text = given.take(one.name)
-    if text is None:
-        return None
-    wrong = ""
-    match one.form:
-        case "id":
-            wrong = "" if is_id(PREFIXES[one.kind], text) else f"expected an id, {PREFIXES[one.kind]}_…"
-        case "country":
-            known = re.fullmatch("[A-Z]{2}", text) and pycountry.countries.get(alpha_2=text)
-            wrong = "" if known else "expected a country code of ISO 3166-1 alpha-2, such as AZ or FR"
-        case "choice":
-            wrong = "" if text in one.choices else "expected one of " + ", ".join(one.choices)
-        case _:
-            wrong = "" if 0 < len(text) <= MAX_TEXT else f"expected 1 to {MAX_TEXT} characters"
-    if wrong:
-        given.wrong(one.name, wrong)
-    return text
-
-
-def _dates(given: Given, one: Filter, *, certain: bool) -> Lies | None:
-    first, last = _day(given, f"{one.name}_from"), _day(given, f"{one.name}_to")
-    if first and last and first > last:
-        given.wrong(f"{one.name}_to", f"lies before {one.name}_from")
-    return Lies(first, last, certain) if first or last else None
-
-
-def _overdue(given: Given, one: Filter, day: date) -> Overdue:
-    text = given.take(one.name)
-    if text not in (None, "true", "false"):
-        given.wrong(one.name, "expected true or false")
-    return Overdue(None if text is None else text == "true", _day(given, "on") or day)
-
-
-def _day(given: Given, name: str) -> date | None:
-    text = given.take(name)
-    if text is None:
-        return None
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return date.fromisoformat(text)
-        given.wrong(name, "expected a day, such as 2019-07-10")
-    except ValueError as refused:
-        given.wrong(name, f"not a day: {refused}")
-    return None
-
-
-def _cursor(given: Given, context: str, key: bytes) -> Cursor | None:
-    text = given.take("cursor")
-    cursor = None if text is None else open_cursor(text, context, key)
-    if text is not None and cursor is None:
-        given.wrong("cursor", "is not one that this list gave for these filters; start again without it")
-    return cursor
