@@ -11,26 +11,24 @@
 --   $4 cooperation, or null for any
 --   $5 party (or a party merged with it), or null for any
 --   $6 country, or null for any
---   $7 what became of it, or null for anything; what does not stand was cancelled, and 'scheduled' keeps what was cancelled
-WITH shown AS (
-    SELECT DISTINCT ON (id) id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands,
-        CASE WHEN died IS NULL OR died >= $1 THEN status ELSE 'cancelled' END AS status
-    FROM read.visits
+WITH shown (id, born) AS (
+    SELECT id, max(born) FROM read.visits
     WHERE born < $1 AND id > $2::text
       AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
       AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
       AND ($5::text[] IS NULL OR parties && $5)
       AND ($6::text IS NULL OR country = $6)
-    ORDER BY id, born DESC
+    GROUP BY id ORDER BY id LIMIT $3
 ), listed AS (
-    SELECT * FROM shown
-    WHERE $7::text IS NULL OR status = $7 OR $7 = 'scheduled' AND status = 'cancelled'
-    ORDER BY id LIMIT $3
+    SELECT last.id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands, status
+    FROM shown JOIN read.visits AS last ON last.id = shown.id AND last.born = shown.born
 ), staged (id, born, ended, had_ended) AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
         coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
     FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
+), latest (id, ended) AS (
+    SELECT DISTINCT ON (id) id, ended FROM staged ORDER BY id, born DESC
 ), version (id, born, died, status) AS (
     SELECT visits.id, visits.born, visits.died, visits.status
     FROM listed JOIN read.visits ON visits.id = listed.id WHERE visits.born < $1
@@ -47,9 +45,9 @@ WITH shown AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )
 SELECT listed.id, listed.sort, listed.refs, listed.body, listed.stands, counted.changes, entry.recorded_at,
-    listed.status = 'scheduled' AND coalesce((
-        SELECT staged.ended FROM staged WHERE staged.id = listed.cooperation ORDER BY staged.born DESC LIMIT 1), false) AS ended
+    listed.status = 'scheduled' AND coalesce(latest.ended, false) AS ended
 FROM listed JOIN counted ON counted.id = listed.id JOIN log.entry AS entry ON entry.position = counted.position
+LEFT JOIN latest ON latest.id = listed.cooperation
 ORDER BY listed.id;
 
 -- name: rounds
@@ -58,26 +56,24 @@ ORDER BY listed.id;
 --   $4 cooperation, or null for any
 --   $5 party (or a party merged with it), or null for any
 --   $6 country, or null for any
---   $7 what became of it, or null for anything; what does not stand was cancelled, and 'scheduled' keeps what was cancelled
-WITH shown AS (
-    SELECT DISTINCT ON (id) id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands,
-        CASE WHEN died IS NULL OR died >= $1 THEN status ELSE 'cancelled' END AS status
-    FROM read.rounds
+WITH shown (id, born) AS (
+    SELECT id, max(born) FROM read.rounds
     WHERE born < $1 AND id > $2::text
       AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
       AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
       AND ($5::text[] IS NULL OR parties && $5)
       AND ($6::text IS NULL OR country = $6)
-    ORDER BY id, born DESC
+    GROUP BY id ORDER BY id LIMIT $3
 ), listed AS (
-    SELECT * FROM shown
-    WHERE $7::text IS NULL OR status = $7 OR $7 = 'scheduled' AND status = 'cancelled'
-    ORDER BY id LIMIT $3
+    SELECT last.id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands, status
+    FROM shown JOIN read.rounds AS last ON last.id = shown.id AND last.born = shown.born
 ), staged (id, born, ended, had_ended) AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
         coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
     FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
+), latest (id, ended) AS (
+    SELECT DISTINCT ON (id) id, ended FROM staged ORDER BY id, born DESC
 ), version (id, born, died, status) AS (
     SELECT rounds.id, rounds.born, rounds.died, rounds.status
     FROM listed JOIN read.rounds ON rounds.id = listed.id WHERE rounds.born < $1
@@ -94,7 +90,7 @@ WITH shown AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )
 SELECT listed.id, listed.sort, listed.refs, listed.body, listed.stands, counted.changes, entry.recorded_at,
-    listed.status = 'scheduled' AND coalesce((
-        SELECT staged.ended FROM staged WHERE staged.id = listed.cooperation ORDER BY staged.born DESC LIMIT 1), false) AS ended
+    listed.status = 'scheduled' AND coalesce(latest.ended, false) AS ended
 FROM listed JOIN counted ON counted.id = listed.id JOIN log.entry AS entry ON entry.position = counted.position
+LEFT JOIN latest ON latest.id = listed.cooperation
 ORDER BY listed.id;

@@ -192,14 +192,15 @@ class ReadModels:
     async def calendar(
         self, of: Literal["visits", "rounds"], size: int, filters: Mapping[str, FilterValue], *, after: str, limit: int
     ) -> list[Dated]:
-        """Return up to `limit` visits or rounds that are or were in the calendar as of `size`, by id, after an id."""
+        """Return up to `limit` visits or rounds that are or were in the calendar as of `size`, by id, after an id.
+
+        The filters are by cooperation, party and country.
+        """
         party = filters.get("party")
         merged = await self.merged(party, size) if isinstance(party, str) else None
-        others = filters.get("country"), filters.get("status")
+        others = filters.get("cooperation"), merged, filters.get("country")
         with _in_this_form(NAMES):
-            records = await self._pool.fetch(
-                CALENDAR[of], size, after, limit, filters.get("cooperation"), merged, *others
-            )
+            records = await self._pool.fetch(CALENDAR[of], size, after, limit, *others)
         return [
             Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
         ]

@@ -48,15 +48,13 @@ WITH RECURSIVE cooperation AS (
         count(*) FILTER (WHERE kind = 'rounds') AS rounds,
         count(*) FILTER (WHERE kind = 'agreements') AS agreements
     FROM (
-        SELECT kind, cooperation, NULL AS month FROM thing WHERE $2::text <> 'month'
-        UNION ALL
-        SELECT kind, cooperation, to_char(earliest, 'YYYY-MM') FROM (
-            -- The first and the last day that there are, as the driver writes them, are -infinity and infinity.
-            SELECT kind, cooperation, least(greatest(earliest, DATE '0001-01-01'), DATE '9999-12-31')::timestamp AS earliest,
-                least(greatest(latest, DATE '0001-01-01'), DATE '9999-12-31')::timestamp AS latest
-            FROM thing WHERE $2 = 'month' AND NOT qualified AND earliest IS NOT NULL AND latest IS NOT NULL
-        ) AS known
-        WHERE date_trunc('month', earliest) = date_trunc('month', latest)
+        -- The first and the last day that there are, as the driver writes them, are -infinity and infinity.
+        SELECT kind, cooperation, CASE WHEN $2::text = 'month' THEN
+            to_char(least(greatest(earliest, DATE '0001-01-01'), DATE '9999-12-31')::timestamp, 'YYYY-MM') END AS month
+        FROM thing
+        WHERE $2 <> 'month' OR NOT qualified AND earliest IS NOT NULL AND latest IS NOT NULL
+            AND date_trunc('month', least(greatest(earliest, DATE '0001-01-01'), DATE '9999-12-31')::timestamp)
+              = date_trunc('month', least(greatest(latest, DATE '0001-01-01'), DATE '9999-12-31')::timestamp)
     ) AS dated
     GROUP BY cooperation, month
 ), merged (id, into_) AS (

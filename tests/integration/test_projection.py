@@ -235,7 +235,7 @@ def values_of(model: ReadModel, one: Filter, row: Row, countries: Mapping[str, s
 )
 async def test_a_fact_is_found_by_dates_when_it_may_lie_there_and_for_certain_when_it_must(projected, model):
     read_models, oracle, size = projected
-    (named,) = [one.name for one in model.filters if one.form == "dates"]
+    named, *_ = [one.name for one in model.filters if one.form == "dates"]
     stated = {row.id: json.loads(row.body)[named] for row in oracle.rows[model.name].values()}
     days = [None, date(2018, 1, 1), date(2019, 6, 1), date(2019, 6, 19), date(2019, 7, 12), date(2020, 2, 29)]
     for first in days:

@@ -59,7 +59,9 @@ async def calendar(request: Asking) -> Response[bytes]:
         async for page in _pages(parts, of, asked, size):
             names = await render.names(parts, [dated.found for dated in page], size)
             for dated in page:
-                made.add_component(_event(parts, of, dated, names))
+                item: _Item = msgspec.json.decode(dated.found.body)
+                if _asked_for(asked.filters.get("status"), dated, item):
+                    made.add_component(_event(parts, of, dated, item, names))
     return render.answer(request, made.to_ical(), size, media_type=MEDIA_TYPE)
 
 
@@ -79,8 +81,13 @@ async def _pages(parts: Parts, of: _Model, asked: query.Filtered, size: int) -> 
         after = dated[-1].found.id
 
 
-def _event(parts: Parts, of: _Model, dated: Dated, names: Mapping[str, Any]) -> Event:
-    item: _Item = msgspec.json.decode(dated.found.body)
+def _asked_for(status: object, dated: Dated, item: _Item) -> bool:
+    """Tell whether something became what is asked for; what was cancelled since stays with what is scheduled."""
+    became = item["status"] if dated.stands else "cancelled"
+    return status in (None, became) or (status, became) == ("scheduled", "cancelled")
+
+
+def _event(parts: Parts, of: _Model, dated: Dated, item: _Item, names: Mapping[str, Any]) -> Event:
     when = EdtfDate.parse(item["held"] or item["window"])
     if when.earliest is None or when.latest is None:
         raise Corrupt(f"{dated.found.id} has no days, but stands in the calendar")
