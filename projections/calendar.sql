@@ -1,7 +1,7 @@
 -- calendar: the visits and rounds that are or once were in the calendar, as of a log size. Queries over the read models' rows.
 --
--- In the calendar is what has days: those on which it was held, or else its window, if neither end is open. What was in it
--- and is no more (it was retracted, has no days any more, or does not match any more) is shown as it last was, and said not
+-- In the calendar is what has days: those on which it was held, or else its window, where neither end is open. What was in
+-- it and is no more (it was retracted, has no days any more, or does not match any more) is shown as it last was, and said not
 -- to stand: who subscribed to it has to be told that it will not take place. `changes` are the positions of all that
 -- changed it, or ended its cooperation (or took that back) while it was scheduled: it only ever grows.
 
@@ -14,8 +14,8 @@
 WITH shown (id, born) AS (
     SELECT id, max(born) FROM read.visits
     WHERE born < $1 AND id > $2::text
-      AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
-      AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
+      AND CASE WHEN held_earliest IS NOT NULL AND held_latest IS NOT NULL THEN held_earliest
+          WHEN latest IS NOT NULL THEN earliest END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
       AND ($5::text[] IS NULL OR parties && $5)
       AND ($6::text IS NULL OR country = $6)
@@ -59,8 +59,8 @@ ORDER BY listed.id;
 WITH shown (id, born) AS (
     SELECT id, max(born) FROM read.rounds
     WHERE born < $1 AND id > $2::text
-      AND CASE WHEN status = 'held' THEN held_latest ELSE latest END IS NOT NULL
-      AND CASE WHEN status = 'held' THEN held_earliest ELSE earliest END <= DATE '9999-12-30'
+      AND CASE WHEN held_earliest IS NOT NULL AND held_latest IS NOT NULL THEN held_earliest
+          WHEN latest IS NOT NULL THEN earliest END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
       AND ($5::text[] IS NULL OR parties && $5)
       AND ($6::text IS NULL OR country = $6)

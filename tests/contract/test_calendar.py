@@ -110,6 +110,20 @@ async def test_a_day_with_a_time_is_a_known_day(service: Service) -> None:
     )
 
 
+async def test_what_was_held_is_not_cancelled_because_its_end_is_open(service: Service) -> None:
+    cooperation, visit, one, other = await a_visit(service)
+    seen = Followed(service, visit)
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    address = f"/v1/cooperations/{cooperation}/visits/{visit}"
+    await service.post(f"{address}/reschedule", {"window": "2019-09-10"})
+    assert await seen.now() == ("CONFIRMED", date(2019, 9, 10))
+    held = {"held": "2019-06/..", "participants": [{"party": one}, {"party": other}]}
+    await service.post(f"{address}/held", held)
+    assert await seen.now() == ("TENTATIVE", date(2019, 9, 10))
+    assert set(await subscribed(service, status="held")) == {visit}
+    assert set(await subscribed(service, status="scheduled")) == set()
+
+
 async def test_what_has_no_days_is_in_no_calendar_and_filters_narrow_it(service: Service) -> None:
     cooperation, visit, one, other = await a_visit(service)
     both = [{"party": one}, {"party": other}]

@@ -88,10 +88,8 @@ def _asked_for(status: object, dated: Dated, item: _Item) -> bool:
 
 
 def _event(parts: Parts, of: _Model, dated: Dated, item: _Item, names: Mapping[str, Any]) -> Event:
-    when = EdtfDate.parse(item["held"] or item["window"])
-    if when.earliest is None or when.latest is None:
-        raise Corrupt(f"{dated.found.id} has no days, but stands in the calendar")
-    status = _status(dated, item, when)
+    earliest, latest, known = _days(item)
+    status = _status(dated, item, known=known)
     place = item["place"]
     event = Event()
     _add(
@@ -100,8 +98,8 @@ def _event(parts: Parts, of: _Model, dated: Dated, item: _Item, names: Mapping[s
         sequence=min(dated.changes, MAX_SEQUENCE),
         dtstamp=dated.changed,
         last_modified=dated.changed,
-        dtstart=when.earliest,
-        dtend=min(when.latest, LAST_DAY) + timedelta(days=1),  # exclusive (RFC 5545, section 3.6.1)
+        dtstart=earliest,
+        dtend=min(latest, LAST_DAY) + timedelta(days=1),  # exclusive (RFC 5545, section 3.6.1)
         status=status,
         transp="OPAQUE" if status == "CONFIRMED" else "TRANSPARENT",
         summary=_summary(of, item),
@@ -115,10 +113,20 @@ def _summary(of: _Model, item: _Item) -> str:
     return f"Visit: {item['purpose']}" if of == "visits" else f"Round: {item['subject']}"
 
 
-def _status(dated: Dated, item: _Item, when: EdtfDate) -> str:
+def _days(item: _Item) -> tuple[date, date, bool]:
+    """Return the first and last day on which something was held, or else of its window, and whether these are known."""
+    for stated in (item["held"], item["window"]):
+        when = EdtfDate.parse(stated) if stated else None
+        if when is not None and when.earliest is not None and when.latest is not None:
+            last_said = stated == (item["held"] or item["window"])
+            return when.earliest, when.latest, last_said and bool(_DAYS.fullmatch(when.text)) and not when.qualified
+    raise Corrupt(f"{item['id']} has no days, but stands in the calendar")
+
+
+def _status(dated: Dated, item: _Item, *, known: bool) -> str:
     if dated.ended or not dated.stands or item["status"] == "cancelled":
         return "CANCELLED"
-    return "CONFIRMED" if _DAYS.fullmatch(when.text) and not when.qualified else "TENTATIVE"
+    return "CONFIRMED" if known else "TENTATIVE"
 
 
 def _description(of: _Model, item: _Item, status: str, names: Mapping[str, Any]) -> str:
