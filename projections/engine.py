@@ -326,7 +326,7 @@ class _Gathered:
                 self.size += changes.apply(entry, make, before, after, list(dict.fromkeys(met)), known[number])
                 grown += known[number].size
         else:
-            touched = after.touched
+            touched = after.touched if after is not None else ()
             for number, changes, make, which in self._plan(kind, touched):
                 keys = [touched[one] for one in which]
                 grown -= known[number].size

@@ -106,12 +106,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def evolve(state: Person | None, entry: Entry[Any]) -> Person:
-    """Apply one entry of the stream."""
+def evolve(state: Person | None, entry: Entry[Any]) -> Person | None:
+    """Apply one entry of the stream. Who was erased after their registration was retracted is nobody still."""
     event = entry.event
     if isinstance(event, PersonRegistered):
         person = entry.stream.partition("/")[2]
         return Person(id=person, registered=entry, posts={}, touched=(person,))
+    if state is None and isinstance(event, PersonErased) and entry.revision > 0:
+        return None
     if state is None:
         raise TypeError(f"{entry.stream} begins with {event.event_type}")
     match event:

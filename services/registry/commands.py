@@ -135,12 +135,12 @@ class Commands:
         except UnknownReference as refused:
             refused.problems += await self._unknown_within(whole)
             raise
-        return await self._drafting.make(whole)
+        return await self._drafting.make(whole, reading)
 
     async def _unknown_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
         reading = Reading(self._streams, fresh=True)
         try:
-            await self._decided(await self._drafting.make(whole), None, reading)
+            await self._decided(await self._drafting.make(whole, reading), None, reading)
         except UnknownReference as found:
             return found.problems
         except RegistryError:

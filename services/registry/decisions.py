@@ -15,6 +15,7 @@ from events.catalogue.history import (
     convert_replacement,
     decide_amendment,
     ever_said,
+    fold,
     in_force,
 )
 from events.catalogue.party import Party
@@ -32,6 +33,7 @@ from events.errors import (
     UnknownReference,
     WrongExpectedVersion,
 )
+from events.errors import PersonErased as IsErased
 from events.errors import SourceWithdrawn as IsWithdrawn
 from events.vault import document_owner, person_owner
 from services.registry.bodies import within
@@ -114,15 +116,37 @@ class Deciding:
             return
         merged, whole = await self._facts(self._parties_in(draft, folded.state))
         facts_now = Facts(today=self._now.date(), merged=merged, whole=whole)
+        if folded.state is None and folded.revision >= 0:
+            await self._decide_after_all_was_retracted(draft, folded, facts_now)
+            return
         for event in body.aggregate.decide(folded.state, draft.event, facts_now):
             entry = self._entry(draft, event, folded)
             claims = body.aggregate.claims(folded.state, event)
             folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
             self._take(draft, entry, folded, claims)
             if isinstance(event, PersonErased):
-                self._destroy.append(person_owner(folded.state.id))
+                self._destroy.append(person_owner(stream.partition("/")[2]))
             if isinstance(event, SourceWithdrawn):
                 await self._leave_documents(stream, withdrawn=True)
+
+    async def _decide_after_all_was_retracted(self, draft: Draft, folded: Folded, facts: Facts) -> None:
+        """Decide on a stream of which nothing stands: it may begin again, with what it claimed, and a person be erased.
+
+        Raises `PersonErased`, and what deciding on no stream at all raises.
+        """
+        aggregate, stream = draft.body.aggregate, draft.body.stream
+        entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
+        if any(isinstance(entry.event, PersonErased) for entry in entries):
+            problems = [FieldProblem("was erased", "/id")] if draft.body.command.opens else []
+            raise IsErased("The person's data was erased; nothing more is recorded of them.", problems)
+        erases = isinstance(draft.event, PersonErased)
+        for event in (draft.event,) if erases else aggregate.decide(None, draft.event, facts):
+            entry = self._entry(draft, event, folded)
+            had = {claim[:2] for said in ever_said(entries) for claim in aggregate.claims(None, said)}
+            claims = [claim for claim in aggregate.claims(None, event) if claim[:2] not in had]
+            self._take(draft, entry, Folded(entry.revision, fold(aggregate, [*entries, entry])), claims)
+            if erases:
+                self._destroy.append(person_owner(stream.partition("/")[2]))
 
     def _must_be_there(self, draft: Draft) -> None:
         """Refuse what refers to something that a command ahead in the request took away."""

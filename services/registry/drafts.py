@@ -11,7 +11,7 @@ import msgspec
 
 from events.catalogue import AMENDING, COMMANDS, CommandType, Event
 from events.catalogue.history import EntryCorrected, in_force, original_of
-from events.catalogue.person import PersonalDetails, PersonRegistered
+from events.catalogue.person import PersonalDetails, PersonErased, PersonRegistered
 from events.catalogue.source import SOURCE, Source, SourceFiled
 from events.entry import canonical, to_builtins
 from events.errors import (
@@ -70,9 +70,9 @@ class Drafting:
         )
         await self._check(bodies, [], reading)
 
-    async def make(self, bodies: Sequence[Body]) -> list[Draft]:
+    async def make(self, bodies: Sequence[Body], reading: Reading) -> list[Draft]:
         """Make the events that complete bodies without problems ask for. Raises `NotFound` for an erased person's."""
-        return [await self._draft(body) for body in bodies]
+        return [await self._draft(body, reading) for body in bodies]
 
     async def refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem], reading: Reading) -> None:
         """Refuse a request that is known to be wrong, with what else is wrong with it. Raises `InvalidField`."""
@@ -140,6 +140,8 @@ class Drafting:
         if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
             referred.append((body.stream, f"{within(body.pointer)}/subject"))
         for stream, pointer in referred:
+            if body.command.event is PersonErased and stream == body.stream:
+                continue  # who was retracted can be erased: the rules say whether there is anything to erase
             if stream not in brought and (await reading.load(stream)).state is None:
                 kind, _, key = stream.partition("/")
                 yield FieldProblem(f"there is no {kind} {key}", pointer)
@@ -173,7 +175,7 @@ class Drafting:
             destroyed = []  # it stays what it was, withdrawn
         return [one for one in under(at, wrong) if one.pointer not in named], under(at, destroyed)
 
-    async def _draft(self, body: Body) -> Draft:
+    async def _draft(self, body: Body, reading: Reading) -> Draft:
         if body.command.event is EntryCorrected:
             target = cast("CommandType", body.target)
             replacing = await self._sealed(body, convert(body.replacement, target.body), new=False)
@@ -183,7 +185,10 @@ class Drafting:
             }
             data = cast("dict[str, Any]", body.data)
             return Draft(body, convert({**data, **replacement}, EntryCorrected), tokens=replacing.tokens)
-        return await self._sealed(body, body.value(), new=True)
+        value = body.value()
+        # Who was registered and retracted has a key, under which they are registered again.
+        new = not isinstance(value, PersonalDetails) or (await reading.load(body.stream)).revision < 0
+        return await self._sealed(body, value, new=new)
 
     async def _sealed(self, body: Body, value: Value, *, new: bool) -> Draft:
         """Return the event, what is personal in it sealed: under a new key, or under the one that the person has."""
@@ -191,13 +196,12 @@ class Drafting:
             return Draft(body, cast("Event", value))
         owner = person_owner(body.stream.partition("/")[2])
         keys: tuple[NewKey, ...] = ()
-        if new:
+        key = b"" if new else (await self._vault.keys([owner])).get(owner, b"")
+        if not key:
+            if not body.command.opens:
+                raise NotFound("The person's data was erased; there is nothing left to correct.")
             key, row = self._vault.new_key(owner)
             keys = (row,)
-        else:
-            key = (await self._vault.keys([owner])).get(owner, b"")
-            if not key:
-                raise NotFound("The person's data was erased; there is nothing left to correct.")
         details = canonical.encode({"name": value.name, "contact": value.contact})
         sealed = base64.b64encode(seal(key, owner, details)).decode()
         event = PersonRegistered(sealed=sealed, citations=value.citations, note=value.note)

@@ -64,13 +64,14 @@ class Streams:
             await self._take_in(entry.stream, [entry])
 
     async def _take_in(self, stream: str, entries: list[Recorded]) -> None:
-        """Fold entries that follow on from what is kept; after an amendment, all of the stream anew."""
+        """Fold entries that follow on from what is kept; after an amendment, or a whole retraction, all anew."""
         kept = self._kept.get(stream, NOTHING)
         if entries[0].revision != kept.revision + 1:
             return
         aggregate = AGGREGATES[stream.partition("/")[0]]
         decoded = [decode_entry(entry.bytes) for entry in entries]
-        if any(isinstance(entry.event, AMENDMENTS) for entry in decoded):
+        again = kept.state is None and kept.revision >= 0
+        if again or any(isinstance(entry.event, AMENDMENTS) for entry in decoded):
             decoded = await self.entries(stream)
             self._keep(stream, Folded(decoded[-1].revision, fold(aggregate, decoded)))
             return
