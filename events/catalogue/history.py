@@ -296,7 +296,9 @@ def _decide_again(
     state: Any = None
     for entry in history:
         try:
-            aggregate.decide(state, entry.event, facts_on(_day(entry)))
+            decided = aggregate.decide(state, entry.event, facts_on(_day(entry)))
+            if decided not in ((), (entry.event,)):  # it would be recorded otherwise, and a fold does not know how
+                raise NotCorrectable("It has to name what it is about as that was recorded.")
         except NothingChanges:
             pass  # to say again what is so breaks nothing
         except RegistryError as refused:

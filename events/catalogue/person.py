@@ -105,6 +105,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
                 return key
         return None
 
+    def holds_at(self, party: str, post: str, facts: Facts) -> str | None:
+        """Return the party at which the person holds a post: the one named, or one that is the same by now."""
+        if self.holds(party, post):
+            return party
+        held = (one.appointed.event.party for one in self.posts.values())
+        same = (one for one in held if facts.survivor(one) == facts.survivor(party) and self.holds(one, post))
+        return next(same, None)
+
 
 def evolve(state: Person | None, entry: Entry[Any]) -> Person | None:
     """Apply one entry of the stream. Who was erased after their registration was retracted is nobody still."""
@@ -134,7 +142,10 @@ def evolve(state: Person | None, entry: Entry[Any]) -> Person | None:
 
 
 def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...]:
-    """Check what is asked of a person. Raises `AlreadyExists`, `NotFound`, `PersonErased`, `NotInPost`."""
+    """Check what is asked of a person; a post is left at the party at which it is held, whatever that was merged into.
+
+    Raises `AlreadyExists`, `NotFound`, `PersonErased`, `NotInPost`.
+    """
     if isinstance(event, PersonRegistered):
         if state is not None:
             raise AlreadyExists(
@@ -145,12 +156,15 @@ def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...
     if known.erased is not None:
         raise IsErased(f"The data of {known.id} was erased; nothing more is recorded of them.")
     match event:
-        case PersonAppointed() if known.holds(event.party, event.post):
+        case PersonAppointed() if known.holds_at(event.party, event.post, facts):
             problem = FieldProblem("held already", "/post")
             raise AlreadyExists(f"{known.id} holds that post at {event.party} already.", [problem])
-        case PersonLeftPost() if not known.holds(event.party, event.post):
-            problem = FieldProblem("not held", "/post")
-            raise NotInPost(f"{known.id} does not hold that post at {event.party}.", [problem])
+        case PersonLeftPost():
+            party = known.holds_at(event.party, event.post, facts)
+            if party is None:
+                problem = FieldProblem("not held", "/post")
+                raise NotInPost(f"{known.id} does not hold that post at {event.party}.", [problem])
+            return (replace(event, party=party),)
         case _:
             return (event,)
 

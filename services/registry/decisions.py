@@ -43,6 +43,8 @@ from services.registry.reading import Reading
 from services.registry.resting import Resting, leaves
 from services.registry.streams import Folded
 
+CONCERNED = ("party", "person", "cooperation")  # by mergers of parties
+
 
 class Decided(NamedTuple):
     """What is to be appended: events, claims, and the vault owners whose keys are destroyed."""
@@ -292,12 +294,14 @@ class Deciding:
         named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
         if isinstance(state, Cooperation):
             return named | set(state.opened.event.parties)
-        return named if draft.body.aggregate.kind in ("party", "cooperation") else set()
+        if isinstance(state, Person):
+            return named | {post.appointed.event.party for post in state.posts.values()} if named else set()
+        return named if draft.body.aggregate.kind in CONCERNED else set()
 
     def _parties_of(self, entries: Sequence[Entry[Any]], draft: Draft) -> set[str]:
         """Return the parties whose mergers and wholes matter for a whole history."""
         named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
-        if draft.body.aggregate.kind not in ("party", "cooperation"):
+        if draft.body.aggregate.kind not in CONCERNED:
             return set()
         return named | {leaf.value for event in ever_said(entries) for leaf in leaves(event) if leaf.kind == "party"}
 

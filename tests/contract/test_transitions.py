@@ -151,6 +151,31 @@ async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(s
         assert {"meeting", "post", "occasion", "cooperation"} <= {one["kind"] for one in told}
 
 
+async def test_a_post_at_a_merged_party_is_held_once_and_left_by_either_name(service: Service) -> None:
+    loser, survivor = [
+        (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
+        for name in ("Loser", "Survivor")
+    ]
+    person = (await service.post("/v1/people", {"name": "Ada Example"}))["id"]
+    on = f"/v1/people/{person}"
+    await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"})
+    await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
+    refused = await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"}, status=409)
+    assert (refused["code"], refused["errors"][0]["pointer"]) == ("already-exists", "/post")
+    left = await service.post(f"{on}/leave-post", {"party": survivor, "post": "adviser"})
+    (post,) = (await service.get(on))["posts"]
+    assert (post["party"], post["left"]) == (loser, True)
+    position = left["entries"][0]["position"]
+    as_survivor = {"replacement": {"party": survivor, "post": "adviser"}, "reason": "as it is called now"}
+    refused = await service.post(f"/v1/log/entries/{position}/correct", as_survivor, status=409)
+    assert refused["code"] == "not-correctable"
+    as_loser = {"replacement": {"party": loser, "post": "adviser", "until": "2019-05"}, "reason": "not said before"}
+    await service.post(f"/v1/log/entries/{position}/correct", as_loser)
+    await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"})
+    refused = await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"}, status=409)
+    assert refused["code"] == "already-exists"
+
+
 async def test_of_those_registered_together_none_can_be_guessed_from_the_log_once_one_is_erased(
     service: Service,
 ) -> None:

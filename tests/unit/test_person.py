@@ -48,6 +48,30 @@ def test_a_person_is_registered_once():
     given(REGISTERED).when(replace(REGISTERED, sealed="AAAA")).then_refused(AlreadyExists, "/id")
 
 
+SURVIVOR = made_id("party", 2)
+MERGED = {ADVISER.party: SURVIVOR, SURVIVOR: made_id("party", 3)}
+
+
+def test_a_post_at_a_party_that_was_merged_is_left_by_the_name_of_the_survivor():
+    for named in (SURVIVOR, made_id("party", 3)):
+        given(REGISTERED, ADVISER).knowing(merged=MERGED).when(replace(LEFT, party=named)).then(LEFT)
+    at_survivor = replace(ADVISER, party=SURVIVOR)
+    left = replace(LEFT, party=SURVIVOR)
+    given(REGISTERED, at_survivor).knowing(merged=MERGED).when(LEFT).then(left)
+    given(REGISTERED, ADVISER, at_survivor).knowing(merged=MERGED).when(left).then(left)
+
+
+def test_a_post_is_not_taken_again_at_the_survivor_of_a_merger():
+    again = replace(ADVISER, party=SURVIVOR)
+    given(REGISTERED, ADVISER).knowing(merged=MERGED).when(again).then_refused(AlreadyExists, "/post")
+    given(REGISTERED, again).knowing(merged=MERGED).when(ADVISER).then_refused(AlreadyExists, "/post")
+    given(REGISTERED, ADVISER).when(again).then(again)
+    given(REGISTERED, ADVISER, LEFT).knowing(merged=MERGED).when(again).then(again)
+    given(REGISTERED, ADVISER, LEFT).knowing(merged=MERGED).when(replace(LEFT, party=SURVIVOR)).then_refused(
+        NotInPost, "/post"
+    )
+
+
 def test_what_a_client_says_of_a_person_is_not_what_is_stored():
     _, register = COMMANDS["register-person"]
     assert register.body is PersonalDetails
