@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TypeVar, cast
 
@@ -184,10 +184,10 @@ def _walk_union(raw: object, info: inspect.UnionType, at: str) -> Iterator[Field
 def _walk_array(
     raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, *, distinct: bool = False
 ) -> Iterator[FieldProblem | Leaf]:
-    if not isinstance(raw, list):
+    if not isinstance(raw, list | tuple):  # a tuple is what `to_builtins` makes of one in a value
         yield from _not("an array", raw, at)
         return
-    items = cast("list[object]", raw)
+    items = cast("Sequence[object]", raw)
     if info.min_length is not None and len(items) < info.min_length:
         yield FieldProblem(f"at least {info.min_length} required, got {len(items)}", at)
     if info.max_length is not None and len(items) > info.max_length:

@@ -171,3 +171,16 @@ async def test_a_person_is_erased_or_corrected_and_never_found_by_the_name_after
         assert corrected.status_code in (201, 404, 409), corrected.text
     for name in ("Ada", "Eva"):
         assert (await one.get("/v1/search", q=name))["items"] == []
+
+
+async def test_what_is_named_in_a_list_is_rested_upon(service: Service) -> None:
+    parties = [await a_party(service, name) for name in ("One", "Other")]
+    filed = await service.post("/v1/sources", source(await service.file(TEXT)))
+    cited = {"source": filed["id"], "start": 0, "end": 3}
+    opened = await service.post(
+        "/v1/cooperations", {"title": "Line", "parties": [key for key, _ in parties], "citations": [cited]}
+    )
+    async with nothing_left_behind(service):
+        for position in (*(position for _, position in parties), filed["entries"][0]["position"]):
+            answer = refused(await retract(service, position), 409, "rested-upon", "?position")
+            assert opened["subject"] in answer["detail"]

@@ -18,7 +18,7 @@ from events.catalogue.party import PartyRegistered
 from events.catalogue.person import PersonalDetails
 from events.catalogue.source import SourceFiled
 from events.codec import EVENT_TYPES
-from events.entry import canonical
+from events.entry import canonical, to_builtins
 from events.errors import FieldProblem, InvalidField
 from events.shape import Leaf, clean, convert, escape, examine, from_text
 from events.values import Value
@@ -437,3 +437,8 @@ def test_a_form_without_words_of_its_own_is_checked_all_the_same(field, value, d
 def test_a_form_without_words_of_its_own_takes_what_is_good():
     good = {"flag": True, "label": "abcd", "plain": "", "count": 7, "listed": ["a"]}
     assert convert(good, Unforeseen) == Unforeseen(flag=True, label="abcd", count=7, listed=["a"])
+
+
+@pytest.mark.parametrize("kind", DATA, ids=lambda kind: kind.__name__)
+def test_what_a_value_refers_to_is_found_as_in_what_it_was_made_of(kind):
+    assert examine(to_builtins(convert(DATA[kind], kind)), kind) == examine(DATA[kind], kind)
