@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, AMENDING, COMMANDS, Aggregate, CommandType, Entry, Event
 from events.catalogue.history import EntryCorrected
+from events.entry import to_builtins
 from events.errors import FieldProblem, InvalidField
 from events.shape import Leaf, clean, convert, examine
-from events.values import Classification, Value
+from events.values import Citation, Classification, Value
 from services.registry.filing import Attached
 from services.registry.ids import is_id, new_id
 
@@ -39,8 +40,8 @@ class Body(msgspec.Struct, frozen=True):
 
     The pointers of `problems` and `leaves` begin at the request. Without a stream that it could be of, `stream` is
     empty. `said` is the cleaned body as the client sent it: what the command's hash is taken over. Of a correction,
-    `target` is the command that would record what it corrects, `replacement` the body of that (see `corrected`), and
-    `kept` what the stream refers to already (kind and id).
+    `target` is the command that would record what it corrects, `replacement` the body of that (see `corrected`), `kept`
+    what the stream refers to already (kind and id), and `cited` what it cites.
     """
 
     aggregate: Aggregate
@@ -55,6 +56,7 @@ class Body(msgspec.Struct, frozen=True):
     target: CommandType | None = None
     replacement: object = None
     kept: frozenset[tuple[str, str]] = frozenset()
+    cited: frozenset[Citation] = frozenset()
     document: Attached | None = None
 
     @property
@@ -135,11 +137,14 @@ def identify(command: CommandType, event: Event, stream: str) -> str:
     return str(value) if path else stream.partition("/")[2]
 
 
-def corrected(body: Body, original: Entry[Any], target: CommandType, kept: Iterable[tuple[str, str]] = ()) -> Body:
+def corrected(body: Body, original: Entry[Any], target: CommandType, in_force: Iterable[Event] = ()) -> Body:
     """Add to a correction's body what the type of its target says of the replacement.
 
-    What the original brought keeps its id; the replacement may leave it out.
+    What the original brought keeps its id, and so do the items in it; the replacement may leave these out. `in_force`
+    is what the stream states.
     """
+    stated = list(in_force)
+    kept = {(leaf.kind, leaf.value) for event in stated for leaf in examine(to_builtins(event), type(event))[1]}
     at = f"{body.pointer}/replacement"
     filled = dict(cast("dict[str, Any]", body.data)["replacement"])
     problems: list[FieldProblem] = []
@@ -148,6 +153,8 @@ def corrected(body: Body, original: Entry[Any], target: CommandType, kept: Itera
         problems.append(FieldProblem(f"is {key}, and cannot be corrected", f"{at}/id"))
     if target.identifies:
         problems += _keep_id(filled, target.identifies, key, at)
+    same = [one for one in stated if type(one) is target.event and identify(target, one, original.stream) == key]
+    _keep_numbers(target, filled, same, original.event)
     _number(target, filled)
     found, leaves = examine(filled, target.body, at)
     return replace(
@@ -155,6 +162,7 @@ def corrected(body: Body, original: Entry[Any], target: CommandType, kept: Itera
         target=target,
         replacement=filled,
         kept=frozenset(kept),
+        cited=frozenset(one for event in stated for one in event.citations),
         problems=(*body.problems, *problems, *found),
         leaves=(*body.leaves, *leaves),
     )
@@ -230,6 +238,33 @@ def _fill_id(command: CommandType, asked: Asked, filled: dict[str, Any], problem
         fields[step] = fields = dict(cast("dict[str, Any]", inner))
     if fields.setdefault(last, key or new_id(command.prefix)) != key and key:
         problems.append(FieldProblem(f"is not the id in {'/'.join(command.identifies)}", f"{asked.pointer}/id"))
+
+
+def _keep_numbers(command: CommandType, filled: dict[str, Any], in_force: Iterable[Event], original: Event) -> None:
+    """Give items without an id that of the item there is with the same content, and then, in order, those left over."""
+    if command.numbered is None or not isinstance(filled.get(command.numbered[0]), list):
+        return
+    array, field, _ = command.numbered
+    items: list[Any] = list(filled[array])
+    now = {one.pop(field): one for event in in_force for one in _items(event, array)}
+    ever = now | {key: one for one in _items(original, array) if (key := one.pop(field)) not in now}
+    taken: set[Any] = {cast("dict[str, Any]", one).get(field) for one in items if isinstance(one, dict)}
+    unnamed = [number for number, one in enumerate(items) if isinstance(one, dict) and field not in one]
+    for number in list(unnamed):
+        said = {name: value for name, value in items[number].items() if value is not None}
+        key = next((key for key, one in ever.items() if key not in taken and one == said), None)
+        if key is not None:
+            items[number] = {field: key, **items[number]}
+            taken.add(key)
+            unnamed.remove(number)
+    for number, key in zip(unnamed, [key for key in now if key not in taken], strict=False):
+        items[number] = {field: key, **items[number]}
+    filled[array] = items
+
+
+def _items(event: Event, array: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = to_builtins(getattr(event, array))
+    return [{name: value for name, value in one.items() if value is not None} for one in items]
 
 
 def _number(command: CommandType, filled: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ class Citations:
         `hash_of` gives the SHA-256 of a source's document, None for no source; `attached` has, by hash, the documents
         that come with the request. What else is wrong with the body is not this function's to say.
         """
-        cited = {number: one for number, one in _well_formed(body) if await hash_of(one.source)}
+        cited = {number: one for number, one in well_formed(body) if await hash_of(one.source)}
         hashes = {number: str(await hash_of(one.source)) for number, one in cited.items()}
         on_file = await self._vault.on_file(set(hashes.values()))
         documents = {sha256: document for sha256, (document, readable) in on_file.items() if readable}
@@ -43,7 +43,8 @@ class Citations:
         return beyond, missing
 
 
-def _well_formed(body: object) -> Iterator[tuple[int, Citation]]:
+def well_formed(body: object) -> Iterator[tuple[int, Citation]]:
+    """Yield the citations of a body that are in order, each with its number."""
     citations: object = cast("dict[str, Any]", body).get("citations") if isinstance(body, dict) else None
     if isinstance(citations, list):
         for number, raw in enumerate(cast("list[object]", citations)):

@@ -85,7 +85,7 @@ class Deciding:
             try:
                 await self._decide(draft)
             except RegistryError as refused:
-                found = _placed(refused, draft.body.pointer)
+                found = _placed(refused, draft)
                 if broken is not None and found.code == broken.code:
                     broken.problems += found.problems
                 elif broken is None and isinstance(found, RuleBroken):
@@ -328,12 +328,17 @@ class Deciding:
         return merged, whole
 
 
-def _placed(refused: RegistryError, pointer: str) -> RegistryError:
+def _placed(refused: RegistryError, draft: Draft) -> RegistryError:
     """Point into the request; in a batch it has to be said at least which command it was."""
-    if pointer and not refused.problems:
-        refused.problems = (FieldProblem(refused.detail, within(pointer)),)
-        return refused
-    return refused.under(pointer)
+    pointer = draft.body.pointer
+    if not pointer or refused.problems:
+        return refused.under(pointer)
+    if isinstance(refused, NotCorrectable) and isinstance(draft.event, AMENDMENTS):
+        at = f"{pointer}/{'corrects' if isinstance(draft.event, EntryCorrected) else 'retracts'}"
+    else:
+        at = within(pointer)
+    refused.problems = (FieldProblem(refused.detail, at),)
+    return refused
 
 
 def _at_least(entries: Sequence[Entry[Any]]) -> int:

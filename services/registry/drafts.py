@@ -24,14 +24,13 @@ from events.errors import (
     UnknownReference,
 )
 from events.log import NewKey, NewToken
-from events.shape import convert
+from events.shape import Leaf, convert
 from events.values import Value
 from events.vault import Vault, person_owner, seal
 from services.registry.bodies import Body, corrected, within
-from services.registry.citations import Citations
+from services.registry.citations import Citations, well_formed
 from services.registry.filing import SHA256, Filing
 from services.registry.reading import Reading
-from services.registry.resting import leaves
 
 OF_EVENT: dict[str, CommandType] = {
     command.event.event_type: command for command in (*(one for _, one in COMMANDS.values()), *AMENDING.values())
@@ -97,10 +96,10 @@ class Drafting:
             original = original_of(entries, corrects)
         except NotCorrectable as refused:
             if body.pointer:  # in a batch it has to be said which command it was
-                refused.problems = (FieldProblem(refused.detail, within(body.pointer)),)
+                refused.problems = (FieldProblem(refused.detail, f"{body.pointer}/corrects"),)
             raise
-        kept = {(leaf.kind, leaf.value) for _, event in in_force(entries) for leaf in leaves(event)}
-        return corrected(body, original, OF_EVENT[original.event.event_type], kept)
+        stated = [event for _, event in in_force(entries)]
+        return corrected(body, original, OF_EVENT[original.event.event_type], stated)
 
     async def _check(self, bodies: Sequence[Body], problems: Sequence[FieldProblem], reading: Reading) -> None:
         invalid = list(problems)
@@ -148,10 +147,18 @@ class Drafting:
 
     async def _withdrawn(self, body: Body, reading: Reading) -> AsyncIterator[FieldProblem]:
         for leaf in body.leaves:
-            if leaf.kind == "source" and ("source", leaf.value) not in body.kept:
+            if leaf.kind == "source" and not self._is_kept(body, leaf):
                 filed: Source | None = (await reading.load(f"source/{leaf.value}")).state
                 if filed is not None and filed.withdrawn is not None:
                     yield FieldProblem(f"the source {leaf.value} was withdrawn", leaf.pointer)
+
+    def _is_kept(self, body: Body, leaf: Leaf) -> bool:
+        """Tell whether a correction says of a source what was said before: of a citation, the same place."""
+        if ("source", leaf.value) not in body.kept:
+            return False
+        at = f"{body.pointer}/replacement"
+        cited = {f"{at}/citations/{number}/source": one for number, one in well_formed(body.replacement)}
+        return leaf.pointer not in cited or cited[leaf.pointer] in body.cited
 
     async def _hash_of(self, brought: Mapping[str, Body], reading: Reading, source: str) -> str | None:
         stream = f"source/{source}"

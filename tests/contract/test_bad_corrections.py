@@ -72,3 +72,72 @@ async def test_of_two_corrections_of_one_person_at_once_the_last_is_who_they_are
     assert (await service.get(f"/v1/people/{person}"))["name"] == "Cleo Example"
     for word, found in (("cleo", [person]), ("example", [person]), ("bea", []), ("ada", [])):
         assert [one["id"] for one in (await service.get("/v1/search", q=word))["items"]] == found, word
+
+
+async def test_an_empty_reason_and_a_bad_replacement_are_both_named(service: Service):
+    party, position = await registered(service)
+    bad = {"reason": "", "replacement": {**PARTY, "country": "?", "part_of": NOBODY}}
+    fields = ("reason", "replacement/country", "replacement/part_of")
+    correct = {"command": "correct-entry", "subject": f"party/{party}", "data": {"corrects": position, **bad}}
+    async with nothing_left_behind(service):
+        answer = await service.client.post(f"/v1/log/entries/{position}/correct", json=bad)
+        refused(answer, 422, "invalid-field", *(f"/{one}" for one in fields))
+        answer = await service.client.post("/v1/batch", json={"commands": [correct]})
+        refused(answer, 422, "invalid-field", *(f"/commands/0/data/{one}" for one in fields))
+
+
+async def test_what_cannot_be_amended_is_pointed_to_in_its_command(service: Service):
+    party, _ = await registered(service)
+    _, elsewhere = await registered(service)
+    sound = {"command": "register-party", "data": PARTY}
+    for command, data in (
+        ("correct-entry", {"corrects": elsewhere, "reason": "misread", "replacement": PARTY}),
+        ("retract-entry", {"retracts": elsewhere, "reason": "misread"}),
+    ):
+        amend = {"command": command, "subject": f"party/{party}", "data": data}
+        async with nothing_left_behind(service):
+            answer = await service.client.post("/v1/batch", json={"commands": [sound, amend]})
+            refused(answer, 409, "not-correctable", f"/commands/1/data/{next(iter(data))}")
+
+
+async def test_a_correction_keeps_what_it_cited_of_a_source_that_was_withdrawn_since(service: Service):
+    text = "One sentence. Another."
+    about = {"title": "T", "publisher": "P", "published": "2019", "language": "en", "media_type": "text/plain"}
+    source = (await service.post("/v1/sources", {**about, "sha256": await service.file(text), "size": len(text)}))["id"]
+    cited = {"source": source, "start": 0, "end": 13}
+    _, position = await registered(service, **PARTY, citations=[cited])
+    await service.post(f"/v1/sources/{source}/withdraw", {"authority": "Court", "reason": "a mistake"})
+    async with nothing_left_behind(service):
+        other = {**PARTY, "citations": [cited, {**cited, "start": 14, "end": 22}]}
+        answer = await service.client.post(
+            f"/v1/log/entries/{position}/correct", json={"reason": "misread", "replacement": other}
+        )
+        refused(answer, 409, "source-withdrawn", "/replacement/citations/1/source")
+    right = {**PARTY, "name": "Yard and Sons", "citations": [cited]}
+    await service.post(f"/v1/log/entries/{position}/correct", {"reason": "misread", "replacement": right})
+
+
+async def test_milestones_keep_their_ids_in_a_correction_that_leaves_these_out(service: Service):
+    parties = [(await registered(service))[0] for _ in range(2)]
+    line = (await service.post("/v1/cooperations", {"title": "A", "parties": parties, "fields": ["research"]}))["id"]
+    first, second, third = ({"title": title, "due": "2027"} for title in ("First", "Second", "Third"))
+    body = {"agreed": "2019-06", "milestones": [first, second, third]}
+    agreed = await service.post(f"/v1/cooperations/{line}/roadmaps", body)
+    at = f"/v1/roadmaps/{agreed['id']}"
+    ids = [one["id"] for one in (await service.get(at))["milestones"]]
+    met = f"/v1/cooperations/{line}/roadmaps/{agreed['id']}/milestones/{ids[1]}/meet"
+    await service.post(met, {"met": "2020-01"})
+
+    async def correct(**fields: Any) -> list[str]:
+        correction = {"reason": "misread", "replacement": {**body, **fields}}
+        await service.post(f"/v1/log/entries/{agreed['entries'][0]['position']}/correct", correction)
+        return [one["id"] for one in (await service.get(at))["milestones"]]
+
+    assert await correct(agreed="2019-05") == ids
+    assert await correct(milestones=[third, second, first]) == [ids[2], ids[1], ids[0]]
+    assert await correct(milestones=[first, {**second, "title": "2nd"}, third]) == ids
+    assert await correct(milestones=[first, second]) == ids[:2]
+    *kept, new = await correct(milestones=[first, second, {"title": "Fourth"}])
+    assert kept == ids[:2]
+    assert new not in ids
+    assert await correct() == ids
