@@ -17,7 +17,7 @@ from services.registry.embedded import PostgresInUse
 from services.registry.settings import InvalidSettings, documentation
 from services.registry.version import VERSION
 
-COMMANDS = ("up", "serve", "project", "migrate", "import", "token", "access", "settings")
+COMMANDS = ("up", "serve", "project", "migrate", "provision", "sample", "import", "token", "access", "settings")
 
 
 @pytest.fixture(autouse=True)
