@@ -99,8 +99,9 @@ async def test_every_container_is_read_only_unprivileged_limited_and_told_no_sec
         assert host["PidsLimit"] > 0, service
         assert host["RestartPolicy"]["Name"] == ("no" if service in ONCE else "unless-stopped"), service
         assert container.attrs["Config"]["User"] not in ("", "root", "0") or service == "secrets", service
-        config, image = container.attrs["Config"], container.image.attrs["Config"]
-        told = [*(config["Cmd"] or ()), *(set(config["Env"]) - set(image["Env"]))]
+        config = container.attrs["Config"]
+        built_in = stack.docker.images.get(container.attrs["Image"]).attrs["Config"]["Env"]
+        told = [*(config["Cmd"] or ()), *(set(config["Env"]) - set(built_in))]
         assert not [text for text in told if SECRET.search(text)], service
     assert seen == {*ONCE, "postgres", "api", "projector", "proxy"}
 
@@ -161,6 +162,26 @@ async def pause_postgresql_for_ten_seconds(stack: Compose) -> None:
     await asyncio.to_thread(postgres.unpause)
 
 
+async def crash_an_api_replica(stack: Compose) -> None:
+    """Its worker dies, the process ends with it, and the engine starts it again, which it does not after a kill."""
+    replica = stack.containers("api", all=False)[0]
+    killed = await asyncio.to_thread(replica.exec_run, ["python3", "-c", "import os; os.kill(-1, 9)"])
+    assert killed.exit_code != 2
+    async with asyncio.timeout(BACK_SECONDS):
+        while replica.attrs["RestartCount"] == 0 or replica.status != "running":
+            await asyncio.to_thread(replica.reload)
+
+
+async def cut_the_network_between_api_and_database_for_five_seconds(stack: Compose) -> None:
+    back = stack.docker.networks.get(f"{stack.project}_back")
+    replicas = stack.containers("api", all=False)
+    for replica in replicas:
+        await asyncio.to_thread(back.disconnect, replica)
+    await asyncio.sleep(5)  # the fault's length
+    for replica in replicas:
+        await asyncio.to_thread(back.connect, replica)
+
+
 async def active_projector(stack: Compose) -> Container:
     ((address,),) = await fetch(stack.dsn(), HOLDER)
     return next(one for one in stack.containers("projector", all=False) if stack.address(one, "back") == address)
@@ -173,6 +194,8 @@ async def active_projector(stack: Compose) -> Container:
         kill_the_active_projector,
         kill_postgresql_and_start_it,
         pause_postgresql_for_ten_seconds,
+        crash_an_api_replica,
+        cut_the_network_between_api_and_database_for_five_seconds,
     ],
     ids=lambda fault: fault.__name__,
 )
