@@ -1,4 +1,4 @@
-"""Makes the secrets of `docker compose up` where they are missing: passwords, what is derived from them, the master key.
+"""Makes the secrets of `docker compose up` where they are missing: passwords, what derives from them, the master key.
 
 A file's place says who gets it: a service mounts its own folder of deploy/secrets and no other. To change a password,
 remove its file in `passwords` and run `docker compose up` again. The master key is made once; without it the names of
