@@ -178,7 +178,8 @@ async def cut_the_network_between_api_and_database_for_five_seconds(stack: Compo
     for replica in replicas:
         await asyncio.to_thread(back.disconnect, replica)
     await asyncio.sleep(5)  # the fault's length
-    for replica in replicas:
+    # Each gets the other's address, so that no connection from before comes to life again.
+    for replica in reversed(replicas):
         await asyncio.to_thread(back.connect, replica)
 
 
