@@ -1,7 +1,8 @@
 """Makes room for a registry in a PostgreSQL cluster: roles, a database, and logins for its processes.
 
 It needs an administrator's connection, which no process of the registry has while it serves: `registry
-up` and the tests, which own their cluster, run it; elsewhere an administrator runs `roles.sql` by hand.
+up` and the tests, which own their cluster, run it; elsewhere `registry provision` does, or an administrator
+runs `roles.sql` by hand.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LOGINS: Final[Mapping[str, str]] = MappingProxyType(
         "registry_migrate": "registry_owner",
         "registry_serve": "registry_service",
         "registry_project": "registry_projector",
+        "registry_report": "registry_reader",
     }
 )
 _LOCK: Final = 0x7265_6769_7374_7279  # "registry"
@@ -36,6 +38,7 @@ class Access(msgspec.Struct, frozen=True):
     owner: str
     service: str
     projector: str
+    reader: str
 
 
 async def provision(admin_dsn: str, database: str, *, passwords: Mapping[str, str] | None = None) -> Access:
@@ -77,10 +80,7 @@ async def grant(admin_dsn: str) -> None:
 def access(dsn: str, database: str, *, passwords: Mapping[str, str] | None = None) -> Access:
     """Where the logins connect to a database of the cluster that any DSN of it names."""
     passwords = passwords or {}
-    owner, service, projector = (
-        dsn_for(dsn, database=database, user=login, password=passwords.get(login)) for login in LOGINS
-    )
-    return Access(owner, service, projector)
+    return Access(*(dsn_for(dsn, database=database, user=login, password=passwords.get(login)) for login in LOGINS))
 
 
 def dsn_for(dsn: str, *, database: str, user: str | None = None, password: str | None = None) -> str:

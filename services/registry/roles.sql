@@ -12,7 +12,8 @@
 --     CREATE ROLE registry_migrate LOGIN PASSWORD '...' IN ROLE registry_owner;
 --     ALTER ROLE registry_migrate SET role = 'registry_owner';
 --
--- and likewise registry_serve in registry_service and registry_project in registry_projector.
+-- and likewise registry_serve in registry_service, registry_project in registry_projector and registry_report in
+-- registry_reader. `registry provision` does all of this.
 --
 --   registry_owner      owns the database and the log's schemas; `registry migrate`
 --   registry_service    `registry serve`: reads everything, adds to the log; migrations grant it table by table

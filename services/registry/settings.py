@@ -129,6 +129,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     projector_database_url: Annotated[
         str, Setting("The database, as the projector's role. `project` and `rebuild` need it.", _DSN, secret=True)
     ] = ""
+    admin_database_url: Annotated[
+        str,
+        Setting(
+            "The database's server, as an administrator. `provision` needs it, and nothing that keeps running.",
+            _DSN,
+            secret=True,
+        ),
+    ] = ""
+    reader_database_url: Annotated[
+        str,
+        Setting(
+            "The database, as the role for reporting. `provision` makes its login where it is set.", _DSN, secret=True
+        ),
+    ] = ""
     master_key_file: Annotated[
         Path | None,
         Setting(

@@ -41,7 +41,7 @@ async def killable(server: EmbeddedPostgres) -> Database:
     name = f"killable_{token_hex(4)}"
     access = await provision.provision(server.dsn(), name)
     await migrate(access.owner)
-    return Database(name, server.dsn(name), access.owner, access.service, access.projector)
+    return Database(name, server.dsn(name), access.owner, access.service, access.projector, access.reader)
 
 
 @pytest.fixture

@@ -280,3 +280,22 @@ def test_serving_and_projecting_are_processes_of_their_own_and_end_in_order(sett
             assert process.wait(PATIENCE) == 0
     for line in (tmp_path / "journal").read_text(encoding="utf-8").splitlines():
         assert json.loads(line)["level"] == "info"
+
+
+async def test_the_sample_is_recorded_once_and_into_no_other_log(database: Database, settings: dict[str, str]):
+    for _ in range(2):
+        done = registry("sample", settings=settings)
+        assert done.returncode == 0, done.stderr
+        assert "the meetings at the Paris Air Show 2019" in done.stdout
+    size = (await check_log(database.admin_dsn)).size
+    assert size > 0
+    given = ndjson(party("Example Works"))
+    assert registry("import", "-", settings=settings, given=given).returncode == 0
+    assert registry("sample", settings=settings).returncode == 0, "it is the sample's log still"
+
+
+async def test_the_sample_is_kept_out_of_a_log_that_holds_something_else(database: Database, settings: dict[str, str]):
+    registry("import", "-", settings=settings, given=ndjson(party("Example Works")))
+    refused = registry("sample", settings=settings)
+    assert (refused.returncode, "other entries already" in refused.stderr) == (1, True)
+    assert await names(database) == ["Example Works"]

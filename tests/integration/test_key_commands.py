@@ -57,6 +57,9 @@ async def test_a_key_is_made_once_published_listed_and_replaced(
 
     again = registry("key", "create", settings=settings)
     assert (again.returncode, "registry key rotate" in again.stderr) == (1, True)
+    once = registry("key", "create", "--once", settings=settings)
+    assert (once.returncode, once.stdout) == (0, made.stdout)
+    assert len(KeyRing(tmp_path / "keys").keys(ORIGIN)) == 1
 
     second = VerifierKey.parse(registry("key", "rotate", settings=settings).stdout.strip())
     assert await published(database) == [second.text, first.text]

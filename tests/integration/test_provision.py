@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 from events.log.migrate import migrate
 from services.registry import provision
 from tests.support.cluster import Cluster, Database
+from tests.support.console import registry
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ async def fetch(dsn: str, query: str, *arguments: object) -> list[tuple[object, 
         ("owner_dsn", "registry_owner", "registry_migrate"),
         ("service_dsn", "registry_service", "registry_serve"),
         ("projector_dsn", "registry_projector", "registry_project"),
+        ("reader_dsn", "registry_reader", "registry_report"),
     ],
 )
 async def test_each_login_acts_as_its_role_from_the_start(empty: Database, dsn: str, role: str, login: str):
@@ -44,7 +47,7 @@ async def test_nobody_logs_in_as_a_role_or_is_more_than_an_ordinary_user(empty: 
         empty.admin_dsn,
         "SELECT rolname::text, rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
         " FROM pg_roles WHERE rolname = ANY ($1) ORDER BY rolname",
-        [*provision.LOGINS, *provision.LOGINS.values(), "registry_reader"],
+        [*provision.LOGINS, *provision.LOGINS.values()],
     )
 
     assert rows == [
@@ -53,6 +56,7 @@ async def test_nobody_logs_in_as_a_role_or_is_more_than_an_ordinary_user(empty: 
         ("registry_project", True, False),
         ("registry_projector", False, False),
         ("registry_reader", False, False),
+        ("registry_report", True, False),
         ("registry_serve", True, False),
         ("registry_service", False, False),
     ]
@@ -113,7 +117,7 @@ async def test_an_administrator_need_not_be_a_superuser(cluster: Cluster, empty:
     await fetch(empty.admin_dsn, f"CREATE ROLE {admin} LOGIN CREATEDB CREATEROLE PASSWORD 'made-up'")
     managed = provision.dsn_for(cluster.admin_dsn, database="postgres", user=admin, password="made-up")
     try:
-        for role in (*provision.LOGINS, *provision.LOGINS.values(), "registry_reader"):
+        for role in (*provision.LOGINS, *provision.LOGINS.values()):
             await fetch(empty.admin_dsn, f"GRANT {role} TO {admin} WITH ADMIN OPTION")
 
         for _ in range(2):
@@ -173,3 +177,45 @@ def test_a_dsn_is_turned_to_another_database_and_user(dsn: str, expected: str):
 
 def test_a_dsn_keeps_its_user_unless_another_is_given():
     assert provision.dsn_for("postgresql://a:b@h/d", database="e") == "postgresql://a:b@h/e"
+
+
+@pytest.fixture
+def uris(cluster: Cluster) -> Iterator[dict[str, str]]:
+    """The settings of `registry provision` for a database that is not there yet, with a password for each login."""
+    name = f"registry_test_{secrets.token_hex(4)}"
+    passwords = {login: f"p@ss/{login}" for login in provision.LOGINS}
+    access = provision.access(cluster.admin_dsn, name, passwords=passwords)
+    yield {
+        "REGISTRY_ADMIN_DATABASE_URL": cluster.admin_dsn,
+        "REGISTRY_OWNER_DATABASE_URL": access.owner,
+        "REGISTRY_DATABASE_URL": access.service,
+        "REGISTRY_PROJECTOR_DATABASE_URL": access.projector,
+        "REGISTRY_READER_DATABASE_URL": access.reader,
+    }
+    cluster.drop(name)
+
+
+def test_the_command_makes_what_the_uris_name_however_often_it_is_run(uris: dict[str, str]):
+    for _ in range(2):
+        done = registry("provision", settings=uris)
+        assert done.returncode == 0, done.stderr
+        assert "p@ss" not in done.stdout + done.stderr
+    owner = {"REGISTRY_OWNER_DATABASE_URL": uris["REGISTRY_OWNER_DATABASE_URL"]}
+    assert registry("migrate", settings=owner).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"REGISTRY_DATABASE_URL": "postgresql://registry_migrate:p@h/d"}, "has to be registry_serve"),
+        ({"REGISTRY_READER_DATABASE_URL": "postgresql://registry_report@h/d"}, "no password in it"),
+        ({"REGISTRY_DATABASE_URL": "postgresql://registry_serve:p@h/another"}, "the same in each"),
+        ({"REGISTRY_ADMIN_DATABASE_URL": ""}, "REGISTRY_ADMIN_DATABASE_URL"),
+    ],
+)
+def test_the_command_refuses_uris_that_do_not_describe_one_registry(
+    uris: dict[str, str], changed: dict[str, str], told: str
+):
+    refused = registry("provision", settings=uris | changed)
+    assert refused.returncode == 2
+    assert told in refused.stderr

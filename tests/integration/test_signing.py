@@ -218,7 +218,7 @@ async def test_a_database_restored_from_an_old_backup_is_not_signed_before_or_af
     backup = f"{database.name}_backup"
     restored = Database(
         backup, *(dsn.replace(database.name, backup) for dsn in (
-            database.admin_dsn, database.owner_dsn, database.service_dsn, database.projector_dsn
+            database.admin_dsn, database.owner_dsn, database.service_dsn, database.projector_dsn, database.reader_dsn
         ))
     )  # fmt: skip
     try:

@@ -28,7 +28,7 @@ from services.registry import provision
 from services.registry.embedded import EmbeddedPostgres
 
 URL = "REGISTRY_TEST_DATABASE_URL"
-IMAGE = "postgres:18"
+IMAGE = "postgres:17"
 # These databases are thrown away: nothing need reach the disk. What a killed server had committed, it still has.
 EMBEDDED = {"fsync": "off", "full_page_writes": "off", "max_connections": 200, "max_wal_size": "128MB"}
 ROOM = 2 * 1024**3  # bytes
@@ -45,6 +45,7 @@ class Database:
     owner_dsn: str
     service_dsn: str
     projector_dsn: str
+    reader_dsn: str
 
 
 class Cluster:
@@ -69,7 +70,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drop(self._template)
+        self.drop(self._template)
         self._run(self._admin.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -85,7 +86,7 @@ class Cluster:
             self._run(provision.grant(database.admin_dsn))  # grants on a database are not cloned with it
             yield database
         finally:
-            self._drop(name)
+            self.drop(name)
 
     @contextmanager
     def unmigrated_database(self) -> Iterator[Database]:
@@ -94,7 +95,7 @@ class Cluster:
         try:
             yield database
         finally:
-            self._drop(database.name)
+            self.drop(database.name)
 
     def empty_database(self, name: str) -> Database:
         self._run(provision.provision(self.admin_dsn, name, passwords=self._passwords))
@@ -103,13 +104,13 @@ class Cluster:
     def _describe(self, name: str) -> Database:
         access = provision.access(self.admin_dsn, name, passwords=self._passwords)
         admin_dsn = provision.dsn_for(self.admin_dsn, database=name)
-        return Database(name, admin_dsn, access.owner, access.service, access.projector)
+        return Database(name, admin_dsn, access.owner, access.service, access.projector, access.reader)
 
     def _next_name(self) -> str:
         self._made += 1
         return f"{self._prefix}_{self._made}"
 
-    def _drop(self, name: str) -> None:
+    def drop(self, name: str) -> None:
         self._run(self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

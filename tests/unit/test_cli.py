@@ -21,7 +21,7 @@ from services.registry.version import VERSION
 
 COMMANDS = (
     "up", "serve", "project", "migrate", "rebuild", "replay", "digest", "import", "token", "access", "key", "log",
-    "settings",
+    "settings", "provision", "sample",
 )  # fmt: skip
 
 

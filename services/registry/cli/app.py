@@ -197,6 +197,31 @@ def digest(*, size: Annotated[int | None, Parameter(validator=Number(gte=0))] = 
     return digest(size)
 
 
+@app.command(group=RUN)
+def provision() -> int:
+    """Make the database, its roles, and a login for each process, as an administrator; `migrate` comes next.
+
+    Needs `REGISTRY_ADMIN_DATABASE_URL`, and `REGISTRY_OWNER_DATABASE_URL` (user registry_migrate),
+    `REGISTRY_DATABASE_URL` (registry_serve), `REGISTRY_PROJECTOR_DATABASE_URL` (registry_project) and, if reports are
+    made from the database, `REGISTRY_READER_DATABASE_URL` (registry_report): the database that they name is made, and
+    the logins get the passwords in them. Run again it gives them the passwords as they are then, and does no harm.
+    """
+    from services.registry.cli.provision import provision
+
+    return provision()
+
+
+@app.command(group=USE)
+def sample() -> int:
+    """Record a story to look at, into an empty log: a ministry's meetings at the Paris Air Show 2019.
+
+    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_MASTER_KEY_FILE`.
+    """
+    from services.registry.cli.sample import sample
+
+    return sample()
+
+
 @app.command(name="import", group=USE)
 def import_(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],

@@ -49,15 +49,17 @@ def verify(
 
 
 @key.command
-def create() -> int:
+def create(*, once: Annotated[bool, Parameter(negative="", show_default=False)] = False) -> int:
     """Make the log's first key, publish it at /log/keys, and print what others verify with.
 
     Needs `REGISTRY_DATABASE_URL` and `REGISTRY_KEY_DIR`, the folder that the private key goes to. `registry serve`
     with the same folder signs checkpoints from then on.
+
+    :param once: Where there is a key already, print that one and change nothing: for scripts.
     """
     from services.registry.cli.keys import create
 
-    return create()
+    return create(once=once)
 
 
 @key.command

@@ -31,13 +31,15 @@ T = TypeVar("T")
 PIPED_WIDTH = 200
 
 
-def create() -> int:
-    """Make the first key, publish it, and print what others verify with."""
+def create(*, once: bool) -> int:
+    """Make the first key, publish it, and print what others verify with; `once` prints the one that is there."""
 
     async def work(pool: Pool, ring: KeyRing, origin: str) -> SigningKey:
         checkpoints = Checkpoints(pool)
         key = next(iter(ring.keys(origin)), None)
         if key is not None and key.verifier in await checkpoints.verifiers():
+            if once:
+                return key
             raise AlreadyExists(f"There is a key of {origin} already. Use `registry key rotate` to replace it.")
         await record(pool, Looked(operator(), Action.CREATE_KEY, {"origin": origin}))
         key = key or ring.create(origin)

@@ -82,10 +82,15 @@ async def record(commands: Commands, vault: Vault) -> list[Answer]:
     return [await commands.execute(request.asked(), ACTOR, key=request.key) for request in requests(text)]
 
 
+async def is_of_others(parts: Parts) -> bool:
+    """Tell whether the log begins with something else than the story."""
+    first = await parts.log.read_all(0, limit=1)
+    return bool(first) and msgspec.json.decode(first[0].bytes)["actor"] != ACTOR.name
+
+
 async def begin(parts: Parts) -> str:
     """Record the story into an empty log, or its rest into one that begins with it, and say what became of it."""
-    first = await parts.log.read_all(0, limit=1)
-    if first and msgspec.json.decode(first[0].bytes)["actor"] != ACTOR.name:
+    if await is_of_others(parts):
         return "not recorded, since the log holds other entries already"
     try:
         answers = await record(parts.commands, parts.vault)

@@ -1,0 +1,25 @@
+"""Container tests need a Docker engine with compose; without one they are skipped, and say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import engine
+from tests.support.engine import Compose
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """The images, built from this tree."""
+    if (lacking := engine.missing()) is not None:
+        pytest.skip(f"no Docker engine: {lacking}")
+    engine.build()
+
+
+@pytest.fixture(scope="module")
+def compose(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """A clean checkout in which nothing was brought up yet; taken down when the module's tests are done."""
+    with engine.composed(tmp_path_factory.mktemp("checkout") / "tree") as made:
+        yield made

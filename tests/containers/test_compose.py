@@ -1,0 +1,244 @@
+"""The compose file from a clean checkout: it serves the story, shows nothing else, and gets over what is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from docker.models.containers import Container
+
+from services.registry.access.roles import Role
+from tests.support.check_log import check_log
+from tests.support.engine import Compose
+from tests.support.load import Load, recorded_once
+
+CLIENTS = 16
+BACK_SECONDS = 10.0  # after which every client has to be served again
+ONCE = ("secrets", "provision", "migrate", "key")
+SECRET = re.compile(r"password=|://[^/@\s]+:[^/@\s]+@|[0-9a-f]{64}", re.IGNORECASE)
+HOLDER = """
+SELECT host(a.client_addr) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'registry-projector'
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(compose: Compose) -> Compose:
+    compose.up()
+    return compose
+
+
+@pytest.fixture(scope="module")
+def token(stack: Compose) -> str:
+    return stack.registry("token", "create", "tests", *(f"--role={role}" for role in Role))
+
+
+async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(query)
+    finally:
+        await connection.close()
+
+
+async def test_the_sample_is_recorded_and_read_back_through_the_proxy(stack: Compose, token: str):
+    told = await asyncio.to_thread(stack.registry, "sample")
+    assert "Paris Air Show 2019" in told
+
+    size = (await check_log(stack.dsn())).size
+    async with stack.client(token) as client:
+        visits = await client.get(
+            "/v1/visits", params={"window_from": "2019-07-10"}, headers={"Registry-Min-Size": str(size)}
+        )
+        assert visits.status_code == 200, visits.text
+        assert [visit["window"] for visit in visits.json()["items"]] == ["2019-07"]
+        ready = await client.get("/health/ready")
+        assert ready.json() == {"status": "ready", "size": size, "position": size}
+        async with asyncio.timeout(BACK_SECONDS):
+            while int((await client.get("/log/checkpoint")).headers["Registry-Size"]) < size:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def test_both_replicas_answer_and_both_sign_with_the_one_key(stack: Compose, token: str):
+    replicas = stack.containers("api", all=False)
+    assert len(replicas) == 2
+    async with stack.client(token) as client:
+        for _ in range(8):
+            assert (await client.get("/v1/parties")).status_code == 200
+        keys = [line for line in (await client.get("/log/keys")).text.splitlines() if line]
+    assert len(keys) == 1
+    for replica in replicas:
+        served = [json.loads(line) for line in replica.logs().decode().splitlines() if "/v1/parties" in line]
+        assert served, f"{replica.name} was asked nothing"
+
+
+async def test_nothing_but_the_proxy_is_published_and_that_on_loopback_only(stack: Compose):
+    for container in stack.containers(all=False):
+        bound = container.attrs["HostConfig"]["PortBindings"] or {}
+        if container.labels["com.docker.compose.service"] == "proxy":
+            assert [(at["HostIp"], port) for port, ats in bound.items() for at in ats] == [("127.0.0.1", "8000/tcp")]
+        else:
+            assert not bound, container.name
+
+
+async def test_every_container_is_read_only_unprivileged_limited_and_told_no_secret(stack: Compose):
+    seen: set[str] = set()
+    for container in stack.containers():
+        service, host = container.labels["com.docker.compose.service"], container.attrs["HostConfig"]
+        seen.add(service)
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["CapAdd"] in (None, ["CHOWN"] if service == "secrets" else None), service
+        assert "no-new-privileges:true" in host["SecurityOpt"], service
+        assert host["Memory"] > 0, service
+        assert host["PidsLimit"] > 0, service
+        assert host["RestartPolicy"]["Name"] == ("no" if service in ONCE else "unless-stopped"), service
+        assert container.attrs["Config"]["User"] not in ("", "root", "0") or service == "secrets", service
+        config = container.attrs["Config"]
+        built_in = stack.docker.images.get(container.attrs["Image"]).attrs["Config"]["Env"]
+        told = [*(config["Cmd"] or ()), *(set(config["Env"]) - set(built_in))]
+        assert not [text for text in told if SECRET.search(text)], service
+    assert seen == {*ONCE, "postgres", "api", "projector", "proxy"}
+
+
+async def test_owner_service_projector_and_reader_are_different_roles_with_different_passwords(stack: Compose):
+    found = {
+        name: stack.run(
+            "run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "provision", f"/run/secrets/{name}_url"
+        ).strip()
+        for name in ("admin", "owner", "service", "projector", "reader")
+    }
+    logins = {
+        name: re.fullmatch(r"postgresql://(\w+):([\w-]{43})@postgres:5432/\w+", uri) for name, uri in found.items()
+    }
+    assert all(logins.values())
+    assert len({match[1] for match in logins.values() if match}) == 5
+    assert len({match[2] for match in logins.values() if match}) == 5
+    serving = await fetch(
+        stack.dsn(), "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name LIKE 'registry%'"
+    )
+    assert {row[0] for row in serving} == {"registry_serve", "registry_project"}
+
+
+async def test_whom_a_request_came_from_is_what_the_proxy_says_and_not_what_the_client_claims(
+    stack: Compose, token: str
+):
+    async with stack.client(token) as client:
+        await client.post(
+            "/v1/parties", json={"name": "Kept", "kind": "company", "country": "FR", "classification": "restricted"}
+        )
+        read = await client.get("/v1/log/entries", params={"limit": 500}, headers={"X-Forwarded-For": "203.0.113.7"})
+        assert read.status_code == 200, read.text
+        rows = (await client.get("/v1/access", params={"limit": 5})).json()["items"]
+    addresses = [row["from_address"] for row in rows if row["from_address"]]
+    clients = stack.docker.networks.get(f"{stack.project}_clients").attrs["IPAM"]["Config"][0]["Gateway"]
+    assert addresses
+    assert set(addresses) == {clients}
+
+
+async def kill_an_api_replica(stack: Compose) -> None:
+    await asyncio.to_thread(stack.containers("api", all=False)[0].kill)
+
+
+async def kill_the_active_projector(stack: Compose) -> None:
+    await asyncio.to_thread((await active_projector(stack)).kill)
+
+
+async def kill_postgresql_and_start_it(stack: Compose) -> None:
+    (postgres,) = stack.containers("postgres")
+    await asyncio.to_thread(postgres.kill)
+    await asyncio.to_thread(postgres.start)
+
+
+async def pause_postgresql_for_ten_seconds(stack: Compose) -> None:
+    (postgres,) = stack.containers("postgres")
+    await asyncio.to_thread(postgres.pause)
+    await asyncio.sleep(10)  # the fault's length
+    await asyncio.to_thread(postgres.unpause)
+
+
+async def crash_an_api_replica(stack: Compose) -> None:
+    """Its worker dies, the process ends with it, and the engine starts it again, which it does not after a kill."""
+    replica = stack.containers("api", all=False)[0]
+    killed = await asyncio.to_thread(replica.exec_run, ["python3", "-c", "import os; os.kill(-1, 9)"])
+    assert killed.exit_code != 2
+    async with asyncio.timeout(BACK_SECONDS):
+        while replica.attrs["RestartCount"] == 0 or replica.status != "running":
+            await asyncio.to_thread(replica.reload)
+
+
+async def cut_the_network_between_api_and_database_for_five_seconds(stack: Compose) -> None:
+    back = stack.docker.networks.get(f"{stack.project}_back")
+    replicas = stack.containers("api", all=False)
+    for replica in replicas:
+        await asyncio.to_thread(back.disconnect, replica)
+    await asyncio.sleep(5)  # the fault's length
+    # Each gets the other's address, so that no connection from before comes to life again.
+    for replica in reversed(replicas):
+        await asyncio.to_thread(back.connect, replica)
+
+
+async def active_projector(stack: Compose) -> Container:
+    ((address,),) = await fetch(stack.dsn(), HOLDER)
+    return next(one for one in stack.containers("projector", all=False) if stack.address(one, "back") == address)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        kill_an_api_replica,
+        kill_the_active_projector,
+        kill_postgresql_and_start_it,
+        pause_postgresql_for_ten_seconds,
+        crash_an_api_replica,
+        cut_the_network_between_api_and_database_for_five_seconds,
+    ],
+    ids=lambda fault: fault.__name__,
+)
+async def test_under_load_nothing_acknowledged_is_lost_or_doubled_and_service_is_back_in_time(
+    stack: Compose, fault: Callable[[Compose], Awaitable[Any]]
+):
+    actor = fault.__name__
+    secret = await asyncio.to_thread(stack.registry, "token", "create", actor, "--role=recorder", "--role=reader")
+    load = Load(stack.base_url, secret, actor=actor, clients=CLIENTS)
+    loading = asyncio.create_task(load.run())
+    try:
+        await _while_it_runs(loading, load.reached(CLIENTS * 4))
+        await fault(stack)
+        async with asyncio.timeout(BACK_SECONDS):
+            await _while_it_runs(loading, load.all_served())
+            await _read_models_follow(stack, secret)
+    finally:
+        load.stop()
+        await asyncio.wait_for(loading, 60)
+    await recorded_once(stack.dsn(), load)
+    await check_log(stack.dsn())
+    await asyncio.to_thread(stack.up)  # an operator's `docker kill` is meant: the engine starts nothing again after it
+
+
+async def _while_it_runs(loading: asyncio.Task[None], reached: Awaitable[None]) -> None:
+    """Wait for something of a load, or for what ended it."""
+    waiting = asyncio.ensure_future(reached)
+    await asyncio.wait([waiting, loading], return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        await loading
+        raise AssertionError("the load ended by itself")
+
+
+async def _read_models_follow(stack: Compose, secret: str) -> None:
+    """Show that what is recorded from now on is seen by readers too."""
+    async with stack.client(secret) as client:
+        while True:
+            answer = await client.get("/health/ready")
+            if answer.status_code == 200:
+                size = answer.headers["Registry-Size"]
+                found = await client.get("/v1/parties", params={"limit": 1}, headers={"Registry-Min-Size": size})
+                if found.status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
