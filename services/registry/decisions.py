@@ -200,6 +200,8 @@ class Deciding:
             await self._must_bring_back_nothing_gone(entries, amendment)
         if after is None and before is not None:
             await self._resting.must_not_be_named(stream, first, self._prospect)
+        if isinstance(before, Party) and before.merged and before.merged != getattr(after, "merged", None):
+            await self._resting.must_hold_apart(stream, self._prospect, self._now.date())
         if draft.body.aggregate is SOURCE:
             await self._papers.amend(amendment, first, cast("Source | None", before), after)
 

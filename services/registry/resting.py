@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
-from events.catalogue import Entry, Event
-from events.catalogue.history import EntryCorrected, in_force
-from events.catalogue.party import PartyDetailsAmended, PartyRegistered
+from events.catalogue import AGGREGATES, Entry, Event, Facts
+from events.catalogue.cooperation import COOPERATION
+from events.catalogue.history import EntryCorrected, FactsOn, ever_said, in_force, newly_refused
+from events.catalogue.party import PartyDetailsAmended, PartyMerged, PartyRegistered
+from events.catalogue.person import PERSON
 from events.catalogue.source import Source, SourceFiled
 from events.entry import canonical, to_builtins
 from events.errors import FieldProblem, RestedUpon
@@ -62,6 +65,33 @@ class Resting:
                     break
         if named:
             raise RestedUpon(f"{stream} is named by {', '.join(named)}. Correct or retract what rests on it first.")
+
+    async def must_hold_apart(self, stream: str, prospect: Prospect, today: date) -> None:
+        """Refuse to take a party's merger back where histories obey the rules only on account of it.
+
+        A meeting of the survivor, say, in a cooperation that the party opened. Raises `RestedUpon`.
+        """
+        merged = Prospect(prospect.reading)
+        side, ahead, others = {stream}, [stream], dict[str, None]()
+        while ahead:
+            one = ahead.pop()
+            async for said in self._naming(one, 0, prospect):
+                others[said.stream] = None
+                if isinstance(said.event, PartyMerged) and said.stream not in side:
+                    side.add(said.stream)
+                    ahead.append(said.stream)
+        for other in others:
+            aggregate = AGGREGATES[other.partition("/")[0]]
+            if aggregate not in (COOPERATION, PERSON):
+                continue
+            entries = await prospect.entries(other)
+            parties = {one.value for event in ever_said(entries) for one in leaves(event) if one.kind == "party"}
+            before, now = _facts_on(*await merged.facts(parties)), _facts_on(*await prospect.facts(parties))
+            for called, refused in newly_refused(aggregate, entries, before, now, today):
+                raise RestedUpon(
+                    f"{called.capitalize()} of {other} rests on the merger, and would break a rule without it: "
+                    f"{refused.detail}"
+                )
 
     async def must_quote_the_same(
         self,
@@ -144,6 +174,10 @@ class Resting:
     async def _texts(self, *hashes: str) -> dict[str, str | None]:
         contents = await self._vault.contents(hashes)
         return {one: _text(contents.get(one)) for one in hashes}
+
+
+def _facts_on(merged: Mapping[str, str], whole: Mapping[str, str]) -> FactsOn:
+    return lambda day: Facts(today=day, merged=merged, whole=whole)
 
 
 def _text(content: bytes | None) -> str | None:
