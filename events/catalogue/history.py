@@ -289,6 +289,21 @@ def decide_amendment(
     return _with_forgone(aggregate, ledger, state)
 
 
+def newly_refused(
+    aggregate: Aggregate, entries: Iterable[Entry[Any]], before: FactsOn, now: FactsOn, today: date
+) -> list[tuple[str, RegistryError]]:
+    """Return what of a history the rules would allow `before` and not `now`, by what is known of other streams.
+
+    Each refusal comes with what it is of, as a message names it.
+    """
+    was: dict[int | None, RegistryError] = {}
+    found: dict[int | None, RegistryError] = {}
+    ledger = _Ledger(entries)
+    for facts_on, refused in ((before, was), (now, found)):
+        _decide_again(aggregate, ledger.effective(), facts_on, today, refused.__setitem__)
+    return [(_called(position), one) for position, one in found.items() if not _is_the_same(was.get(position), one)]
+
+
 def _decide_again(
     aggregate: Aggregate, history: Iterable[Entry[Any]], facts_on: FactsOn, today: date, tell: _Tell
 ) -> Any:

@@ -15,6 +15,9 @@ from events.errors import AlreadyExists, CircularParties, FieldProblem
 from events.errors import PartyMerged as IsMerged
 from events.values import DISTINCT, Country, Identifier, Name, PartyId, Slug, Text
 
+IDENTIFIER = "party-identifier"
+"""The scope of what parties claim."""
+
 PartyKind = Literal["ministry", "department", "company", "agency", "international-organisation"]
 Identifiers = Annotated[tuple[Identifier, ...], Meta(max_length=50, extra_json_schema=DISTINCT)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=50, extra_json_schema=DISTINCT)]
@@ -152,7 +155,7 @@ def claims(state: Party | None, event: Event) -> Iterator[Claim]:
         had = state.claimed if state else frozenset[Identifier]()
         forgone = state.forgone if state else frozenset[tuple[str, str]]()
         for number, identifier in enumerate(event.identifiers):
-            claim = Claim("party-identifier", f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
+            claim = Claim(IDENTIFIER, f"{identifier.scheme}:{identifier.value}", f"/identifiers/{number}")
             if identifier not in had and claim[:2] not in forgone:
                 yield claim
 

@@ -74,6 +74,10 @@ WHERE position >= $2 AND position < $3 AND ($4::text[] IS NULL OR type = ANY ($4
     AND position(convert_to($1, 'UTF8') IN bytes) > 0
 ORDER BY position;
 
+-- name: claimed
+-- Whether a value was ever claimed. $1: scope, $2: value.
+SELECT EXISTS (SELECT FROM log.claim WHERE scope = $1 AND value = $2);
+
 -- name: size_at
 -- Binary search: recorded_at never falls from one position to the next. $1: the instant.
 WITH RECURSIVE search (low, high) AS (

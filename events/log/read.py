@@ -36,6 +36,7 @@ _PAGE: Final = _queries["page"]
 _PAGE_OF_TYPES: Final = _queries["page_of_types"]
 _PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
 _MENTIONS: Final = _queries["mentions"]
+_CLAIMED: Final = _queries["claimed"]
 _SIZE_AT: Final = _queries["size_at"]
 _STREAM_REVISION: Final = _queries["stream_revision"]
 
@@ -131,6 +132,11 @@ class Reader:
             found += await self._fetch(_PAGE_OF_TYPES, from_position, limit - len(found), types, end)
             from_position = end
         return found
+
+    async def is_claimed(self, scope: str, value: str) -> bool:
+        """Tell whether a value was ever claimed."""
+        with reachable():
+            return bool(await self._pool.fetchval(_CLAIMED, scope, value))
 
     async def mentions(
         self, text: str, from_position: int, below: int, *, types: Sequence[str] | None = None

@@ -7,6 +7,7 @@ again on what is read afresh, and a stream that moved is decided again, unless t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -19,6 +20,7 @@ from events.errors import (
     FieldProblem,
     LogUnavailable,
     RegistryError,
+    SourceWithdrawn,
     UnknownReference,
     WrongExpectedVersion,
 )
@@ -96,7 +98,7 @@ class Commands:
         said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
         if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
-            return recorded
+            return await self._with_documents(bodies, recorded)
         try:
             owners = {person_owner(body.stream.partition("/")[2]) for body in bodies if body.personal}
             salts = self._vault.new_salts(owners)
@@ -108,12 +110,20 @@ class Commands:
                 on_behalf_of=actor.party,
                 salts=salts,
             )
-            return await self._append(bodies, append, expected)
+            answer = await self._append(bodies, append, expected)
         except RegistryError:
             # The same command may have been recorded meanwhile, and be what this one was refused for.
-            if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
-                return recorded
-            raise
+            if key is None or not (recorded := await self._recorded(command, said, personal=personal)):
+                raise
+            answer = recorded
+        return await self._with_documents(bodies, answer)
+
+    async def _with_documents(self, bodies: Sequence[Body], answer: Answer) -> Answer:
+        """Put on file what came with sources that are recorded: a repetition, too, may find that not done yet."""
+        for attached in (body.document for body in bodies if body.document):
+            with suppress(SourceWithdrawn):  # since then: what was destroyed stays so
+                await self._vault.file(attached.content, attached.document.media_type, attached.document.characters)
+        return answer
 
     async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:
         """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it."""
@@ -163,8 +173,6 @@ class Commands:
             try:
                 drafts = await self._made(bodies, reading)
                 decided = await self._decided(drafts, expected, reading)
-                for attached in (body.document for body in bodies if body.document):
-                    await self._vault.file(attached.content, attached.document.media_type, attached.document.characters)
                 appended = await self._log.append(
                     replace(
                         append,

@@ -18,9 +18,9 @@ from events.catalogue.history import (
     fold,
     in_force,
 )
-from events.catalogue.party import Party
+from events.catalogue.party import PARTY, Party
 from events.catalogue.person import Person, PersonErased
-from events.catalogue.source import SOURCE, Source, SourceFiled, SourceWithdrawn
+from events.catalogue.source import SOURCE, Source, SourceWithdrawn
 from events.entry import time_text
 from events.errors import (
     FieldProblem,
@@ -35,10 +35,13 @@ from events.errors import (
 )
 from events.errors import PersonErased as IsErased
 from events.errors import SourceWithdrawn as IsWithdrawn
-from events.vault import document_owner, person_owner
+from events.vault import person_owner
 from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
+from services.registry.identifiers import Identifiers
+from services.registry.papers import Papers
+from services.registry.prospect import Prospect
 from services.registry.reading import Reading
 from services.registry.resting import Resting, leaves
 from services.registry.streams import Folded
@@ -59,17 +62,15 @@ class Deciding:
 
     def __init__(self, reading: Reading, resting: Resting, clock: Clock, *, expected: int | None) -> None:
         """Decide on streams as this attempt reads them; `expected` is the revision that each written has to be at."""
-        self._reading = reading
         self._resting = resting
         self._now = clock()
         self._expected = expected
-        self._loaded: dict[str, Folded] = {}
-        self._pending: dict[str, list[Entry[Any]]] = {}
+        self._prospect = Prospect(reading)
+        self._identifiers = Identifiers(self._prospect, resting, self._now.date())
+        self._papers = Papers(self._prospect, resting)
         self._drafts: list[log.Draft] = []
-        self._claims: list[log.Claim] = []
+        self._claims: dict[str, list[log.Claim]] = {}  # by the stream that makes them
         self._destroy: list[str] = []
-        self._moved: set[str] = set()  # sources that get another document
-        self._left: dict[str, bool] = {}  # documents that a source is over no more, and whether it was withdrawn
 
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
         """Decide each draft. Raises the rule that forbids one, with pointers into the request.
@@ -81,7 +82,7 @@ class Deciding:
         for draft in drafts:
             if draft.body.stream in refused_streams:
                 continue
-            self._must_be_there(draft)
+            await self._must_be_there(draft)
             try:
                 await self._decide(draft)
             except RegistryError as refused:
@@ -95,15 +96,21 @@ class Deciding:
                 refused_streams.add(draft.body.stream)
         if broken is not None:
             raise broken
-        return Decided(tuple(self._drafts), tuple(self._claims), (*self._destroy, *await self._documents_left()))
+        claims = [
+            claim
+            for stream, claims in self._claims.items()
+            for claim in claims
+            if not await self._identifiers.is_free_again(stream, claim)
+        ]
+        return Decided(tuple(self._drafts), tuple(claims), (*self._destroy, *await self._papers.destroyed()))
 
     async def _decide(self, draft: Draft) -> None:
         body, stream = draft.body, draft.body.stream
         folded = await self._load(stream)
         if isinstance(draft.event, AMENDMENTS):
             entry = self._entry(draft, draft.event, folded)
-            entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
-            facts = await self._facts(self._parties_of(entries, draft))
+            entries = await self._prospect.entries(stream)
+            facts = await self._prospect.facts(self._parties_of(entries, draft))
             try:
                 state = decide_amendment(
                     body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
@@ -115,8 +122,12 @@ class Deciding:
             claims = self._claims_of_replacement(draft, folded)
             self._take(draft, entry, Folded(entry.revision, state), claims)
             await self._leave_in_order(draft, entries, entry, folded.state, state)
+            if body.aggregate is PARTY:
+                await self._identifiers.must_be_free_again(
+                    entries, entry, (folded.state, state), self._claims.get(stream, [])
+                )
             return
-        merged, whole = await self._facts(self._parties_in(draft, folded.state))
+        merged, whole = await self._prospect.facts(self._parties_in(draft, folded.state))
         facts_now = Facts(today=self._now.date(), merged=merged, whole=whole)
         if folded.state is None and folded.revision >= 0:
             await self._decide_after_all_was_retracted(draft, folded, facts_now)
@@ -124,12 +135,15 @@ class Deciding:
         for event in body.aggregate.decide(folded.state, draft.event, facts_now):
             entry = self._entry(draft, event, folded)
             claims = body.aggregate.claims(folded.state, event)
+            if isinstance(folded.state, Party) and folded.state.forgone:
+                again = [one for one in body.aggregate.claims(None, event) if one[:2] in folded.state.forgone]
+                await self._identifiers.must_be_free(stream, again, draft.event)
             folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
             self._take(draft, entry, folded, claims)
             if isinstance(event, PersonErased):
                 self._destroy.append(person_owner(stream.partition("/")[2]))
             if isinstance(event, SourceWithdrawn):
-                await self._leave_documents(stream, withdrawn=True)
+                await self._papers.withdraw(stream)
 
     async def _decide_after_all_was_retracted(self, draft: Draft, folded: Folded, facts: Facts) -> None:
         """Decide on a stream of which nothing stands: it may begin again, with what it claimed, and a person be erased.
@@ -137,7 +151,7 @@ class Deciding:
         Raises `PersonErased`, and what deciding on no stream at all raises.
         """
         aggregate, stream = draft.body.aggregate, draft.body.stream
-        entries = [*await self._reading.entries(stream), *self._pending.get(stream, [])]
+        entries = await self._prospect.entries(stream)
         if any(isinstance(entry.event, PersonErased) for entry in entries):
             problems = [FieldProblem("was erased", "/id")] if draft.body.command.opens else []
             raise IsErased("The person's data was erased; nothing more is recorded of them.", problems)
@@ -146,24 +160,27 @@ class Deciding:
             entry = self._entry(draft, event, folded)
             had = {claim[:2] for said in ever_said(entries) for claim in aggregate.claims(None, said)}
             claims = [claim for claim in aggregate.claims(None, event) if claim[:2] not in had]
+            if aggregate is PARTY:
+                again = [claim for claim in aggregate.claims(None, event) if claim[:2] in had]
+                await self._identifiers.must_be_free(stream, again, draft.event)
             self._take(draft, entry, Folded(entry.revision, fold(aggregate, [*entries, entry])), claims)
             if erases:
                 self._destroy.append(person_owner(stream.partition("/")[2]))
 
-    def _must_be_there(self, draft: Draft) -> None:
+    async def _must_be_there(self, draft: Draft) -> None:
         """Refuse what refers to something that a command ahead in the request took away."""
         gone: list[FieldProblem] = []
         withdrawn: list[FieldProblem] = []
         moved: list[FieldProblem] = []
         for leaf in draft.body.leaves:
             stream = f"{leaf.kind}/{leaf.value}"
-            if stream in self._pending:
-                state = self._loaded[stream].state
+            if stream in self._prospect.pending:
+                state = (await self._prospect.load(stream)).state
                 if state is None:
                     gone.append(FieldProblem(f"there is no {leaf.kind} {leaf.value} any more", leaf.pointer))
                 elif isinstance(state, Source) and state.withdrawn is not None:
                     withdrawn.append(FieldProblem(f"the source {leaf.value} is withdrawn", leaf.pointer))
-                elif stream in self._moved:
+                elif stream in self._papers.moved:
                     moved.append(FieldProblem(f"the source {leaf.value} gets another document", leaf.pointer))
         if gone:
             raise UnknownReference("What is referred to is taken back by the same request.", gone)
@@ -176,42 +193,17 @@ class Deciding:
         self, draft: Draft, entries: Sequence[Entry[Any]], amendment: Entry[Any], before: Any, after: Any
     ) -> None:
         """Refuse an amendment that would leave other streams, or this one, referring to what is not there."""
-        stream, first = draft.body.stream, _at_least(entries)
+        stream, first = draft.body.stream, max(entries[0].position, 0)
         if isinstance(before, Person) and before.erased is not None and draft.tokens:
             raise NotFound("The person's data was erased; there is nothing left to correct.")
         if isinstance(amendment.event, EntryRetracted):
             await self._must_bring_back_nothing_gone(entries, amendment)
         if after is None and before is not None:
-            await self._resting.must_not_be_named(stream, first, self._reading, self._pending)
+            await self._resting.must_not_be_named(stream, first, self._prospect)
+        if isinstance(before, Party) and before.merged and before.merged != getattr(after, "merged", None):
+            await self._resting.must_hold_apart(stream, self._prospect, self._now.date())
         if draft.body.aggregate is SOURCE:
-            await self._leave_documents_in_order(amendment, first, cast("Source | None", before), after)
-
-    async def _leave_documents_in_order(
-        self, amendment: Entry[Any], first: int, before: Source | None, after: Source | None
-    ) -> None:
-        """Take down what a source is over no more, and refuse what it cannot be over."""
-        if after is None:
-            await self._leave_documents(amendment.stream, withdrawn=False)
-        elif before is None or before.filed.event.sha256 != after.filed.event.sha256:
-            await self._be_over_another(before, after, amendment, first)
-
-    async def _be_over_another(self, before: Source | None, after: Source, amendment: Entry[Any], first: int) -> None:
-        """Refuse an amendment that puts a source over a document that it cannot be over.
-
-        Raises `SourceWithdrawn`, `RestedUpon`.
-        """
-        corrects = isinstance(amendment.event, EntryCorrected)
-        problems = [FieldProblem("cannot be over this document", "/replacement/sha256")] if corrects else []
-        if after.withdrawn is not None:
-            raise IsWithdrawn("The source was withdrawn; which document it was stays as it is.", problems)
-        if await self._resting.is_destroyed(after.filed.event.sha256, self._reading):
-            raise IsWithdrawn("With this in place, the source would be over a document that was withdrawn.", problems)
-        if before is not None:
-            await self._resting.must_quote_the_same(
-                before, after, amendment, first=first, reading=self._reading, pending=self._pending
-            )
-            self._left.setdefault(before.filed.event.sha256, False)
-        self._moved.add(amendment.stream)
+            await self._papers.amend(amendment, first, cast("Source | None", before), after)
 
     async def _must_bring_back_nothing_gone(self, entries: Sequence[Entry[Any]], amendment: Entry[Any]) -> None:
         """What a retraction puts in force again may refer only to what there is. Raises `NotCorrectable`."""
@@ -221,40 +213,17 @@ class Deciding:
                 stream = f"{leaf.kind}/{leaf.value}"
                 if (leaf.kind, leaf.value) in had:
                     continue
-                if (self._loaded.get(stream) or await self._reading.load(stream)).state is None:
+                if (await self._prospect.load(stream)).state is None:
                     raise NotCorrectable(
                         f"With this in place, entry {position} would refer to {leaf.kind} {leaf.value} again, "
                         "which is there no more."
                     )
 
-    async def _leave_documents(self, stream: str, *, withdrawn: bool) -> None:
-        """Take down every document that a source ever was over."""
-        for said in ever_said([*await self._reading.entries(stream), *self._pending.get(stream, [])]):
-            if isinstance(said, SourceFiled):
-                self._left[said.sha256] = withdrawn or self._left.get(said.sha256, False)
-
-    async def _documents_left(self) -> list[str]:
-        """Return the owners of those documents left that were withdrawn, be it before, and that no source is over."""
-        destroyed: list[str] = []
-        for sha256, withdrawn in self._left.items():
-            recorded = await self._sources(await self._resting.sources_over(sha256, self._reading))
-            sources = [*recorded, *await self._sources(self._pending)]
-            if any(one.withdrawn is None and one.filed.event.sha256 == sha256 for one in sources):
-                continue
-            if withdrawn or any(one.withdrawn is not None for one in recorded):
-                destroyed.append(document_owner(sha256))
-        return destroyed
-
-    async def _sources(self, streams: Iterable[str]) -> list[Source]:
-        states = [(self._loaded.get(one) or await self._reading.load(one)).state for one in streams]
-        return [state for state in states if isinstance(state, Source)]
-
     async def _load(self, stream: str) -> Folded:
-        if stream not in self._loaded:
-            folded = self._loaded[stream] = await self._reading.load(stream)
-            if self._expected is not None and folded.revision != self._expected:
-                raise WrongExpectedVersion({stream: (self._expected, folded.revision)})
-        return self._loaded[stream]
+        folded = await self._prospect.load(stream)
+        if self._expected not in (None, folded.revision) and stream not in self._prospect.pending:
+            raise WrongExpectedVersion({stream: (self._expected, folded.revision)})
+        return folded
 
     def _entry(self, draft: Draft, event: Event, folded: Folded) -> Entry[Any]:
         """Return the entry as later commands of the same request see it; its position is not known yet."""
@@ -279,9 +248,9 @@ class Deciding:
             )
         )
         at = draft.body.pointer + ("/replacement" if isinstance(entry.event, EntryCorrected) else "")
-        self._claims += [log.Claim(one.scope, one.value, at + one.pointer) for one in claims]
-        self._loaded[entry.stream] = after
-        self._pending.setdefault(entry.stream, []).append(entry)
+        made = self._claims.setdefault(entry.stream, [])
+        made += [log.Claim(one.scope, one.value, at + one.pointer) for one in claims]
+        self._prospect.add(entry, after)
 
     def _claims_of_replacement(self, draft: Draft, folded: Folded) -> Iterable[Claim]:
         if not isinstance(draft.event, EntryCorrected) or draft.body.target is None:
@@ -305,28 +274,6 @@ class Deciding:
             return set()
         return named | {leaf.value for event in ever_said(entries) for leaf in leaves(event) if leaf.kind == "party"}
 
-    async def _facts(self, parties: set[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Return what each party was merged into, and what each is part of, along all the ways from `parties`."""
-        merged: dict[str, str] = {}
-        whole: dict[str, str] = {}
-        seen: set[str] = set()
-        ahead = set(parties)
-        while ahead:
-            await self._reading.load_all(f"party/{one}" for one in ahead)
-            seen |= ahead
-            following: set[str] = set()
-            for one in ahead:
-                stream = f"party/{one}"
-                party = cast("Party | None", (self._loaded.get(stream) or await self._reading.load(stream)).state)
-                if party is not None and party.merged is not None:
-                    merged[one] = party.merged.event.into
-                    following.add(merged[one])
-                if party is not None and party.details.part_of is not None:
-                    whole[one] = party.details.part_of
-                    following.add(whole[one])
-            ahead = following - seen
-        return merged, whole
-
 
 def _placed(refused: RegistryError, draft: Draft) -> RegistryError:
     """Point into the request; in a batch it has to be said at least which command it was."""
@@ -339,7 +286,3 @@ def _placed(refused: RegistryError, draft: Draft) -> RegistryError:
         at = within(pointer)
     refused.problems = (FieldProblem(refused.detail, at),)
     return refused
-
-
-def _at_least(entries: Sequence[Entry[Any]]) -> int:
-    return max(entries[0].position, 0)

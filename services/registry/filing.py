@@ -14,7 +14,7 @@ SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 class Attached(NamedTuple):
-    """A document that came with its source: it is put on file when nothing is in the way of recording that."""
+    """A document that came with its source: it is put on file once that is recorded."""
 
     document: Document
     content: bytes
@@ -31,19 +31,19 @@ class Filing:
     ) -> tuple[list[FieldProblem], list[FieldProblem]]:
         """Find what a source says otherwise of its document, and whether that was destroyed: it is never filed again.
 
-        A document that is on file, or comes with the source, has to be there when this is recorded.
+        A document that is on file has to be there when this is recorded; one that comes with the source is filed after.
         """
         sha256 = fields.get("sha256") if attached is None else attached.document.sha256
         if not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
             return [], []  # examined and named as it is
-        document, readable = (await self._vault.on_file([sha256])).get(sha256, (None, True))
-        if attached is not None:
-            document = attached.document
+        on_file, readable = (await self._vault.on_file([sha256])).get(sha256, (None, True))
+        document = on_file if attached is None else attached.document
         if document is None:
             return [], []
         if not readable:
             return [], [FieldProblem("the document was withdrawn", "/sha256")]
-        reading.needed.add(document_owner(sha256))
+        if on_file is not None:
+            reading.needed.add(document_owner(sha256))
         said = {"sha256": document.sha256, "size": document.size, "media_type": document.media_type}
         wrong = [
             FieldProblem(f"is {value} of the document", f"/{name}")

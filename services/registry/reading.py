@@ -18,7 +18,7 @@ class Reading:
     def __init__(self, streams: Streams, *, fresh: bool) -> None:
         """Look at streams as last known, or as they are now if this is to be `fresh`."""
         self._streams = streams
-        self._fresh = fresh
+        self.fresh = fresh
         self._seen: dict[str, Folded] = {}
         self._revisions: dict[str, int] = {}
         self.absent: list[Absent] = []
@@ -27,14 +27,14 @@ class Reading:
     async def load(self, stream: str) -> Folded:
         """Return a stream, folded."""
         if stream not in self._seen:
-            load = self._streams.refresh if self._fresh else self._streams.load
+            load = self._streams.refresh if self.fresh else self._streams.load
             self._see(stream, await load(stream))
         return self._seen[stream]
 
     async def load_all(self, streams: Iterable[str]) -> None:
         """Look at several streams, in one statement where they have to be fresh."""
         unseen = [stream for stream in dict.fromkeys(streams) if stream not in self._seen]
-        if self._fresh and unseen:
+        if self.fresh and unseen:
             await self._streams.refresh_all(unseen)
             for stream in unseen:
                 self._see(stream, self._streams.kept(stream))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
-from events.catalogue import Entry, Event
-from events.catalogue.history import EntryCorrected, in_force
+from events.catalogue import AGGREGATES, Entry, Event, Facts
+from events.catalogue.cooperation import COOPERATION
+from events.catalogue.history import EntryCorrected, FactsOn, ever_said, in_force, newly_refused
+from events.catalogue.party import PartyDetailsAmended, PartyMerged, PartyRegistered
+from events.catalogue.person import PERSON
 from events.catalogue.source import Source, SourceFiled
-from events.entry import to_builtins
+from events.entry import canonical, to_builtins
 from events.errors import FieldProblem, RestedUpon
-from events.log import Absent, Log
+from events.log import Absent, Claim, Log
 from events.shape import Leaf, examine
-from events.values import Citation
+from events.values import Citation, Identifier
 from events.vault import Vault, document_owner
+from services.registry.prospect import Prospect
 from services.registry.reading import Reading
 
 NAMED = 5  # entries that a refusal names at the most
-FILING = (SourceFiled.event_type, "registry.entry-corrected.v1")
+FILING = (SourceFiled.event_type, EntryCorrected.event_type)
+IDENTIFYING = (PartyRegistered.event_type, PartyDetailsAmended.event_type, EntryCorrected.event_type)
 
 
 class Statement(NamedTuple):
@@ -45,16 +51,14 @@ class Resting:
         self._log = log
         self._vault = vault
 
-    async def must_not_be_named(
-        self, stream: str, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
-    ) -> None:
+    async def must_not_be_named(self, stream: str, first: int, prospect: Prospect) -> None:
         """Refuse to take everything back of something that others name.
 
         `first` is the position of its first entry: nothing names it before. Raises `RestedUpon`.
         """
         key = stream.partition("/")[2]
         named: list[str] = []
-        async for one in self._naming(stream, first, reading, pending):
+        async for one in self._naming(stream, first, prospect):
             if any(leaf.value == key for leaf in leaves(one.event)):
                 named.append(one.called)
                 if len(named) == NAMED:
@@ -62,15 +66,40 @@ class Resting:
         if named:
             raise RestedUpon(f"{stream} is named by {', '.join(named)}. Correct or retract what rests on it first.")
 
+    async def must_hold_apart(self, stream: str, prospect: Prospect, today: date) -> None:
+        """Refuse to take a party's merger back where histories obey the rules only on account of it.
+
+        A meeting of the survivor, say, in a cooperation that the party opened. Raises `RestedUpon`.
+        """
+        merged = Prospect(prospect.reading)
+        side, ahead, others = {stream}, [stream], dict[str, None]()
+        while ahead:
+            one = ahead.pop()
+            async for said in self._naming(one, 0, prospect):
+                others[said.stream] = None
+                if isinstance(said.event, PartyMerged) and said.stream not in side:
+                    side.add(said.stream)
+                    ahead.append(said.stream)
+        for other in others:
+            aggregate = AGGREGATES[other.partition("/")[0]]
+            if aggregate not in (COOPERATION, PERSON):
+                continue
+            entries = await prospect.entries(other)
+            parties = {one.value for event in ever_said(entries) for one in leaves(event) if one.kind == "party"}
+            before, now = _facts_on(*await merged.facts(parties)), _facts_on(*await prospect.facts(parties))
+            for called, refused in newly_refused(aggregate, entries, before, now, today):
+                raise RestedUpon(
+                    f"{called.capitalize()} of {other} rests on the merger, and would break a rule without it: "
+                    f"{refused.detail}"
+                )
+
     async def must_quote_the_same(
         self,
         before: Source,
         after: Source,
         amendment: Entry[Any],
-        *,
         first: int,
-        reading: Reading,
-        pending: Mapping[str, Sequence[Entry[Any]]],
+        prospect: Prospect,
     ) -> None:
         """Refuse to give a source another document while a citation in force would say something else.
 
@@ -81,8 +110,8 @@ class Resting:
         stream = f"source/{before.id}"
         corrects = isinstance(amendment.event, EntryCorrected)
         texts: dict[str, str | None] | None = None
-        statements = [one async for one in self._naming(stream, first, reading, pending)]
-        for position, event in in_force([*await reading.entries(stream), *pending.get(stream, ())]):
+        statements = [one async for one in self._naming(stream, first, prospect)]
+        for position, event in in_force(await prospect.entries(stream)):
             if not isinstance(event, SourceFiled) and not (corrects and position == amendment.position):
                 statements.append(Statement(stream, position, event))
         for one in statements:
@@ -113,26 +142,42 @@ class Resting:
         reading.needed.add(document_owner(sha256))
         return not on_file[sha256][1]
 
-    async def _naming(
-        self, stream: str, first: int, reading: Reading, pending: Mapping[str, Sequence[Entry[Any]]]
-    ) -> AsyncIterator[Statement]:
+    async def parties_with(self, stream: str, identifier: Identifier, prospect: Prospect) -> list[str]:
+        """Return the other parties of which an identifier is stated, and that by now nothing took back."""
+        said = canonical.encode(identifier.value).decode()
+        found: dict[str, None] = {}
+        async for one in self._stating(said, stream, 0, prospect, types=IDENTIFYING):
+            if isinstance(one.event, PartyRegistered | PartyDetailsAmended) and identifier in one.event.identifiers:
+                found[one.stream.partition("/")[2]] = None
+        return list(found)
+
+    async def is_claimed(self, claim: Claim) -> bool:
+        """Tell whether a value was ever claimed."""
+        return await self._log.is_claimed(claim.scope, claim.value)
+
+    def _naming(self, stream: str, first: int, prospect: Prospect) -> AsyncIterator[Statement]:
         """Yield what is in force of every other stream that ever mentioned a thing."""
-        key = stream.partition("/")[2]
+        return self._stating(stream.partition("/")[2], stream, first, prospect)
+
+    async def _stating(
+        self, text: str, stream: str, first: int, prospect: Prospect, types: Sequence[str] | None = None
+    ) -> AsyncIterator[Statement]:
+        """Yield what is in force of every other stream that ever had a text in its entries, or is in the request."""
         size = (await self._log.head()).size
-        reading.absent.append(Absent(key, size))
-        seen = {stream}
-        async for _, other in self._log.mentions(key, first, size):
-            if other not in seen:
-                seen.add(other)
-                for position, event in in_force([*await reading.entries(other), *pending.get(other, ())]):
+        prospect.reading.absent.append(Absent(text, size))
+        others = [other async for _, other in self._log.mentions(text, first, size, types=types)]
+        for other in dict.fromkeys([*others, *prospect.pending]):
+            if other != stream:
+                for position, event in in_force(await prospect.entries(other)):
                     yield Statement(other, position, event)
-        for other in pending.keys() - seen:
-            for position, event in in_force([*await reading.entries(other), *pending[other]]):
-                yield Statement(other, position, event)
 
     async def _texts(self, *hashes: str) -> dict[str, str | None]:
         contents = await self._vault.contents(hashes)
         return {one: _text(contents.get(one)) for one in hashes}
+
+
+def _facts_on(merged: Mapping[str, str], whole: Mapping[str, str]) -> FactsOn:
+    return lambda day: Facts(today=day, merged=merged, whole=whole)
 
 
 def _text(content: bytes | None) -> str | None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.support import service as services
 from tests.support import world as worlds
 from tests.support.check_log import check_log
+from tests.support.check_references import what_is_referred_to_is_there, what_was_claimed_is_one_things
 from tests.support.cluster import Cluster, Database
 
 
@@ -19,7 +20,7 @@ async def service(database: Database, tmp_path: Path) -> AsyncIterator[services.
     """The application over a fresh database, its projector, and a client with every role; the oracle looks after it."""
     async with services.running(database, tmp_path) as running:
         yield running
-    await check_log(database.admin_dsn)
+    await check_log(database.admin_dsn, [what_is_referred_to_is_there, what_was_claimed_is_one_things])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import zlib
@@ -176,3 +177,44 @@ async def test_a_source_that_comes_with_its_document_may_cite_it(service: Servic
     filed = await form(service, TEXT.encode(), "text/plain", id=source, citations=[cited])
     assert filed.status_code == 201, filed.text
     assert (await service.get(f"/v1/sources/{source}"))["citations"][0]["quotation"] == "Both sides met."
+
+
+async def test_a_source_that_the_log_refuses_leaves_no_document(service: Service) -> None:
+    citing = source_with(1)
+    citations = [{"source": citing, "start": 0, "end": 4} for _ in range(1_000)]
+    async with nothing_left_behind(service):
+        answer = await form(service, TEXT.encode(), "text/plain", id=citing, note="é" * 4_000, citations=citations)
+        refused(answer, 413, "entry-too-large", "")
+
+
+async def test_of_forms_that_are_sent_at_once_for_one_source_the_refused_ones_leave_no_document(
+    service: Service,
+) -> None:
+    for number in range(4):
+        texts = [f"{TEXT} {number} {nth}".encode() for nth in range(6)]
+        answers = await asyncio.gather(*(form(service, one, "text/plain", id=source_with(number)) for one in texts))
+        assert sorted(answer.status_code for answer in answers) == [201, *[409] * 5]
+        for text, answer in zip(texts, answers, strict=True):
+            given = await service.client.get(f"/v1/documents/{hashlib.sha256(text).hexdigest()}")
+            assert (given.status_code == 200) == (answer.status_code == 201)
+
+
+async def test_a_repetition_files_the_document_that_the_first_request_did_not_come_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"metadata": (None, json.dumps(METADATA)), "document": ("report", TEXT.encode(), "text/plain")}
+    key = {"Idempotency-Key": '"once"'}
+
+    async def lost(*_: object) -> None:
+        raise OSError("the process was killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.parts.vault, "file", lost)
+        assert (await service.client.post("/v1/sources", files=files, headers=key)).status_code == 503
+    again = await service.client.post("/v1/sources", files=files, headers=key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert (await service.client.get(f"/v1/documents/{hashlib.sha256(TEXT.encode()).hexdigest()}")).status_code == 200
+
+
+def source_with(number: int) -> str:
+    return f"src_{number:026}"

@@ -184,3 +184,38 @@ async def test_what_is_named_in_a_list_is_rested_upon(service: Service) -> None:
         for position in (*(position for _, position in parties), filed["entries"][0]["position"]):
             answer = refused(await retract(service, position), 409, "rested-upon", "?position")
             assert opened["subject"] in answer["detail"]
+
+
+@pytest.mark.parametrize("mergers", [1, 2])
+async def test_a_merger_is_not_taken_back_while_something_is_allowed_on_account_of_it(
+    service: Service, mergers: int
+) -> None:
+    (first, _), (second, _), (last, _) = [await a_party(service, name) for name in ("First", "Second", "Last")]
+    partner, _ = await a_party(service, "Partner", country="AZ")
+    opened = await service.post("/v1/cooperations", {"title": "Open", "parties": [first, partner]})
+    merged = [
+        (await service.post(f"/v1/parties/{loser}/merge", {"into": winner, **WHY}))["entries"][0]["position"]
+        for loser, winner in ((first, second), (second, last))[:mergers]
+    ]
+    survivor = last if mergers == 2 else second
+    met = await service.post(
+        f"/v1/cooperations/{opened['id']}/meetings",
+        {"held": "2019-06-18", "participants": [{"party": survivor}, {"party": partner}]},
+    )
+    for position in merged:
+        async with nothing_left_behind(service):
+            problem = refused(await retract(service, position), 409, "rested-upon", "?position")
+        assert f"Entry {met['entries'][0]['position']} of cooperation/{opened['id']}" in problem["detail"]
+    assert (await retract(service, met["entries"][0]["position"])).status_code == 201
+    for position in reversed(merged):
+        assert (await retract(service, position)).status_code == 201
+
+
+async def test_a_merger_is_taken_back_where_nothing_came_of_it(service: Service) -> None:
+    (loser, _), (survivor, _) = await a_party(service), await a_party(service)
+    partner, _ = await a_party(service, "Partner")
+    opened = await service.post("/v1/cooperations", {"title": "Open", "parties": [loser, partner]})
+    both = [{"party": loser}, {"party": partner}]
+    await service.post(f"/v1/cooperations/{opened['id']}/meetings", {"held": "2019-06-18", "participants": both})
+    merged = await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, **WHY})
+    assert (await retract(service, merged["entries"][0]["position"])).status_code == 201

@@ -58,7 +58,15 @@ async def recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
 
 async def record(service: Service, first: int, count: int) -> None:
     commands = [
-        {"command": "register-party", "data": {"name": f"Yard {number}", "kind": "company", "country": "NO"}}
+        {
+            "command": "register-party",
+            "data": {
+                "name": f"Yard {number}",
+                "kind": "company",
+                "country": "NO",
+                "identifiers": [{"scheme": "XI-LEI", "value": str(number)}] if number in (10, 110) else [],
+            },
+        }
         for number in range(first, first + count)
     ]
     await service.post("/v1/batch", {"commands": commands})
@@ -337,6 +345,17 @@ async def test_a_claim_that_rests_on_nothing_is_named(recorded: Recorded):
         found = lines(await verified(dsn, recorded))
 
     assert found == ["position 7: a claim (party-identifier) rests on this position, where no command begins"]
+
+
+async def test_a_claim_that_is_gone_or_came_after_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("DELETE FROM log.claim WHERE value = 'XI-LEI:110'")
+        await connection.execute("UPDATE log.claim SET position = 200 WHERE value = 'XI-LEI:10'")
+        report = await verified(dsn, recorded)
+
+    words = "what the entry claims (party-identifier) is not claimed, and could be taken again"
+    assert lines(report) == [f"position 10: {words}", f"position 110: {words}"]
+    assert {one.code for one in report.findings} == {"claim-missing"}
 
 
 async def test_a_log_that_was_rewritten_from_the_start_is_caught_by_a_checkpoint_that_was_kept(recorded: Recorded):

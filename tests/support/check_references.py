@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from events.catalogue import AGGREGATES, Entry
-from events.catalogue.history import fold, in_force
+from events.catalogue.history import ever_said, fold, in_force
 from events.catalogue.party import Party
 from events.codec import decode_entry
 from events.entry import to_builtins
@@ -46,3 +46,34 @@ def _goes_round(start: str, ways: Mapping[str, str]) -> bool:
         seen.add(at)
         at = ways.get(at)
     return at is not None
+
+
+async def what_was_claimed_is_one_things(connection: Connection, _: Summary) -> None:
+    """A check for `check_log`: what entries claim is kept, and an identifier in force is of one party by now."""
+    streams: dict[str, list[Entry[Any]]] = defaultdict(list)
+    async for row in connection.cursor("SELECT bytes FROM log.entry ORDER BY position"):
+        entry = decode_entry(row["bytes"])
+        streams[entry.stream].append(entry)
+    kept = {(row["scope"], row["value"]) for row in await connection.fetch("SELECT scope, value FROM log.claim")}
+    into: dict[str, str] = {}
+    having: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for stream, entries in streams.items():
+        aggregate = AGGREGATES[stream.partition("/")[0]]
+        for event in ever_said(entries):
+            missing = {claim[:2] for claim in aggregate.claims(None, event)} - kept
+            assert not missing, f"{stream} has what is not claimed: {missing}"
+        for _position, event in in_force(entries):
+            for claim in aggregate.claims(None, event):
+                having[claim[:2]].add(stream)
+        state = fold(aggregate, entries)
+        if isinstance(state, Party) and state.merged is not None:
+            into[stream] = f"party/{state.merged.event.into}"
+    for claim, of in having.items():
+        survivors = {_survivor(stream, into) for stream in of}
+        assert len(survivors) == 1, f"{claim} belongs to {sorted(survivors)}"
+
+
+def _survivor(stream: str, into: Mapping[str, str]) -> str:
+    while stream in into:
+        stream = into[stream]
+    return stream

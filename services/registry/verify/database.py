@@ -20,6 +20,7 @@ from events.merkle.tree import Frontier, root_of
 from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
+from services.registry.verify.claims import CLAIMING, stated
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
@@ -34,6 +35,7 @@ _UPPER_TILES: Final = _queries["upper_tiles"]
 _TILES_BEYOND: Final = _queries["tiles_beyond"]
 _HEADS: Final = _queries["heads"]
 _KEYS: Final = _queries["keys"]
+_MISSING_CLAIMS: Final = _queries["missing_claims"]
 _STRAY_CLAIMS: Final = _queries["stray_claims"]
 
 
@@ -101,6 +103,7 @@ class Database:
             rows = await self._pool.fetch(_ENTRIES, first, end)
             stored = await self._pool.fetch(_TILES, first // WIDTH, end // WIDTH)
         await self._check_ordinals(first, rows)
+        await self._check_claims(rows)
         tiles = {tile["index"]: tile for tile in stored}
         found = {row["position"]: row for row in rows}
         bundles: list[Bundle] = []
@@ -119,6 +122,17 @@ class Database:
                 )
             )
         return bundles
+
+    async def _check_claims(self, rows: Sequence[asyncpg.Record]) -> None:
+        """Check that what entries claim is claimed: by the command that is told, or by another before it."""
+        said = [(*one, row["position"]) for row in rows if row["type"] in CLAIMING for one in stated(row["bytes"])]
+        if not said:
+            return
+        with reachable():
+            missing = await self._pool.fetch(_MISSING_CLAIMS, *map(list, zip(*said, strict=True)))
+        for row in missing:
+            words = f"what the entry claims ({row['scope']}) is not claimed, and could be taken again"
+            self._findings.add("claim-missing", words, position=row["position"])
 
     async def _check_ordinals(self, first: int, rows: Sequence[asyncpg.Record]) -> None:
         """Check the column that only the database has: the number of an entry in its command."""

@@ -53,3 +53,12 @@ SELECT key FROM log.verifier ORDER BY number DESC;
 SELECT c.scope, c.position FROM log.claim AS c
 WHERE NOT EXISTS (SELECT FROM log.entry AS e WHERE e.position = c.position AND e.ordinal = 0)
 ORDER BY c.position LIMIT 100;
+
+-- name: missing_claims
+-- Of what entries claim, in parallel ($1 scopes, $2 values, $3 positions), what nobody has claimed by then.
+SELECT said.scope, said.position FROM unnest($1::text[], $2::text[], $3::bigint[]) AS said (scope, value, position)
+WHERE NOT EXISTS (
+    SELECT FROM log.claim AS c
+    WHERE c.scope = said.scope AND c.value = said.value AND c.position <= said.position
+)
+ORDER BY said.position;
