@@ -95,9 +95,11 @@ async def test_a_withdrawn_document_is_gone_and_its_quotations_with_it(service: 
     cited = [{"source": source, "start": 0, "end": 15}]
     body = {"name": "Party", "kind": "company", "country": "FR", "citations": cited}
     party = (await service.post("/v1/parties", body))["id"]
-    assert (await service.get(f"/v1/parties/{party}"))["citations"][0]["quotation"] == "Both sides met."
+    (citation,) = (await service.get(f"/v1/parties/{party}"))["citations"]
+    assert (citation["quotation"], citation["withdrawn"]) == ("Both sides met.", False)
     await service.post(f"/v1/sources/{source}/withdraw", {"authority": "the publisher", "reason": "by mistake"})
-    assert (await service.get(f"/v1/parties/{party}"))["citations"][0]["quotation"] is None
+    (citation,) = (await service.get(f"/v1/parties/{party}"))["citations"]
+    assert (citation["quotation"], citation["withdrawn"]) == (None, True)
     assert (await service.get(f"/v1/sources/{source}"))["withdrawn"] is True
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     for headers in ({}, {"If-None-Match": f'"{sha256}"'}):

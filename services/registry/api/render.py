@@ -132,7 +132,9 @@ async def _quote(parts: Parts, citations: Iterable[dict[str, Any]], size: int) -
         record = await parts.read_models.one(SOURCES, source, size)
         latest = record if now == size else await parts.read_models.one(SOURCES, source, now)
         # Another source may stand over the document still: what was withdrawn is quoted as of no size.
-        withdrawn = latest is not None and msgspec.json.decode(latest.body)["withdrawn"]
+        withdrawn = latest is not None and bool(msgspec.json.decode(latest.body)["withdrawn"])
+        for citation in cited:
+            citation["withdrawn"] = withdrawn
         sha256 = None if record is None or withdrawn else msgspec.json.decode(record.body)["sha256"]
         of_document.setdefault(sha256, []).extend(cited)
     known = await parts.vault.documents([sha256 for sha256 in of_document if sha256 is not None])

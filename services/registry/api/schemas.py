@@ -224,12 +224,16 @@ def _open(schemas: Schema) -> None:
     schemas["Quotation"] = {
         **schemas["Citation"],
         "title": "Quotation",
-        "description": "A citation and the words that it names; null once its document can no longer be read.",
+        "description": "A citation and the words that it names.",
         "properties": {
             **schemas["Citation"]["properties"],
-            "quotation": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "quotation": {
+                "anyOf": [{"type": "string"}, {"type": "null"}],
+                "description": "null while no text is on file, and once it can be read no more",
+            },
+            "withdrawn": {"type": "boolean", "description": "whether the source has been withdrawn, at whatever size"},
         },
-        "required": [*schemas["Citation"]["required"], "quotation"],
+        "required": [*schemas["Citation"]["required"], "quotation", "withdrawn"],
     }
     for name in [name for name in schemas if name.endswith("Item") or name == "Change"]:
         text = msgspec.json.encode(schemas[name]).replace((REF + 'Citation"').encode(), (REF + 'Quotation"').encode())
