@@ -131,7 +131,14 @@ async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(s
         posts = [one["item"]["survivor"] for one in told if one["kind"] == "post"]
         assert (hit["id"], posts) == (first, [survivor])
         assert [one["survivor"] for one in (read, hit, post)] == [survivor] * 3
-        assert [one["names"].get(survivor) for one in (read, found, of)] == [expected] * 3
+        meeting = (await service.get("/v1/meetings", **then))["items"][0]["id"]
+        lists = ("meetings", "cooperations", "occasions", "people")
+        others = (f"meetings/{meeting}", f"cooperations/{cooperation}/timeline", f"parties/{first}/timeline")
+        naming = [await service.get(f"/v1/{one}", **then) for one in (*lists, *others)]
+        for one in (read, found, of, *naming):
+            assert one["survivors"].get(first) == survivor
+            assert one["names"].get(survivor) == expected
+            assert set(one["survivors"]) <= {first, second}
         by_country = (await service.get("/v1/statistics", by="country", **then))["items"]
         assert [(one["key"], one["meetings"]) for one in by_country] == sorted([("AZ", 1), (country, 1)])
         for one in ("FR", "DE", "IT", "AZ"):

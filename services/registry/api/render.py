@@ -29,7 +29,8 @@ ERASED = {"erased": True}
 _CITED = b'"src_'
 """What stands in an item that has a citation, whoever wrote it (a timeline's parts are written by PostgreSQL)."""
 
-_NOT_MERGED = b'"merged_into":null'
+_SAY_THEMSELVES = ("party_", "person_")
+"""How the ids of items begin in which `survivor` is a field of theirs, or of their posts."""
 
 SOURCES = next(model for model in LISTED if model.name == "sources")
 
@@ -58,29 +59,28 @@ async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None
     return served
 
 
-async def surviving(parts: Parts, found: Sequence[Found], size: int) -> list[Found]:
-    """Put in, and name, what merged parties live on in as of `size`, where an item is one, or a post at one."""
-    concerned = {party for one in found for party in _may_be_merged(one)}
+async def surviving(parts: Parts, found: Sequence[Found], size: int) -> tuple[list[Found], dict[str, str]]:
+    """Return what each merged party that the items name lives on in as of `size`, and the items as naming that, too.
+
+    It is put in where an item is such a party itself, or a post at one.
+    """
+    concerned = {ref for one in found for ref in one.refs if ref.startswith("party_")}
     survivors = await parts.read_models.survivors(concerned, size)
-    return [_surviving(one, survivors) if survivors else one for one in found]
-
-
-def _may_be_merged(one: Found) -> Iterable[str]:
-    """Return the parties of which an item says what they live on in."""
-    if one.id.startswith("person_"):
-        return [ref for ref in one.refs if ref.startswith("party_")]
-    return [one.id] if one.id.startswith("party_") and _NOT_MERGED not in one.body else []
+    return [_surviving(one, survivors) if survivors else one for one in found], survivors
 
 
 def _surviving(one: Found, survivors: Mapping[str, str]) -> Found:
-    named = {survivors[party] for party in _may_be_merged(one) if party in survivors}
+    named = {survivors[ref] for ref in one.refs if ref in survivors}
     if not named:
         return one
-    item: dict[str, Any] = msgspec.json.decode(one.body)
-    for part in (item, *item.get("posts", ())):
-        if "survivor" in part:
-            part["survivor"] = survivors.get(part.get("party", one.id))
-    return Found(id=one.id, sort=one.sort, refs=tuple(sorted({*one.refs, *named})), body=canonical.encode(item))
+    body = one.body
+    if one.id.startswith(_SAY_THEMSELVES):
+        item: dict[str, Any] = msgspec.json.decode(body)
+        for part in (item, *item.get("posts", ())):
+            if "survivor" in part:
+                part["survivor"] = survivors.get(part.get("party", one.id))
+        body = canonical.encode(item)
+    return Found(id=one.id, sort=one.sort, refs=tuple(sorted({*one.refs, *named})), body=body)
 
 
 async def names(parts: Parts, found: Iterable[Found], size: int) -> dict[str, Any]:

@@ -60,6 +60,14 @@ NAMES = {
     "additionalProperties": NAME_OR_ERASED,
 }
 
+SURVIVORS = {
+    "type": "object",
+    "title": "Survivors",
+    "description": "What each party in this answer that was merged lives on in, as of the same log size and however "
+    "many mergers it took, by the party's id; that one's label is in `names`. Empty if none was merged.",
+    "additionalProperties": {"type": "string"},
+}
+
 AS_OF = {
     "type": "object",
     "title": "AsOf",
@@ -71,7 +79,11 @@ AS_OF = {
     "required": ["size", "recorded_at"],
 }
 
-OF_ANSWERS = {"names": {"$ref": REF + "Names"}, "as_of": {"$ref": REF + "AsOf"}}
+OF_ANSWERS = {
+    "names": {"$ref": REF + "Names"},
+    "survivors": {"$ref": REF + "Survivors"},
+    "as_of": {"$ref": REF + "AsOf"},
+}
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
 
@@ -124,10 +136,10 @@ def components() -> Schema:
             **schemas[item.__name__],
             "title": one_name(name),
             "properties": {**schemas[item.__name__]["properties"], **OF_ANSWERS},
-            "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
+            "required": [*schemas[item.__name__].get("required", ()), *OF_ANSWERS],
         }
     schemas |= _with_document(schemas["FileSource"])
-    schemas |= {"Erased": ERASED, "Names": NAMES, "AsOf": AS_OF}
+    schemas |= {"Erased": ERASED, "Names": NAMES, "Survivors": SURVIVORS, "AsOf": AS_OF}
     schemas["Batch"] = _batch(commands)
     schemas[list_name("search")] = _list_of(REF + "Hit")
     schemas["Timeline"] = _list_of("")
@@ -286,7 +298,7 @@ def _list_of(item: str) -> Schema:
             },
             **OF_ANSWERS,
         },
-        "required": ["items", "next", "names", "as_of"],
+        "required": ["items", "next", *OF_ANSWERS],
     }
 
 
