@@ -15,6 +15,7 @@ import msgspec
 from litestar import MediaType, Response
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
+from events.edtf import EdtfDate
 from events.entry import canonical, time_text
 from events.vault import person_owner, unseal
 from projections import LISTED
@@ -54,9 +55,15 @@ async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None
         if "sealed" in item:
             item |= details(one.id, item.pop("sealed"), keys)
         if on is not None:
-            item["overdue"] = item["due_to"] is not None and item["due_to"] < on.isoformat()
+            item["overdue"] = _is_overdue(item, on)
         served.append(canonical.encode(item))
     return served
+
+
+def _is_overdue(commitment: Mapping[str, Any], on: date) -> bool:
+    """Tell whether the last day on which it may be due is certainly past, as the filter does (`commitments.sql`)."""
+    due = EdtfDate.parse(commitment["due"]) if commitment["due"] else None
+    return due is not None and not due.qualified and due.latest is not None and due.latest < on
 
 
 async def surviving(parts: Parts, found: Sequence[Found], size: int) -> tuple[list[Found], dict[str, str]]:

@@ -265,7 +265,8 @@ def _open(schemas: Schema) -> None:
     commitment: Schema = schemas["CommitmentItem"]
     commitment["properties"]["overdue"] = {
         "type": "boolean",
-        "description": "Whether the last day on which it may be due is past on the day that was asked about.",
+        "description": "Whether the last day on which it may be due is certainly past on the day that was asked about. "
+        "Never if its end is open, or its time is itself uncertain or approximate (`2019-06?`).",
     }
     commitment["required"].append("overdue")
 
