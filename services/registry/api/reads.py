@@ -18,6 +18,7 @@ from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import forms, query, render, streams
 from services.registry.api.cursors import Cursor, seal_cursor
+from services.registry.api.given import pairs
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -118,8 +119,8 @@ def _stream(model: ReadModel, found: Found) -> str:
 
 def next_link(request: Asking, cursor: str) -> str:
     """Write the header that leads to the next page (RFC 8288)."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+    kept = [(name, value) for name, value in pairs(request) if name != b"cursor"]
+    return f'<{request.url.path}?{urlencode([*kept, (b"cursor", cursor)])}>; rel="next"'
 
 
 HANDLERS = [handler for model in LISTED for handler in (_list_handler(model), _item_handler(model))]
