@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.registry.api import openapi
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 
@@ -104,9 +105,9 @@ async def test_a_withdrawn_document_is_gone_and_its_quotations_with_it(service: 
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     for headers in ({}, {"If-None-Match": f'"{sha256}"'}):
         assert (await service.client.get(f"/v1/documents/{sha256}", headers=headers)).status_code == 404
-    assert (await put(service, TEXT.encode(), "text/plain")).status_code == 409
-    refused = await service.post("/v1/parties", body, status=409)
-    assert refused["code"] == "source-withdrawn"
+    refused(await put(service, TEXT.encode(), "text/plain"), 409, "source-withdrawn", "?sha256")
+    assert "409" in openapi.document()["paths"]["/v1/documents/{sha256}"]["put"]["responses"]
+    assert (await service.post("/v1/parties", body, status=409))["code"] == "source-withdrawn"
 
 
 async def test_a_source_is_held_against_its_document_however_it_comes(service: Service) -> None:

@@ -17,7 +17,7 @@ import multipart  # pyright: ignore[reportMissingTypeStubs]
 from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from events.errors import FieldProblem, InvalidField, NotFound
+from events.errors import FieldProblem, InvalidField, NotFound, SourceWithdrawn
 from events.shape import CONTROL, escape
 from events.vault import Document
 from services.registry.access.roles import READ, RECORD
@@ -64,7 +64,11 @@ async def file_document(request: Asking) -> Response[Document]:
         raise InvalidField.of(wrong)
     if declared.strip().lower() not in (told.media_type, UNNAMED):
         raise UnsupportedMediaType(f"The document is {told.media_type}; it was sent as {declared.strip()}.")
-    document, new = await parts.vault.file(content, told.media_type, told.characters)
+    try:
+        document, new = await parts.vault.file(content, told.media_type, told.characters)
+    except SourceWithdrawn as refused:
+        refused.problems = (FieldProblem("was withdrawn", parameter="sha256"),)
+        raise
     headers = {"Registry-Size": str((await parts.log.head()).size)}
     return Response(document, status_code=HTTP_201_CREATED if new else HTTP_200_OK, headers=headers)
 

@@ -293,7 +293,7 @@ def _statistics() -> Described:
 def _document() -> Described:
     content = {"application/json": {"schema": {"$ref": REF + "Document"}}}
     headers = {"Registry-Size": SIZE_HEADER}
-    errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND)
+    errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
     return {
         "operationId": "file-document",
         "summary": "File the document that a source rests on, under its own SHA-256.",
