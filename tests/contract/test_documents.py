@@ -145,6 +145,25 @@ async def test_a_form_that_is_refused_names_everything_and_leaves_no_document(se
         refused(answer, 422, "invalid-field", "/document", "/x")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "fields"),
+    [
+        (rb'{"title": "\ud800", "publisher": "x", "size": 1e400}', ["/title", "/published", "/language", "/size"]),
+        (rb'{"title": "x", "publisher": "x", "published": "2019", "language": "en", "\udfff": 1}', [r"/\udfff"]),
+        (b"[" * 100_000, ["/metadata"]),
+        (b'{"title": "\xed\xa0\x80"}', ["/metadata"]),
+    ],
+    ids=["a value", "a name", "nested", "not UTF-8"],
+)
+async def test_metadata_that_is_only_just_json_is_looked_at_as_any_other_body(
+    service: Service, metadata: bytes, fields: list[str]
+) -> None:
+    files = {"metadata": (None, metadata), "document": ("report", HTML, "text/html")}
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/sources", files=files)
+        refused(answer, 422, "invalid-field", "/document", *fields)
+
+
 async def test_a_form_that_a_rule_refuses_leaves_no_document(service: Service) -> None:
     files = {"metadata": (None, json.dumps(METADATA)), "document": ("report", TEXT.encode(), "text/plain")}
     async with nothing_left_behind(service):

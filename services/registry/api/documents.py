@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, cast
 
-import msgspec
 import multipart  # pyright: ignore[reportMissingTypeStubs]
 from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
@@ -20,6 +19,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from events.errors import FieldProblem, InvalidField, NotFound, SourceWithdrawn
 from events.shape import CONTROL, escape
 from events.vault import Document
+from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
 from services.registry.api import query, render
 from services.registry.api.query import Asking
@@ -137,8 +137,8 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
 def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None:
     """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object."""
     try:
-        metadata: object = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        metadata = lenience.decode(raw)
+    except (ValueError, RecursionError):
         problems.append(FieldProblem("not JSON", "/metadata"))
         return None
     if not isinstance(metadata, dict):
