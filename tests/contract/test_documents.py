@@ -3,12 +3,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import zlib
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from services.registry.api import openapi
+from events import vault
+from services.registry.api import documents, openapi
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 
@@ -240,3 +244,82 @@ async def test_a_repetition_files_the_document_that_the_first_request_did_not_co
 
 def source_with(number: int) -> str:
     return f"src_{number:026}"
+
+
+async def test_a_document_is_hashed_once_as_it_comes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[int] = []
+    sha256 = hashlib.sha256
+
+    class Counting:
+        def __init__(self, content: bytes = b"") -> None:
+            self._digest = sha256()
+            if content:
+                self.update(content)
+
+        def update(self, content: bytes) -> None:
+            hashed.append(len(content))
+            self._digest.update(content)
+
+        def hexdigest(self) -> str:
+            return self._digest.hexdigest()
+
+    async def come() -> AsyncIterator[bytes]:
+        for start in range(0, len(TEXT), 10):
+            yield TEXT[start : start + 10].encode()
+
+    for module in (documents, vault):
+        monkeypatch.setattr(module, "hashlib", SimpleNamespace(sha256=Counting))
+    address = f"/v1/documents/{sha256(TEXT.encode()).hexdigest()}"
+    filed = await service.client.put(address, content=come(), headers={"Content-Type": "text/plain"})
+    assert filed.status_code == 201, filed.text
+    assert list(filter(None, hashed)) == [10, 10, 10, 10, 1]  # the last that comes may be empty
+
+
+@pytest.mark.parametrize("step", ["looked at", "sealed"])
+async def test_others_are_answered_while_a_document_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    begun, others = threading.Event(), threading.Event()
+    seal, search = vault.seal, documents.CONTROL.search
+    answered: list[bool] = []
+
+    def wait() -> None:
+        begun.set()
+        answered.append(others.wait(5))
+
+    def searching(text: str) -> Any:
+        if step == "looked at":
+            wait()
+        return search(text)
+
+    def sealing(key: bytes, owner: str, content: bytes) -> bytes:
+        if step == "sealed" and owner.startswith("document/"):
+            wait()
+        return seal(key, owner, content)
+
+    monkeypatch.setattr(vault, "seal", sealing)
+    monkeypatch.setattr(documents, "CONTROL", SimpleNamespace(search=searching))
+    for filing in (put(service, TEXT.encode(), "text/plain"), form(service, HTML, "text/plain")):
+        begun.clear()
+        others.clear()
+        filed = asyncio.create_task(filing)
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert (await service.client.get("/health/live")).status_code == 200
+        others.set()
+        assert (await filed).status_code == 201
+    assert answered == [True, True]
+
+
+async def test_a_text_is_looked_at_across_the_pieces_that_it_is_looked_at_in(service: Service) -> None:
+    before = b"x" * (documents.PIECE - 1)
+    for end, characters in (("é", 1), ("é" + "€" * documents.PIECE, 1 + documents.PIECE)):
+        filed = await put(service, before + end.encode(), "text/plain")
+        assert (filed.status_code, filed.json()["characters"]) == (201, len(before) + characters)
+    for end, says in (
+        (b"\xc3", f"byte {len(before)} is wrong"),
+        (b"\xc3x", f"byte {len(before)} is wrong"),
+        ("é".encode() + b"\xff", f"byte {len(before) + 2} is wrong"),
+        ("éé".encode() + b"\x00", f"a control character at {len(before) + 2}"),
+    ):
+        problem = refused(await put(service, before + end, "text/plain"), 422, "invalid-field", "")
+        assert says in problem["errors"][0]["detail"]
