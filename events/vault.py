@@ -224,11 +224,15 @@ class Vault:
             sha256 = record["sha256"].hex()
             owner = document_owner(sha256)
             if owner in keys:
-                content = unseal(keys[owner], owner, record["sealed"])
-                if hashlib.sha256(content).hexdigest() != sha256:
-                    raise Corrupt(f"the document {sha256} has another hash")
-                contents[sha256] = content
+                contents[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
         return contents
+
+
+def _opened(key: bytes, sha256: str, sealed: bytes) -> bytes:
+    content = unseal(key, document_owner(sha256), sealed)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Corrupt(f"the document {sha256} has another hash")
+    return content
 
 
 def person_owner(person: str) -> str:

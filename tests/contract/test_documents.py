@@ -310,6 +310,29 @@ async def test_others_are_answered_while_a_document_is(
     assert answered == [True, True]
 
 
+async def test_others_are_answered_while_a_document_is_given_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, others = threading.Event(), threading.Event()
+    unseal = vault.unseal
+    answered: list[bool] = []
+
+    def unsealing(key: bytes, owner: str, sealed: bytes) -> bytes:
+        if owner.startswith("document/"):
+            begun.set()
+            answered.append(others.wait(5))
+        return unseal(key, owner, sealed)
+
+    sha256 = await service.file(TEXT)
+    monkeypatch.setattr(vault, "unseal", unsealing)
+    given = asyncio.create_task(service.client.get(f"/v1/documents/{sha256}"))
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert (await service.client.get("/health/live")).status_code == 200
+    others.set()
+    assert (await given).text == TEXT
+    assert answered == [True]
+
+
 async def test_a_text_is_looked_at_across_the_pieces_that_it_is_looked_at_in(service: Service) -> None:
     before = b"x" * (documents.PIECE - 1)
     for end, characters in (("é", 1), ("é" + "€" * documents.PIECE, 1 + documents.PIECE)):
