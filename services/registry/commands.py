@@ -126,7 +126,8 @@ class Commands:
         """Put on file what came with sources that are recorded: a repetition, too, may find that not done yet."""
         for attached in (body.document for body in bodies if body.document):
             with suppress(SourceWithdrawn):  # since then: what was destroyed stays so
-                await self._vault.file(attached.content, attached.document.media_type, attached.document.characters)
+                document = attached.document
+                await self._vault.file(attached.content, document.media_type, document.characters, document.sha256)
         return answer
 
     async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:
