@@ -8,6 +8,7 @@ log size, and leaves every proof valid: proofs are over the ciphertext. Nothing 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -186,19 +187,23 @@ class Vault:
             for record in records
         }
 
-    async def file(self, content: bytes, media_type: str, characters: int | None) -> tuple[Document, bool]:
+    async def file(
+        self, content: bytes, media_type: str, characters: int | None, sha256: str | None = None
+    ) -> tuple[Document, bool]:
         """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then.
 
-        Raises `SourceWithdrawn` for one whose key was destroyed.
+        `sha256` is its hash in hex, where that is known already. Raises `SourceWithdrawn` for one whose key was
+        destroyed.
         """
-        digest = hashlib.sha256(content)
-        owner = document_owner(digest.hexdigest())
+        if sha256 is None:
+            sha256 = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
+        owner = document_owner(sha256)
         key, row = self.new_key(owner)
-        document = Document(digest.hexdigest(), media_type, len(content), characters)
-        sealed = seal(key, owner, content)
+        document = Document(sha256, media_type, len(content), characters)
+        sealed = await asyncio.to_thread(seal, key, owner, content)
         async with self._pool.acquire() as connection, connection.transaction():
             new = await connection.fetchval(
-                QUERIES["file"], digest.digest(), media_type, len(content), characters, sealed
+                QUERIES["file"], bytes.fromhex(sha256), media_type, len(content), characters, sealed
             )
             if new:
                 await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)
@@ -219,11 +224,15 @@ class Vault:
             sha256 = record["sha256"].hex()
             owner = document_owner(sha256)
             if owner in keys:
-                content = unseal(keys[owner], owner, record["sealed"])
-                if hashlib.sha256(content).hexdigest() != sha256:
-                    raise Corrupt(f"the document {sha256} has another hash")
-                contents[sha256] = content
+                contents[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
         return contents
+
+
+def _opened(key: bytes, sha256: str, sealed: bytes) -> bytes:
+    content = unseal(key, document_owner(sha256), sealed)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Corrupt(f"the document {sha256} has another hash")
+    return content
 
 
 def person_owner(person: str) -> str:

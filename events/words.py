@@ -13,10 +13,14 @@ from anyascii import anyascii
 # PostgreSQL keeps lexemes of 2,046 bytes. A longer run (a script without spaces) is several words on both sides.
 _WORD = re.compile(r"[a-z0-9]{1,500}")
 
+# Soft and hard signs, and the letters of Uzbek and others that look like an apostrophe, are parts of a word. They would
+# be transliterated as apostrophes, which stand between words ("l'industrie"): a word is typed without or with them.
+_SIGNS = str.maketrans("", "", "ьЬъЪ\u02bb\u02bc\u02b9\u02ba\u2018")
+
 
 def words(text: str) -> list[str]:
     """Return the words of a text in order: ASCII letters in lower case and digits, at most 500 of them each."""
-    return _WORD.findall((text if text.isascii() else anyascii(text)).lower())
+    return _WORD.findall((text if text.isascii() else anyascii(text.translate(_SIGNS))).lower())
 
 
 def whole(text: str) -> str:

@@ -1,7 +1,10 @@
 """commitments: what was promised and has not happened yet: scheduled visits and rounds, open milestones.
 
-A commitment is due by the latest day that its stated time allows; whether it is overdue depends on the day of asking
-and so stands in no row: it is worked out for each answer. One that was kept, missed or cancelled is one no more.
+A commitment is due by the latest day that its stated time allows, and overdue when that is certainly past: never while
+its end is open, or its time itself uncertain or approximate (`2019-06?`), as then no day is its last. That depends on
+the day of asking and so stands in no row: it is worked out for each answer. One that was kept, missed or cancelled is
+one no more.
+
 It rests on the entry that says when it is due: the last that rescheduled it, or else the one that promised it. What it
 cites and how it was corrected is told of both, and it is classified as the stricter of them.
 """
@@ -119,6 +122,11 @@ COMMITMENTS = ReadModel(
         *OF_COOPERATION,
         Filter("kind", "choice", "kind of commitment", choices=get_args(CommitmentKind)),
         Filter("due", "dates", "when it is due; one without a date may be due at any time"),
-        Filter("overdue", "overdue", "whether the last day on which it may be due is past on the day `on`"),
+        Filter(
+            "overdue",
+            "overdue",
+            "whether the last day on which it may be due is certainly past on the day `on`, which it never is if its "
+            "end is open, or its time uncertain or approximate (`2019-06?`)",
+        ),
     ),
 )

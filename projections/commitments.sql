@@ -47,6 +47,6 @@ WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($6::text[] IS NULL OR parties && $6)
   AND ($7::text IS NULL OR kind = $7)
   AND projection.lies(earliest, latest, qualified, $8::date, $9::date, $10::boolean)
-  AND ($11::boolean IS NULL OR coalesce(latest < $12::date, false) = $11)
+  AND ($11::boolean IS NULL OR coalesce(NOT qualified AND latest < $12::date, false) = $11)
 ORDER BY sort ASC, id ASC
 LIMIT $4;

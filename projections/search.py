@@ -110,7 +110,7 @@ def _said(changes: Iterable[Any]) -> list[str | None]:
 
 SEARCH = ReadModel(
     name="search",
-    number=3,
+    number=4,
     prefixes=(
         "party",
         "occ",

@@ -16,6 +16,7 @@ from events.log.command import (
     Recorded,
 )
 from events.log.log import Log
+from events.log.preparation import claims_taken
 from events.log.read import Reader, RecordedCommand
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "Reader",
     "Recorded",
     "RecordedCommand",
+    "claims_taken",
 ]

@@ -34,6 +34,7 @@ from services.registry.ids import command_id
 from services.registry.reading import Reading
 from services.registry.resting import Resting
 from services.registry.streams import Streams
+from services.registry.turns import Turns
 
 ATTEMPTS = 100  # a stream that moves under a command a hundred times in a row is busier than the service can serve
 
@@ -67,11 +68,13 @@ class Answer(msgspec.Struct, frozen=True):
 class Commands:
     """Carries out commands, one or several at a time, all or nothing."""
 
-    def __init__(self, log: Log, vault: Vault, clock: Clock) -> None:
+    def __init__(self, log: Log, vault: Vault, clock: Clock, *, patience: float) -> None:
+        """Make ready to record; `patience` is how long (seconds) a command waits for its turn at a stream."""
         self._log = log
         self._vault = vault
         self._clock = clock
         self._streams = Streams(log)
+        self._turns = Turns(patience)
         self._drafting = Drafting(vault)
         self._resting = Resting(log, vault)
 
@@ -94,7 +97,7 @@ class Commands:
         bodies, invalid = read_all(asked)
         if problems or invalid or any(body.problems for body in bodies):
             await self._drafting.refuse(bodies, [*problems, *invalid], Reading(self._streams, fresh=True))
-        command = command_id(actor.name, key)
+        command = command_id(actor.name, actor.party, key)
         said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
         if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
@@ -110,7 +113,8 @@ class Commands:
                 on_behalf_of=actor.party,
                 salts=salts,
             )
-            answer = await self._append(bodies, append, expected)
+            async with self._turns.at(body.stream for body in bodies):
+                answer = await self._append(bodies, append, expected)
         except RegistryError:
             # The same command may have been recorded meanwhile, and be what this one was refused for.
             if key is None or not (recorded := await self._recorded(command, said, personal=personal)):
@@ -122,7 +126,8 @@ class Commands:
         """Put on file what came with sources that are recorded: a repetition, too, may find that not done yet."""
         for attached in (body.document for body in bodies if body.document):
             with suppress(SourceWithdrawn):  # since then: what was destroyed stays so
-                await self._vault.file(attached.content, attached.document.media_type, attached.document.characters)
+                document = attached.document
+                await self._vault.file(attached.content, document.media_type, document.characters, document.sha256)
         return answer
 
     async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:

@@ -102,6 +102,7 @@ class Deciding:
             for claim in claims
             if not await self._identifiers.is_free_again(stream, claim)
         ]
+        await self._identifiers.must_be_claimed_once(claims)
         return Decided(tuple(self._drafts), tuple(claims), (*self._destroy, *await self._papers.destroyed()))
 
     async def _decide(self, draft: Draft) -> None:

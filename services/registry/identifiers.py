@@ -38,6 +38,23 @@ class Identifiers:
             return False
         return await self._resting.is_claimed(claim) and not await self._holder(stream, claim.value)
 
+    async def must_be_claimed_once(self, claims: Sequence[log.Claim]) -> None:
+        """Refuse that a request claims a value twice, and name with it what is taken in the log.
+
+        The log refuses either, the first before it looks for the second; so this, too, is asked only after it has.
+        Raises `AlreadyClaimed`.
+        """
+        values = [(claim.scope, claim.value) for claim in claims]
+        if len(set(values)) == len(values) or not self._prospect.reading.fresh:
+            return
+        seen: set[tuple[str, str]] = set()
+        taken: list[log.Claim] = []
+        for claim, value in zip(claims, values, strict=True):
+            if value in seen or await self._resting.is_claimed(claim):
+                taken.append(claim)
+            seen.add(value)
+        raise log.claims_taken(taken)
+
     async def must_be_free(self, stream: str, claims: Iterable[Claim], event: Event) -> None:
         """Refuse that a party has again what it had given up and another has now.
 

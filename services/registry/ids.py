@@ -30,11 +30,12 @@ def _form(prefix: str) -> re.Pattern[str]:
     return re.compile(prefix + "_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
-def command_id(actor: str, key: str | None) -> UUID:
-    """Return the id of a client's command: the same for the same idempotency key of the same client."""
+def command_id(actor: str, party: str | None, key: str | None) -> UUID:
+    """Return the id of a client's command: the same for the same key of the same client on behalf of the same party."""
     if key is None:
         return uuid_utils.compat.uuid7()
-    digest = bytearray(hashlib.sha256(f"{len(actor)} {actor} {key}".encode()).digest()[:16])
+    client = actor if party is None else f"{actor}\0{party}"  # no name holds NUL
+    digest = bytearray(hashlib.sha256(f"{len(client)} {client} {key}".encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return UUID(bytes=bytes(digest))

@@ -119,7 +119,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     witnesses=witnesses,
                     master=master,
                     vault=vault,
-                    commands=Commands(log, vault, clock),
+                    commands=Commands(log, vault, clock, patience=settings.command_timeout),
                     read_models=read_models,
                 )
             finally:

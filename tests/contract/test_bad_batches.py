@@ -184,6 +184,18 @@ async def test_every_identifier_and_every_id_of_a_batch_that_is_taken_is_named(w
         twice = [{"command": "register-party", "data": party(name, identifiers=[lei[2]])} for name in "abc"]
         answer = await post(world, "/v1/batch", {"commands": twice})
         refused(answer, 409, "already-claimed", *(f"/commands/{number}/data/identifiers/0" for number in (1, 2)))
+        both = [
+            {"command": "register-party", "data": party("a", identifiers=[lei[2], lei[0]])},
+            {"command": "register-party", "data": party("b", identifiers=[lei[2]])},
+            {"command": "register-party", "data": party("c", identifiers=[lei[1]])},
+        ]
+        refused(
+            await post(world, "/v1/batch", {"commands": both}),
+            *(409, "already-claimed"),
+            "/commands/0/data/identifiers/1",
+            "/commands/1/data/identifiers/0",
+            "/commands/2/data/identifiers/0",
+        )
         commands = [
             {"command": "register-party", "data": party("a", id="$ministry")},
             {"command": "rename-party", "subject": "party/$ministry", "data": {"name": "Later"}},

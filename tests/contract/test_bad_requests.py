@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from events.errors import Corrupt
 from projections import LISTED
 from services.registry.access import tokens
+from services.registry.api import openapi
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import OPERATOR
 from tests.support.world import World, meeting, party
@@ -132,7 +134,32 @@ async def test_every_parameter_that_is_wrong_is_named_once(world: World, path: s
     refused(await get(world, path), 422, "invalid-field", *(f"?{name}" for name in fields.split()))
 
 
-@pytest.mark.parametrize("value", ["%FF", "%ED%A0%80", "%C3", "%F4%90%80%80", "%", "%zz", "%EF%BF%BF", "a%0Ab"])
+PARAMETERS = sorted(
+    (path, one["name"])
+    for path, methods in openapi.document()["paths"].items()
+    for one in methods.get("get", {}).get("parameters", ())
+    if one["in"] == "query" and one["name"] != "token"  # such a token is none, which is 401
+)
+
+
+@pytest.mark.parametrize("value", ["%FF", "%ED%A0%80", "%C3", "%F4%90%80%80"])
+async def test_every_parameter_of_every_route_that_is_not_utf_8_is_named(world: World, value: str):
+    assert ("/v1/search", "q") in PARAMETERS
+    needed = {"/v1/search": "q=ministry", "/v1/statistics": "by=country", "/v1/log/consistency": "from=0"}
+    for path, name in PARAMETERS:
+        beside = "" if needed.get(path, "").startswith(f"{name}=") else needed.get(path, "")
+        address = path.replace("{id}", "$ministry" if "parties" in path else "$cooperation")
+        answer = await get(world, f"{re.sub('{.*?}', '0', address)}?{beside}&{name}={value}")
+        problem = refused(answer, 422, "invalid-field", f"?{name}")
+        assert problem["errors"][0]["detail"] == "is not UTF-8"
+
+
+async def test_a_replacement_character_that_was_sent_as_such_is_text(world: World):
+    for path in ("/v1/parties?sector=%EF%BF%BD", "/v1/search?q=%EF%BF%BD"):
+        assert (await get(world, path)).json()["items"] == []
+
+
+@pytest.mark.parametrize("value", ["%", "%zz", "%EF%BF%BF", "a%0Ab"])
 async def test_text_that_is_no_text_finds_nothing_and_breaks_nothing(world: World, value: str):
     answer = await get(world, f"/v1/parties?sector={value}")
     assert answer.status_code in (200, 422), answer.text

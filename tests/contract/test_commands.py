@@ -10,8 +10,10 @@ import httpx
 import msgspec
 import pytest
 
+from events.errors import LogUnavailable
 from services.registry.api.commands import ROUTES
 from services.registry.ids import new_id
+from services.registry.turns import Turns
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.world import World, cite, meeting, party, source
 
@@ -217,6 +219,19 @@ async def test_a_json_body_may_say_its_character_set(world: World):
     assert (await entry(world, answer))["data"]["name"] == "Ünïcode"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json; charset=iso-8859-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_a_body_in_another_encoding_is_not_taken(world: World, headers: dict[str, str]):
+    async with nothing_left_behind(world.service):
+        answer = await world.service.client.post("/v1/parties", content=b'{"name":"x"}', headers=headers)
+        refused(answer, 415, "unsupported-media-type", "@Content-Type")
+
+
 # What is recorded of a request
 
 
@@ -355,6 +370,19 @@ async def test_a_client_keeps_its_keys_when_it_gets_a_new_token(world: World):
     again = await post(world, "/v1/parties", party("Kept"), new, Idempotency_Key="kept")
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.content == first.content
+
+
+async def test_a_client_has_keys_for_each_party_that_it_records_for(world: World):
+    tokens = [
+        (await world.service.token("recorder", name="for several", party=one))[0]
+        for one in (None, world.ids["ministry"], world.ids["company"])
+    ]
+    bearers = [{"Authorization": f"Bearer {token}", "Idempotency-Key": "1"} for token in tokens]
+    answers = [
+        await world.service.client.post("/v1/parties", json=party("Of each"), headers=headers) for headers in bearers
+    ]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.json()["id"] for answer in answers}) == 3
 
 
 async def test_a_refused_request_leaves_its_key_free(world: World):
@@ -527,6 +555,32 @@ async def test_of_what_many_record_in_one_cooperation_nothing_is_lost(world: Wor
     listed = await world.service.get("/v1/meetings", cooperation=world.ids["busy"])
     assert {item["id"] for item in listed["items"]} == {one["id"] for one in recorded}
     assert {item["summary"] for item in listed["items"]} == {f"by {number}" for number in range(CLIENTS)}
+
+
+async def test_many_who_record_in_one_cooperation_take_turns_and_none_is_decided_in_vain(world: World):
+    await world.record("turns", COOPERATIONS, {"title": "Turns", "parties": ["$ministry", "$company"]})
+    rebuilt = world.service.parts.log.counts.rebuilt
+
+    async def record() -> list[int]:
+        path = f"{COOPERATIONS}/$turns/meetings"
+        return [(await post(world, path, meeting())).status_code for _ in range(5)]
+
+    answers = await asyncio.gather(*(record() for _ in range(CLIENTS)))
+    assert answers == [[201] * 5] * CLIENTS
+    assert world.service.parts.log.counts.rebuilt == rebuilt
+
+
+async def test_who_waits_for_a_turn_too_long_is_told_to_come_again(world: World):
+    turns = Turns(patience=0.01)
+    async with turns.at(["party/1"]):
+        async with turns.at(["party/2"]):
+            pass
+        with pytest.raises(LogUnavailable, match="Nothing was recorded"):
+            async with turns.at(["party/2", "party/1"]):
+                pass
+    async with turns.at(["party/1", "party/2"]):
+        pass
+    assert not turns._turns
 
 
 async def test_of_many_who_claim_the_same_identifier_one_gets_it(world: World):

@@ -3,11 +3,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import zlib
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from events import vault
+from services.registry.api import documents, openapi
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 
@@ -95,16 +100,18 @@ async def test_a_withdrawn_document_is_gone_and_its_quotations_with_it(service: 
     cited = [{"source": source, "start": 0, "end": 15}]
     body = {"name": "Party", "kind": "company", "country": "FR", "citations": cited}
     party = (await service.post("/v1/parties", body))["id"]
-    assert (await service.get(f"/v1/parties/{party}"))["citations"][0]["quotation"] == "Both sides met."
+    (citation,) = (await service.get(f"/v1/parties/{party}"))["citations"]
+    assert (citation["quotation"], citation["withdrawn"]) == ("Both sides met.", False)
     await service.post(f"/v1/sources/{source}/withdraw", {"authority": "the publisher", "reason": "by mistake"})
-    assert (await service.get(f"/v1/parties/{party}"))["citations"][0]["quotation"] is None
+    (citation,) = (await service.get(f"/v1/parties/{party}"))["citations"]
+    assert (citation["quotation"], citation["withdrawn"]) == (None, True)
     assert (await service.get(f"/v1/sources/{source}"))["withdrawn"] is True
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     for headers in ({}, {"If-None-Match": f'"{sha256}"'}):
         assert (await service.client.get(f"/v1/documents/{sha256}", headers=headers)).status_code == 404
-    assert (await put(service, TEXT.encode(), "text/plain")).status_code == 409
-    refused = await service.post("/v1/parties", body, status=409)
-    assert refused["code"] == "source-withdrawn"
+    refused(await put(service, TEXT.encode(), "text/plain"), 409, "source-withdrawn", "?sha256")
+    assert "409" in openapi.document()["paths"]["/v1/documents/{sha256}"]["put"]["responses"]
+    assert (await service.post("/v1/parties", body, status=409))["code"] == "source-withdrawn"
 
 
 async def test_a_source_is_held_against_its_document_however_it_comes(service: Service) -> None:
@@ -140,6 +147,25 @@ async def test_a_form_that_is_refused_names_everything_and_leaves_no_document(se
         refused(answer, 422, "invalid-field", "/document", "/metadata", "/other", "@If-Match")
         answer = await service.client.post("/v1/sources", files={"metadata": (None, json.dumps({**METADATA, "x": 1}))})
         refused(answer, 422, "invalid-field", "/document", "/x")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fields"),
+    [
+        (rb'{"title": "\ud800", "publisher": "x", "size": 1e400}', ["/title", "/published", "/language", "/size"]),
+        (rb'{"title": "x", "publisher": "x", "published": "2019", "language": "en", "\udfff": 1}', [r"/\udfff"]),
+        (b"[" * 100_000, ["/metadata"]),
+        (b'{"title": "\xed\xa0\x80"}', ["/metadata"]),
+    ],
+    ids=["a value", "a name", "nested", "not UTF-8"],
+)
+async def test_metadata_that_is_only_just_json_is_looked_at_as_any_other_body(
+    service: Service, metadata: bytes, fields: list[str]
+) -> None:
+    files = {"metadata": (None, metadata), "document": ("report", HTML, "text/html")}
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/sources", files=files)
+        refused(answer, 422, "invalid-field", "/document", *fields)
 
 
 async def test_a_form_that_a_rule_refuses_leaves_no_document(service: Service) -> None:
@@ -218,3 +244,105 @@ async def test_a_repetition_files_the_document_that_the_first_request_did_not_co
 
 def source_with(number: int) -> str:
     return f"src_{number:026}"
+
+
+async def test_a_document_is_hashed_once_as_it_comes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[int] = []
+    sha256 = hashlib.sha256
+
+    class Counting:
+        def __init__(self, content: bytes = b"") -> None:
+            self._digest = sha256()
+            if content:
+                self.update(content)
+
+        def update(self, content: bytes) -> None:
+            hashed.append(len(content))
+            self._digest.update(content)
+
+        def hexdigest(self) -> str:
+            return self._digest.hexdigest()
+
+    async def come() -> AsyncIterator[bytes]:
+        for start in range(0, len(TEXT), 10):
+            yield TEXT[start : start + 10].encode()
+
+    for module in (documents, vault):
+        monkeypatch.setattr(module, "hashlib", SimpleNamespace(sha256=Counting))
+    address = f"/v1/documents/{sha256(TEXT.encode()).hexdigest()}"
+    filed = await service.client.put(address, content=come(), headers={"Content-Type": "text/plain"})
+    assert filed.status_code == 201, filed.text
+    assert list(filter(None, hashed)) == [10, 10, 10, 10, 1]  # the last that comes may be empty
+
+
+@pytest.mark.parametrize("step", ["looked at", "sealed"])
+async def test_others_are_answered_while_a_document_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    begun, others = threading.Event(), threading.Event()
+    seal, search = vault.seal, documents.CONTROL.search
+    answered: list[bool] = []
+
+    def wait() -> None:
+        begun.set()
+        answered.append(others.wait(5))
+
+    def searching(text: str) -> Any:
+        if step == "looked at":
+            wait()
+        return search(text)
+
+    def sealing(key: bytes, owner: str, content: bytes) -> bytes:
+        if step == "sealed" and owner.startswith("document/"):
+            wait()
+        return seal(key, owner, content)
+
+    monkeypatch.setattr(vault, "seal", sealing)
+    monkeypatch.setattr(documents, "CONTROL", SimpleNamespace(search=searching))
+    for filing in (put(service, TEXT.encode(), "text/plain"), form(service, HTML, "text/plain")):
+        begun.clear()
+        others.clear()
+        filed = asyncio.create_task(filing)
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert (await service.client.get("/health/live")).status_code == 200
+        others.set()
+        assert (await filed).status_code == 201
+    assert answered == [True, True]
+
+
+async def test_others_are_answered_while_a_document_is_given_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, others = threading.Event(), threading.Event()
+    unseal = vault.unseal
+    answered: list[bool] = []
+
+    def unsealing(key: bytes, owner: str, sealed: bytes) -> bytes:
+        if owner.startswith("document/"):
+            begun.set()
+            answered.append(others.wait(5))
+        return unseal(key, owner, sealed)
+
+    sha256 = await service.file(TEXT)
+    monkeypatch.setattr(vault, "unseal", unsealing)
+    given = asyncio.create_task(service.client.get(f"/v1/documents/{sha256}"))
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert (await service.client.get("/health/live")).status_code == 200
+    others.set()
+    assert (await given).text == TEXT
+    assert answered == [True]
+
+
+async def test_a_text_is_looked_at_across_the_pieces_that_it_is_looked_at_in(service: Service) -> None:
+    before = b"x" * (documents.PIECE - 1)
+    for end, characters in (("é", 1), ("é" + "€" * documents.PIECE, 1 + documents.PIECE)):
+        filed = await put(service, before + end.encode(), "text/plain")
+        assert (filed.status_code, filed.json()["characters"]) == (201, len(before) + characters)
+    for end, says in (
+        (b"\xc3", f"byte {len(before)} is wrong"),
+        (b"\xc3x", f"byte {len(before)} is wrong"),
+        ("é".encode() + b"\xff", f"byte {len(before) + 2} is wrong"),
+        ("éé".encode() + b"\x00", f"a control character at {len(before) + 2}"),
+    ):
+        problem = refused(await put(service, before + end, "text/plain"), 422, "invalid-field", "")
+        assert says in problem["errors"][0]["detail"]

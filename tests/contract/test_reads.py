@@ -185,10 +185,11 @@ async def test_an_instant_is_the_same_in_every_time_zone(told: Told):
 
 
 async def test_before_anything_was_recorded_there_is_nothing(told: Told):
+    as_of_nothing = {"size": 0, "recorded_at": None}
     for name in LISTS:
         for as_of in ("0", "1900-01-01T00:00:00Z", "0001-01-01T00:00:00Z"):
             answer = (await get(told, f"/v1/{name}?as_of={as_of}")).json()
-            assert answer == {"items": [], "next": None, "names": {}, "as_of": {"size": 0, "recorded_at": None}}
+            assert answer == {"items": [], "next": None, "names": {}, "survivors": {}, "as_of": as_of_nothing}
 
 
 async def test_a_filter_finds_what_it_would_have_found_then(told: Told):
@@ -302,13 +303,15 @@ async def test_every_list_is_given_as_lines_and_as_a_table_too(told: Told, model
     assert lines.headers["content-type"].startswith("application/x-ndjson")
     said = [json.loads(line) for line in lines.text.splitlines()]
     assert {key: label for item in said for key, label in item["names"].items()} == names
-    assert [{key: value for key, value in item.items() if key != "names"} for item in said] == items
+    survivors = whole.json()["survivors"]
+    assert {key: party for item in said for key, party in item["survivors"].items()} == survivors
+    assert [{key: value for key, value in item.items() if key not in ("names", "survivors")} for item in said] == items
     table = await told.service.client.get(address, headers={"Accept": "text/csv, application/json;q=0.5"})
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     assert table.content.count(b"\r\n") == len(items) + 1
     for row, item in zip(csv.DictReader(io.StringIO(table.text, newline="")), said, strict=True):
         assert row.keys() == item.keys()
-        assert list(row)[-1] == "names"
+        assert list(row)[-2:] == ["names", "survivors"]
         for name, cell in row.items():
             assert cell == ("" if item[name] is None else item[name]) or json.loads(cell) == item[name]
     for answer in (lines, table):
@@ -346,13 +349,14 @@ NAMED = re.compile(r"\b(?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-
 @pytest.mark.parametrize("name", LISTS)
 async def test_every_id_that_has_a_label_comes_with_it(told: Told, name: str):
     answer = await get(told, f"/v1/{name}", as_of=told.size)
-    names = answer.json()["names"]
+    names, survivors = answer.json()["names"], answer.json()["survivors"]
     items = answer.text[: answer.text.rindex('"names":')]
-    assert set(names) == set(NAMED.findall(items))
+    assert set(names) == {*NAMED.findall(items), *survivors.values()}
     for item in answer.json()["items"]:
         single = (await get(told, f"/v1/{name}/{item['id']}", as_of=told.size)).json()
         assert single["names"].items() <= names.items()
-        assert {key: value for key, value in single.items() if key not in ("names", "as_of")} == item
+        assert single["survivors"].items() <= survivors.items()
+        assert {key: value for key, value in single.items() if key not in schemas.OF_ANSWERS} == item
 
 
 async def test_the_document_says_which_things_have_labels_and_which_have_none():

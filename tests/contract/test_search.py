@@ -38,6 +38,30 @@ async def test_words_are_found_whatever_their_case_and_diacritics(recorded: Serv
     assert title in await found(recorded, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("Сельхозмаш", ("selkhozmash", "Сельхозмаш", "selkh")),
+        ("ОБЪЕДИНЕНИЕ", ("obedinenie", "объединение")),
+        *(
+            (f"O{sign}zbekiston Yo{sign}llari", ("Ozbekiston yollari", "O\u02bbzbekiston", "O\u2018zbekiston"))
+            for sign in "\u02bb\u02bc\u02b9\u02ba\u2018"
+        ),
+        ("Union de l'industrie", ("industrie", "l'industrie", "l\u2019industrie")),
+        ("Union de l\u2019industrie", ("industrie", "l'industrie", "l\u2019industrie")),
+    ],
+)
+async def test_a_sign_within_a_word_does_not_split_it_and_an_apostrophe_does(
+    service: Service, name: str, texts: tuple[str, ...]
+) -> None:
+    await service.post("/v1/parties", {"name": name, "kind": "company", "country": "UZ"})
+    person = (await service.post("/v1/people", {"name": name}))["id"]
+    for text in texts:
+        assert name in await found(service, text), text
+    hits = (await service.get("/v1/search", q=texts[0]))["items"]
+    assert person in [item["id"] for item in hits]
+
+
 @pytest.mark.parametrize("text", ["a' | !(b) & <-> :*", '"', "radar | strasse", "!!", "%_\\", "'; DROP TABLE x; --"])
 async def test_nothing_in_a_text_is_an_operator(recorded: Service, text: str) -> None:
     assert await found(recorded, text) == []

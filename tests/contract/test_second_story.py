@@ -576,8 +576,9 @@ async def test_lists_come_as_tables_and_as_lines(story: Story) -> None:
         lines = await story.service.client.get(f"/v1/{model.name}", headers={"Accept": "application/x-ndjson"})
         for row, line, item in zip(rows, lines.text.splitlines(), page["items"], strict=True):
             names = {key: label for key, label in page["names"].items() if key in line}
-            assert json.loads(line) == {**item, "names": names}, model.name
-            assert row.keys() == {*item, "names"}, model.name
+            survivors = {key: party for key, party in page["survivors"].items() if key in line}
+            assert json.loads(line) == {**item, "names": names, "survivors": survivors}, model.name
+            assert row.keys() == {*item, "names", "survivors"}, model.name
             assert json.loads(row["citations"]) == item["citations"]
             assert json.loads(row["names"]) == names
     table = await story.service.client.get("/v1/visits", headers={"Accept": "text/csv"})

@@ -32,7 +32,7 @@ async def test_a_list_is_streamed_to_its_end_as_ndjson_and_csv(
     pages = (await service.get("/v1/parties", limit=500))["items"]
     lines = (await as_form(service, "/v1/parties", "application/x-ndjson")).splitlines()
     said = [json.loads(line) for line in lines]
-    assert [{key: value for key, value in line.items() if key != "names"} for line in said] == pages
+    assert [{key: value for key, value in line.items() if key not in ("names", "survivors")} for line in said] == pages
     assert all(line["names"][line["id"]] == line["name"] for line in said)
     rows = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/parties?country=FR", "text/csv"))))
     assert [row["name"] for row in rows] == [item["name"] for item in pages]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from events.entry import canonical
 from events.log import NewSalt
@@ -131,7 +132,14 @@ async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(s
         posts = [one["item"]["survivor"] for one in told if one["kind"] == "post"]
         assert (hit["id"], posts) == (first, [survivor])
         assert [one["survivor"] for one in (read, hit, post)] == [survivor] * 3
-        assert [one["names"].get(survivor) for one in (read, found, of)] == [expected] * 3
+        meeting = (await service.get("/v1/meetings", **then))["items"][0]["id"]
+        lists = ("meetings", "cooperations", "occasions", "people")
+        others = (f"meetings/{meeting}", f"cooperations/{cooperation}/timeline", f"parties/{first}/timeline")
+        naming = [await service.get(f"/v1/{one}", **then) for one in (*lists, *others)]
+        for one in (read, found, of, *naming):
+            assert one["survivors"].get(first) == survivor
+            assert one["names"].get(survivor) == expected
+            assert set(one["survivors"]) <= {first, second}
         by_country = (await service.get("/v1/statistics", by="country", **then))["items"]
         assert [(one["key"], one["meetings"]) for one in by_country] == sorted([("AZ", 1), (country, 1)])
         for one in ("FR", "DE", "IT", "AZ"):
@@ -364,6 +372,19 @@ async def test_a_single_commitment_is_overdue_as_of_the_day_asked_about(service:
     refused = await service.get(f"/v1/commitments/{visit}", on="July", status=422)
     assert [problem["parameter"] for problem in refused["errors"]] == ["on"]
     await service.get(f"/v1/visits/{visit}", on="2019-07-31", status=422)
+
+
+@pytest.mark.parametrize("window", ["2019-07?", "2019-07~", "2019-06/2019-07%", "2019-07/.."])
+async def test_what_is_not_certainly_past_is_not_overdue(service: Service, window: str) -> None:
+    cooperation, visit, *_ = await a_visit(service)
+    await service.post(f"/v1/cooperations/{cooperation}/visits/{visit}/reschedule", {"window": window})
+    then: dict[str, Any] = {"on": "2019-09-01"}
+    assert (await service.get(f"/v1/commitments/{visit}", **then))["overdue"] is False
+    assert (await service.get("/v1/commitments", overdue="true", **then))["items"] == []
+    for query in ({"overdue": "false"}, {"overdue": "false", "due_to": "2019-08-31"}):
+        (item,) = (await service.get("/v1/commitments", **query, **then))["items"]
+        assert (item["id"], item["overdue"]) == (visit, False)
+    assert (await service.get("/v1/commitments", due_to="2019-08-31", certain="true", **then))["items"] == []
 
 
 async def test_pages_of_what_is_overdue_are_all_of_the_day_of_the_first(database: Database, tmp_path: Path) -> None:

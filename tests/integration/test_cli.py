@@ -162,7 +162,7 @@ async def test_an_import_records_each_line_once_however_often_it_is_started(
     assert again.stdout == "Lines recorded: 4, 4 of them before. New entries: 0.\n"
     assert await names(database) == ["A", "A", "B", "C", "D"]
     digest = hashlib.sha256(canonical.encode(lines[0])).hexdigest()[:32]
-    guessed = command_id("import", f"line/{digest}/1")  # what whoever guesses a line could look for
+    guessed = command_id("import", None, f"line/{digest}/1")  # what whoever guesses a line could look for
     async with connected(database.admin_dsn) as connection:
         assert not await connection.fetchval("SELECT count(*) FROM log.entry WHERE command_id = $1", guessed)
     await check_log(database.admin_dsn)

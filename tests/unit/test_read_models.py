@@ -299,7 +299,9 @@ def test_each_filter_has_its_parameters_in_the_order_that_the_reader_gives_them(
             assert " ".join(clause.split()) == (f"{unasked}{expected})" if of else expected)
         elif one.form == "overdue":
             wanted, on = taken
-            expected = f"(${wanted}::boolean IS NULL OR coalesce(latest < ${on}::date, false) = ${wanted})"
+            expected = (
+                f"(${wanted}::boolean IS NULL OR coalesce(NOT qualified AND latest < ${on}::date, false) = ${wanted})"
+            )
             assert clause.strip() == expected
         else:
             plural = {f"{one.name}s", re.sub("y$", "ies", one.name), one.name}

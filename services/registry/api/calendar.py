@@ -33,7 +33,9 @@ MEDIA_TYPE = "text/calendar"
 PAGE = 500
 LAST_DAY = date(9999, 12, 30)  # of which there is a day after, which RFC 5545 wants for the end
 MAX_SEQUENCE = 2**31 - 1  # RFC 5545, section 3.3.8
-FILTERS = ("cooperation", "party", "country", "status")
+FILTERS = ("cooperation", "party", "country")
+"""Those that lists of both have, but for `status`: what came to match it no more would not be seen to be cancelled."""
+
 _Item: TypeAlias = dict[str, Any]
 _Model: TypeAlias = Literal["visits", "rounds"]
 _MODELS: tuple[_Model, ...] = get_args(_Model)
@@ -42,7 +44,7 @@ _DAYS = re.compile(r"\d{4}-\d\d-\d\d(T.*|/\d{4}-\d\d-\d\d)?")
 
 @get("/v1/calendar.ics", opt={**READ, "token_in_address": True}, name="calendar")
 async def calendar(request: Asking) -> Response[bytes]:
-    """Serve the calendar, narrowed by the filters that lists of visits and rounds have in common."""
+    """Serve the calendar, narrowed by cooperation, party and country."""
     parts: Parts = request.app.state.parts
     asked = query.of_calendar(request, VISITS, FILTERS)
     size = await query.resolve(parts, asked)
@@ -59,9 +61,7 @@ async def calendar(request: Asking) -> Response[bytes]:
         async for page in _pages(parts, of, asked, size):
             names = await render.names(parts, [dated.found for dated in page], size)
             for dated in page:
-                item: _Item = msgspec.json.decode(dated.found.body)
-                if _asked_for(asked.filters.get("status"), dated, item):
-                    made.add_component(_event(parts, of, dated, item, names))
+                made.add_component(_event(parts, of, dated, msgspec.json.decode(dated.found.body), names))
     return render.answer(request, made.to_ical(), size, media_type=MEDIA_TYPE)
 
 
@@ -79,12 +79,6 @@ async def _pages(parts: Parts, of: _Model, asked: query.Filtered, size: int) -> 
         if len(dated) < PAGE:
             return
         after = dated[-1].found.id
-
-
-def _asked_for(status: object, dated: Dated, item: _Item) -> bool:
-    """Tell whether something became what is asked for; what was cancelled since stays with what is scheduled."""
-    became = item["status"] if dated.stands else "cancelled"
-    return status in (None, became) or (status, became) == ("scheduled", "cancelled")
 
 
 def _event(parts: Parts, of: _Model, dated: Dated, item: _Item, names: Mapping[str, Any]) -> Event:

@@ -6,20 +6,22 @@ by their first bytes, not by what the client says; what is inside of them is nob
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
 from typing import Any, Final, cast
 
-import msgspec
 import multipart  # pyright: ignore[reportMissingTypeStubs]
 from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from events.errors import FieldProblem, InvalidField, NotFound
+from events.errors import FieldProblem, InvalidField, NotFound, SourceWithdrawn
 from events.shape import CONTROL, escape
 from events.vault import Document
+from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
 from services.registry.api import query, render
 from services.registry.api.query import Asking
@@ -43,6 +45,8 @@ MOST_PARTS: Final = 8  # of a form, so that one that is too many can be named
 NO_DOCUMENT: Final = Document("0" * 64, UNNAMED, 1, None)
 """What stands for a document that did not come, so that the rest can be looked at."""
 FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
+PIECE: Final = 256 * 1024
+"""Bytes of a text that are looked at in one go: Python does nothing else meanwhile, in whatever thread."""
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -55,16 +59,19 @@ async def file_document(request: Asking) -> Response[Document]:
     declared, _, parameters = request.headers.get("content-type", "").partition(";")
     if declared.strip().lower() not in TAKEN or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
         raise UnsupportedMediaType(f"Send one of {', '.join(TAKEN)}; text as UTF-8.")
-    content = await bounded(request, parts.settings.max_document)
-    found = hashlib.sha256(content).hexdigest()
+    content, found = await _hashed(request, parts.settings.max_document)
     if found != sha256:
         raise InvalidField.of([FieldProblem(f"the body's SHA-256 is {found}", parameter="sha256")])
-    told, wrong = _told(content, "")
+    told, wrong = await asyncio.to_thread(_told, content, "", found)
     if wrong:
         raise InvalidField.of(wrong)
     if declared.strip().lower() not in (told.media_type, UNNAMED):
         raise UnsupportedMediaType(f"The document is {told.media_type}; it was sent as {declared.strip()}.")
-    document, new = await parts.vault.file(content, told.media_type, told.characters)
+    try:
+        document, new = await parts.vault.file(content, told.media_type, told.characters, found)
+    except SourceWithdrawn as refused:
+        refused.problems = (FieldProblem("was withdrawn", parameter="sha256"),)
+        raise
     headers = {"Registry-Size": str((await parts.log.head()).size)}
     return Response(document, status_code=HTTP_201_CREATED if new else HTTP_200_OK, headers=headers)
 
@@ -106,7 +113,8 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
     """
     parts: Parts = request.app.state.parts
     most = parts.settings.max_document
-    given = _fields(await bounded(request, most + FORM_ROOM), request.headers.get("content-type", ""))
+    body, content_type = await bounded(request, most + FORM_ROOM), request.headers.get("content-type", "")
+    given = await asyncio.to_thread(_fields, body, content_type)
     names = [str(one.name) for one in given]
     fields = dict(zip(names, given, strict=True))
     problems += [FieldProblem("required", f"/{name}") for name in PARTS if name not in fields]
@@ -117,7 +125,7 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
         content = fields["document"].raw
         if len(content) > most:
             raise BodyTooLarge(f"A document has at most {most} bytes.")
-        known, wrong = _told(content, "/document")
+        known, wrong = await asyncio.to_thread(_told, content, "/document")
         declared = fields["document"].content_type.partition(";")[0].strip().lower()
         if not wrong and declared not in (known.media_type, UNNAMED):
             says = f"the document is {known.media_type}; it was sent as {declared or 'nothing in particular'}"
@@ -133,8 +141,8 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
 def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None:
     """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object."""
     try:
-        metadata: object = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        metadata = lenience.decode(raw)
+    except (ValueError, RecursionError):
         problems.append(FieldProblem("not JSON", "/metadata"))
         return None
     if not isinstance(metadata, dict):
@@ -145,13 +153,25 @@ def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None
 
 async def bounded(request: Asking, most: int) -> bytes:
     """Read a body of at most so many bytes. Raises `BodyTooLarge` as soon as it has more."""
-    parts, size = list[bytes](), 0
-    async for part in request.stream():
-        size += len(part)
+    return b"".join([piece async for piece in _pieces(request, most)])
+
+
+async def _hashed(request: Asking, most: int) -> tuple[bytes, str]:
+    """Read a body as `bounded` does, with its SHA-256, which is known as soon as the last of it has come."""
+    pieces, digest = list[bytes](), hashlib.sha256()
+    async for piece in _pieces(request, most):
+        digest.update(piece)
+        pieces.append(piece)
+    return b"".join(pieces), digest.hexdigest()
+
+
+async def _pieces(request: Asking, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
         if size > most:
             raise BodyTooLarge(f"This takes at most {most} bytes.")
-        parts.append(part)
-    return b"".join(parts)
+        yield piece
 
 
 def _fields(body: bytes, content_type: str) -> list[multipart.MultipartPart]:
@@ -184,10 +204,14 @@ def _address(request: Asking) -> str:
     return sha256
 
 
-def _told(content: bytes, pointer: str) -> tuple[Document, list[FieldProblem]]:
-    """Tell by its content what a document is, and what keeps it from being filed."""
+def _told(content: bytes, pointer: str, sha256: str | None = None) -> tuple[Document, list[FieldProblem]]:
+    """Tell by its content what a document is, and what keeps it from being filed; its hash, too, if it is not known.
+
+    Takes long for a large one: it is for a thread of its own.
+    """
     media_type, characters, wrong = _told_by_content(content)
-    document = Document(hashlib.sha256(content).hexdigest(), media_type, len(content), characters)
+    sha256 = sha256 or hashlib.sha256(content).hexdigest()
+    document = Document(sha256, media_type, len(content), characters)
     return document, [FieldProblem(wrong, pointer=pointer)] if wrong else []
 
 
@@ -198,14 +222,26 @@ def _told_by_content(content: bytes) -> tuple[str, int | None, str]:
             return media_type, None, ""
     if not content:
         return UNNAMED, None, "the document is empty"
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as refused:
-        taken = ", ".join(MEDIA_TYPES)
-        return UNNAMED, None, f"neither UTF-8 text (byte {refused.start} is wrong) nor any other of {taken}"
-    if found := CONTROL.search(text):
-        return UNNAMED, None, f"a control character at {found.start()}"
-    return PLAIN_TEXT, len(text), ""
+    characters, wrong = _told_of_text(content)
+    return (UNNAMED, None, wrong) if wrong else (PLAIN_TEXT, characters, "")
+
+
+def _told_of_text(content: bytes) -> tuple[int, str]:
+    """Return how many characters a text has, and the first thing that keeps it from being one."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    characters = 0
+    for start in range(0, len(content), PIECE):
+        pending, _ = decoder.getstate()  # the beginning of a character
+        end = start + PIECE
+        try:
+            text = decoder.decode(content[start:end], final=end >= len(content))
+        except UnicodeDecodeError as refused:
+            taken, at = ", ".join(MEDIA_TYPES), start - len(pending) + refused.start
+            return 0, f"neither UTF-8 text (byte {at} is wrong) nor any other of {taken}"
+        if found := CONTROL.search(text):
+            return 0, f"a control character at {characters + found.start()}"
+        characters += len(text)
+    return characters, ""
 
 
 HANDLERS = [file_document, get_document]

@@ -1,8 +1,8 @@
 """The forms in which a list is served: one JSON object, NDJSON with a line an item, or CSV with a row an item.
 
-A line is an item with the `names` of the ids in it, as an item asked for alone has them. A row has a column for each
-field in the order of the read model, and `names` last (RFC 4180, UTF-8): text as it is, everything else as JSON, and
-nothing for null.
+A line is an item with the `names` of the ids in it and the `survivors` of the merged parties among them, as an item
+asked for alone has them. A row has a column for each field in the order of the read model, and these two last (RFC
+4180, UTF-8): text as it is, everything else as JSON, and nothing for null.
 """
 
 from __future__ import annotations
@@ -32,30 +32,43 @@ def wanted(request: Asking, *served: str) -> str:
 
 
 def written(
-    form: str, model: ReadModel, found: Sequence[Found], items: Sequence[bytes], names: Mapping[str, Any]
+    form: str,
+    model: ReadModel,
+    found: Sequence[Found],
+    items: Sequence[bytes],
+    *,
+    names: Mapping[str, Any],
+    survivors: Mapping[str, str],
 ) -> bytes:
     """Write a page of items as NDJSON or CSV, from its first line to its last."""
-    return head(form, model) + lines(form, model, found, items, names)
+    return head(form, model) + lines(form, model, found, items, names=names, survivors=survivors)
 
 
 def head(form: str, model: ReadModel) -> bytes:
     """Write what comes before the items: the columns' names of a table."""
-    return _row([*columns(model), "names"]) if form == CSV else b""
+    return _row([*columns(model), "names", "survivors"]) if form == CSV else b""
 
 
 def lines(
-    form: str, model: ReadModel, found: Sequence[Found], items: Sequence[bytes], names: Mapping[str, Any]
+    form: str,
+    model: ReadModel,
+    found: Sequence[Found],
+    items: Sequence[bytes],
+    *,
+    names: Mapping[str, Any],
+    survivors: Mapping[str, str],
 ) -> bytes:
     """Write items, a line each."""
     written: list[bytes] = []
     cells = columns(model)
     for one, item in zip(found, items, strict=True):
         named = canonical.encode({key: names[key] for key in one.refs if key in names})
+        live_on = canonical.encode({key: survivors[key] for key in one.refs if key in survivors})
         if form == CSV:
             fields: dict[str, object] = msgspec.json.decode(item)
-            written.append(_row([*(_cell(fields.get(name)) for name in cells), named.decode()]))
+            written.append(_row([*(_cell(fields.get(name)) for name in cells), named.decode(), live_on.decode()]))
         else:
-            written.append(b'%b,"names":%b}\n' % (item[:-1], named))
+            written.append(b'%b,"names":%b,"survivors":%b}\n' % (item[:-1], named, live_on))
     return b"".join(written)
 
 

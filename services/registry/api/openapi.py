@@ -13,6 +13,7 @@ from http import HTTPStatus
 from events.catalogue import AMENDING, COMMANDS, Aggregate
 from projections import LISTED, ReadModel
 from services.registry.api import documents, forms, openapi_log, overviews, parameters, schemas
+from services.registry.api.calendar import FILTERS
 from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.described import (
     AS_OF,
@@ -251,13 +252,12 @@ def _calendar() -> Described:
         "schema": {"type": "string"},
     }
     visits = next(model for model in LISTED if model.name == "visits")
-    names = ("cooperation", "party", "country", "status")
-    filters = [parameter for one in visits.filters if one.name in names for parameter in filter_parameters(one)]
+    filters = [parameter for one in visits.filters if one.name in FILTERS for parameter in filter_parameters(one)]
     return {
         "operationId": "calendar",
         "summary": "Visits and rounds as a calendar (RFC 5545) to subscribe to.",
         "description": "What was once in the calendar asked for stays in it, as CANCELLED if it does not belong there "
-        "any more; its SEQUENCE grows with each change. With `status=scheduled` it has what was cancelled since, too.",
+        "any more; its SEQUENCE grows with each change. There is no filter by status: each event says its own.",
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
@@ -293,7 +293,7 @@ def _statistics() -> Described:
 def _document() -> Described:
     content = {"application/json": {"schema": {"$ref": REF + "Document"}}}
     headers = {"Registry-Size": SIZE_HEADER}
-    errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND)
+    errors = (*OF_READS, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
     return {
         "operationId": "file-document",
         "summary": "File the document that a source rests on, under its own SHA-256.",

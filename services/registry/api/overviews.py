@@ -65,12 +65,12 @@ def _timeline(collection: str, of: Literal["cooperation", "party"]) -> HTTPRoute
         if more:
             last = found[-1][1]
             following = seal_cursor(Cursor(size, last.sort, last.id), asked.context, secret)
-        things = await render.surviving(parts, [one for _, one in found], size)
+        things, survivors = await render.surviving(parts, [one for _, one in found], size)
         items = [
             b'{"kind":%b,"item":%b}' % (msgspec.json.encode(kind), item)
             for (kind, _), item in zip(found, await render.items(parts, things, size), strict=True)
         ]
-        return await reads.list_answer(request, items, things, size, following)
+        return await reads.list_answer(request, items, (things, survivors), size, following)
 
     return get(f"/v1/{collection}/{{id:str}}/timeline", opt=READ, name=f"timeline-{of}")(timeline)
 
@@ -110,8 +110,8 @@ async def search(request: Asking) -> Response[bytes]:
     if len(found) > asked.limit:
         found = found[: asked.limit]
         following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id), asked.context, secret)
-    found = await render.surviving(parts, found, size)
-    return await reads.list_answer(request, [one.body for one in found], found, size, following)
+    surviving = await render.surviving(parts, found, size)
+    return await reads.list_answer(request, [one.body for one in surviving[0]], surviving, size, following)
 
 
 async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int) -> list[Found]:

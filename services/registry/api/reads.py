@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,12 +11,14 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
+from events.entry import canonical
 from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
 from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import forms, query, render, streams
 from services.registry.api.cursors import Cursor, seal_cursor
+from services.registry.api.given import pairs
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
@@ -49,11 +51,12 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
         following = None
         if more:
             following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id, asked.on), asked.context, key)
-        found = await render.surviving(parts, found, size)
+        found, survivors = await render.surviving(parts, found, size)
         items = await render.items(parts, found, size, asked.on)
         if form == forms.JSON:
-            return await list_answer(request, items, found, size, following)
-        body = forms.written(form, model, found, items, await render.names(parts, found, size))
+            return await list_answer(request, items, (found, survivors), size, following)
+        names = await render.names(parts, found, size)
+        body = forms.written(form, model, found, items, names=names, survivors=survivors)
         links = next_link(request, following) if following else ""
         return render.answer(request, body, size, links=links, media_type=form)
 
@@ -61,14 +64,23 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
 
 
 async def list_answer(
-    request: Asking, items: list[bytes], found: Sequence[Found], size: int, following: str | None
+    request: Asking,
+    items: list[bytes],
+    surviving: tuple[Sequence[Found], Mapping[str, str]],
+    size: int,
+    following: str | None,
 ) -> Response[bytes]:
-    """Answer with a page of a list: the items, the next page's cursor, the names of all that they name."""
+    """Answer with a page of a list: the items, the next page's cursor, the names of all that they name.
+
+    `surviving` is what `render.surviving` returned of the items.
+    """
     parts: Parts = request.app.state.parts
-    body = b'{"items":[%b],"next":%b,"names":%b,"as_of":%b}' % (
+    found, survivors = surviving
+    body = b'{"items":[%b],"next":%b,"names":%b,"survivors":%b,"as_of":%b}' % (
         b",".join(items),
         msgspec.json.encode(following),
         msgspec.json.encode(await render.names(parts, found, size)),
+        canonical.encode(survivors),
         msgspec.json.encode(await render.as_of(parts, size)),
     )
     return render.answer(request, body, size, links=next_link(request, following) if following else "")
@@ -84,11 +96,12 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
         if found is None:
             there_is_none = f"There is no such item in {model.name} as of log size {size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
-        (found,) = await render.surviving(parts, [found], size)
+        (found,), survivors = await render.surviving(parts, [found], size)
         item, *_ = await render.items(parts, [found], size, on)
-        body = b'%b,"names":%b,"as_of":%b}' % (
+        body = b'%b,"names":%b,"survivors":%b,"as_of":%b}' % (
             item[:-1],
             msgspec.json.encode(await render.names(parts, [found], size)),
+            canonical.encode(survivors),
             msgspec.json.encode(await render.as_of(parts, size)),
         )
         revision = await parts.log.stream_revision(_stream(model, found), size)
@@ -106,8 +119,8 @@ def _stream(model: ReadModel, found: Found) -> str:
 
 def next_link(request: Asking, cursor: str) -> str:
     """Write the header that leads to the next page (RFC 8288)."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+    kept = [(name, value) for name, value in pairs(request) if name != b"cursor"]
+    return f'<{request.url.path}?{urlencode([*kept, (b"cursor", cursor)])}>; rel="next"'
 
 
 HANDLERS = [handler for model in LISTED for handler in (_list_handler(model), _item_handler(model))]

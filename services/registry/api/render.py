@@ -15,6 +15,7 @@ import msgspec
 from litestar import MediaType, Response
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
+from events.edtf import EdtfDate
 from events.entry import canonical, time_text
 from events.vault import person_owner, unseal
 from projections import LISTED
@@ -29,7 +30,8 @@ ERASED = {"erased": True}
 _CITED = b'"src_'
 """What stands in an item that has a citation, whoever wrote it (a timeline's parts are written by PostgreSQL)."""
 
-_NOT_MERGED = b'"merged_into":null'
+_SAY_THEMSELVES = ("party_", "person_")
+"""How the ids of items begin in which `survivor` is a field of theirs, or of their posts."""
 
 SOURCES = next(model for model in LISTED if model.name == "sources")
 
@@ -53,34 +55,39 @@ async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None
         if "sealed" in item:
             item |= details(one.id, item.pop("sealed"), keys)
         if on is not None:
-            item["overdue"] = item["due_to"] is not None and item["due_to"] < on.isoformat()
+            item["overdue"] = _is_overdue(item, on)
         served.append(canonical.encode(item))
     return served
 
 
-async def surviving(parts: Parts, found: Sequence[Found], size: int) -> list[Found]:
-    """Put in, and name, what merged parties live on in as of `size`, where an item is one, or a post at one."""
-    concerned = {party for one in found for party in _may_be_merged(one)}
+def _is_overdue(commitment: Mapping[str, Any], on: date) -> bool:
+    """Tell whether the last day on which it may be due is certainly past, as the filter does (`commitments.sql`)."""
+    due = EdtfDate.parse(commitment["due"]) if commitment["due"] else None
+    return due is not None and not due.qualified and due.latest is not None and due.latest < on
+
+
+async def surviving(parts: Parts, found: Sequence[Found], size: int) -> tuple[list[Found], dict[str, str]]:
+    """Return what each merged party that the items name lives on in as of `size`, and the items as naming that, too.
+
+    It is put in where an item is such a party itself, or a post at one.
+    """
+    concerned = {ref for one in found for ref in one.refs if ref.startswith("party_")}
     survivors = await parts.read_models.survivors(concerned, size)
-    return [_surviving(one, survivors) if survivors else one for one in found]
-
-
-def _may_be_merged(one: Found) -> Iterable[str]:
-    """Return the parties of which an item says what they live on in."""
-    if one.id.startswith("person_"):
-        return [ref for ref in one.refs if ref.startswith("party_")]
-    return [one.id] if one.id.startswith("party_") and _NOT_MERGED not in one.body else []
+    return [_surviving(one, survivors) if survivors else one for one in found], survivors
 
 
 def _surviving(one: Found, survivors: Mapping[str, str]) -> Found:
-    named = {survivors[party] for party in _may_be_merged(one) if party in survivors}
+    named = {survivors[ref] for ref in one.refs if ref in survivors}
     if not named:
         return one
-    item: dict[str, Any] = msgspec.json.decode(one.body)
-    for part in (item, *item.get("posts", ())):
-        if "survivor" in part:
-            part["survivor"] = survivors.get(part.get("party", one.id))
-    return Found(id=one.id, sort=one.sort, refs=tuple(sorted({*one.refs, *named})), body=canonical.encode(item))
+    body = one.body
+    if one.id.startswith(_SAY_THEMSELVES):
+        item: dict[str, Any] = msgspec.json.decode(body)
+        for part in (item, *item.get("posts", ())):
+            if "survivor" in part:
+                part["survivor"] = survivors.get(part.get("party", one.id))
+        body = canonical.encode(item)
+    return Found(id=one.id, sort=one.sort, refs=tuple(sorted({*one.refs, *named})), body=body)
 
 
 async def names(parts: Parts, found: Iterable[Found], size: int) -> dict[str, Any]:
@@ -132,7 +139,9 @@ async def _quote(parts: Parts, citations: Iterable[dict[str, Any]], size: int) -
         record = await parts.read_models.one(SOURCES, source, size)
         latest = record if now == size else await parts.read_models.one(SOURCES, source, now)
         # Another source may stand over the document still: what was withdrawn is quoted as of no size.
-        withdrawn = latest is not None and msgspec.json.decode(latest.body)["withdrawn"]
+        withdrawn = latest is not None and bool(msgspec.json.decode(latest.body)["withdrawn"])
+        for citation in cited:
+            citation["withdrawn"] = withdrawn
         sha256 = None if record is None or withdrawn else msgspec.json.decode(record.body)["sha256"]
         of_document.setdefault(sha256, []).extend(cited)
     known = await parts.vault.documents([sha256 for sha256 in of_document if sha256 is not None])

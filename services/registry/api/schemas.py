@@ -60,6 +60,14 @@ NAMES = {
     "additionalProperties": NAME_OR_ERASED,
 }
 
+SURVIVORS = {
+    "type": "object",
+    "title": "Survivors",
+    "description": "What each party in this answer that was merged lives on in, as of the same log size and however "
+    "many mergers it took, by the party's id; that one's label is in `names`. Empty if none was merged.",
+    "additionalProperties": {"type": "string"},
+}
+
 AS_OF = {
     "type": "object",
     "title": "AsOf",
@@ -71,7 +79,11 @@ AS_OF = {
     "required": ["size", "recorded_at"],
 }
 
-OF_ANSWERS = {"names": {"$ref": REF + "Names"}, "as_of": {"$ref": REF + "AsOf"}}
+OF_ANSWERS = {
+    "names": {"$ref": REF + "Names"},
+    "survivors": {"$ref": REF + "Survivors"},
+    "as_of": {"$ref": REF + "AsOf"},
+}
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
 
@@ -124,10 +136,10 @@ def components() -> Schema:
             **schemas[item.__name__],
             "title": one_name(name),
             "properties": {**schemas[item.__name__]["properties"], **OF_ANSWERS},
-            "required": [*schemas[item.__name__].get("required", ()), "names", "as_of"],
+            "required": [*schemas[item.__name__].get("required", ()), *OF_ANSWERS],
         }
     schemas |= _with_document(schemas["FileSource"])
-    schemas |= {"Erased": ERASED, "Names": NAMES, "AsOf": AS_OF}
+    schemas |= {"Erased": ERASED, "Names": NAMES, "Survivors": SURVIVORS, "AsOf": AS_OF}
     schemas["Batch"] = _batch(commands)
     schemas[list_name("search")] = _list_of(REF + "Hit")
     schemas["Timeline"] = _list_of("")
@@ -224,12 +236,16 @@ def _open(schemas: Schema) -> None:
     schemas["Quotation"] = {
         **schemas["Citation"],
         "title": "Quotation",
-        "description": "A citation and the words that it names; null once its document can no longer be read.",
+        "description": "A citation and the words that it names.",
         "properties": {
             **schemas["Citation"]["properties"],
-            "quotation": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "quotation": {
+                "anyOf": [{"type": "string"}, {"type": "null"}],
+                "description": "null while no text is on file, and once it can be read no more",
+            },
+            "withdrawn": {"type": "boolean", "description": "whether the source has been withdrawn, at whatever size"},
         },
-        "required": [*schemas["Citation"]["required"], "quotation"],
+        "required": [*schemas["Citation"]["required"], "quotation", "withdrawn"],
     }
     for name in [name for name in schemas if name.endswith("Item") or name == "Change"]:
         text = msgspec.json.encode(schemas[name]).replace((REF + 'Citation"').encode(), (REF + 'Quotation"').encode())
@@ -249,7 +265,8 @@ def _open(schemas: Schema) -> None:
     commitment: Schema = schemas["CommitmentItem"]
     commitment["properties"]["overdue"] = {
         "type": "boolean",
-        "description": "Whether the last day on which it may be due is past on the day that was asked about.",
+        "description": "Whether the last day on which it may be due is certainly past on the day that was asked about. "
+        "Never if its end is open, or its time is itself uncertain or approximate (`2019-06?`).",
     }
     commitment["required"].append("overdue")
 
@@ -282,7 +299,7 @@ def _list_of(item: str) -> Schema:
             },
             **OF_ANSWERS,
         },
-        "required": ["items", "next", "names", "as_of"],
+        "required": ["items", "next", *OF_ANSWERS],
     }
 
 

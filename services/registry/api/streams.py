@@ -40,9 +40,10 @@ async def _lines(parts: Parts, model: ReadModel, asked: Query, size: int, form: 
     while True:
         found = await parts.read_models.page(model, size, asked.filters, after=after, limit=PAGE)
         if found:
-            found = await render.surviving(parts, found, size)
+            found, survivors = await render.surviving(parts, found, size)
             items = await render.items(parts, found, size, asked.on)
-            yield forms.lines(form, model, found, items, await render.names(parts, found, size))
+            names = await render.names(parts, found, size)
+            yield forms.lines(form, model, found, items, names=names, survivors=survivors)
         if len(found) < PAGE:
             return
         after = (found[-1].sort, found[-1].id)
