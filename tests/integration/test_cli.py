@@ -224,21 +224,20 @@ async def test_an_import_that_was_killed_is_resumed_by_importing_again(database:
 
 async def test_an_import_that_waits_for_a_line_is_interrupted_by_ctrl_c(database: Database, settings: dict[str, str]):
     noticed = asyncio.Event()
-    listener = await asyncpg.connect(database.admin_dsn)
-    await listener.add_listener("registry_log", lambda *_: noticed.set())
-    with subprocess.Popen(
-        command("import", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings)
-    ) as importing:
-        assert importing.stdin is not None
-        importing.stdin.write(ndjson(party("A")))
-        importing.stdin.flush()
-        async with asyncio.timeout(PATIENCE):
-            await noticed.wait()
-        importing.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(importing.wait, PATIENCE) == 130
-        assert importing.stderr is not None
-        assert b"Interrupted." in importing.stderr.read()
-    await listener.close()
+    async with connected(database.admin_dsn) as listener:
+        await listener.add_listener("registry_log", lambda *_: noticed.set())
+        with subprocess.Popen(
+            command("import", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings)
+        ) as importing:
+            assert importing.stdin is not None
+            importing.stdin.write(ndjson(party("A")))
+            importing.stdin.flush()
+            async with asyncio.timeout(PATIENCE):
+                await noticed.wait()
+            importing.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(importing.wait, PATIENCE) == 130
+            assert importing.stderr is not None
+            assert b"Interrupted." in importing.stderr.read()
 
 
 async def test_the_story_is_imported_once_its_report_is_on_file(database: Database, settings: dict[str, str]):

@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final
 
 import msgspec
 from rich.console import Console
@@ -50,11 +50,11 @@ def import_file(file: str, actor: str) -> int:
     if not _ACTOR.fullmatch(actor):
         raise InvalidField.of([FieldProblem(f"1 to {MAX_NAME} characters, on one line", parameter="--as")])
     tally = Tally()
-    # asyncio's own handler would only take note of Ctrl-C, and go on waiting for the next line of a pipe.
-    signal.signal(signal.SIGINT, _interrupted)
+    stopping = _Stopping()
+    signal.signal(signal.SIGINT, stopping.asked_for)
     try:
         with _opened(file) as source:
-            asyncio.run(_import(settings, source, Actor(actor), tally))
+            asyncio.run(_import(settings, source, Actor(actor), tally, stopping))
     except KeyboardInterrupt:
         sys.stderr.write(f"Interrupted. {tally.said()} Import the file again to go on.\n")
         return INTERRUPTED
@@ -68,11 +68,41 @@ def import_file(file: str, actor: str) -> int:
     return 0
 
 
-async def _import(settings: Settings, source: BinaryIO, actor: Actor, tally: Tally) -> None:
+class _Stopping:
+    """What Ctrl-C does: it ends the wait for a line at once, and else takes effect when the line is recorded.
+
+    asyncio's own handler would only take note of it, and go on waiting for the next line of a pipe. An exception that
+    is raised wherever the program happens to be may be lost there. Pressed again, it is raised all the same.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._waiting = False
+
+    def asked_for(self, *_what: object) -> None:
+        """Handle the signal."""
+        if self._waiting or self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def until(self, source: BinaryIO) -> Iterator[bytes]:
+        """Yield the lines. Raises KeyboardInterrupt."""
+        while True:
+            self._waiting = True
+            if self._asked:
+                raise KeyboardInterrupt
+            line = source.readline()
+            self._waiting = False
+            if not line:
+                return
+            yield line
+
+
+async def _import(settings: Settings, source: BinaryIO, actor: Actor, tally: Tally, stopping: _Stopping) -> None:
     await check(settings.database_url)
     async with open_registry(settings) as parts:
         lines = Lines(parts.master.derive(KEY_PURPOSE))
-        for line in _watched(source, tally):
+        for line in _watched(source, tally, stopping):
             tally.number += 1
             if line.strip():
                 await _record(parts.commands, lines, line, actor, tally)
@@ -97,17 +127,13 @@ def _opened(file: str) -> Generator[BinaryIO]:
         yield source
 
 
-def _watched(source: BinaryIO, tally: Tally) -> Iterator[bytes]:
+def _watched(source: BinaryIO, tally: Tally, stopping: _Stopping) -> Iterator[bytes]:
     """Yield the lines, and on a terminal show how far they have been recorded."""
     found = os.fstat(source.fileno())
     total = found.st_size if stat.S_ISREG(found.st_mode) else None
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("importing", total=total)
-        for line in source:
+        for line in stopping.until(source):
             yield line
             progress.update(task, advance=len(line), description=f"{tally.number:,} lines")
-
-
-def _interrupted(*_what: object) -> NoReturn:
-    raise KeyboardInterrupt
