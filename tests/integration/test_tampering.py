@@ -391,12 +391,13 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
                 yesterday,
                 *(dsn_for(dsn, database=yesterday) for dsn in (database.admin_dsn, database.owner_dsn)),
                 *(dsn_for(dsn, database=yesterday) for dsn in (database.service_dsn, database.projector_dsn)),
+                dsn_for(database.reader_dsn, database=yesterday),
             )
             known = Recorded(restored, keys, {})
             alone = await verified(restored.admin_dsn, known)
             (found,) = (await verified(restored.admin_dsn, known, against=today)).findings
             async with services.running(
-                Database(yesterday, *[restored.admin_dsn] * 4), tmp_path, project=False, checkpoint_seconds=3600
+                Database(yesterday, *[restored.admin_dsn] * 5), tmp_path, project=False, checkpoint_seconds=3600
             ) as running:
                 with pytest.raises(LogRolledBack):
                     await sign(running)
