@@ -387,12 +387,9 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
                 await record(running, 100, 10)
                 today = Earlier(await sign(running), "today's checkpoint")
                 keys = tuple(await running.parts.publication.keys())
-            restored = Database(
-                yesterday,
-                *(dsn_for(dsn, database=yesterday) for dsn in (database.admin_dsn, database.owner_dsn)),
-                *(dsn_for(dsn, database=yesterday) for dsn in (database.service_dsn, database.projector_dsn)),
-                dsn_for(database.reader_dsn, database=yesterday),
-            )
+            theirs = (database.admin_dsn, database.owner_dsn, database.service_dsn)
+            theirs = (*theirs, database.projector_dsn, database.reader_dsn)
+            restored = Database(yesterday, *(dsn_for(dsn, database=yesterday) for dsn in theirs))
             known = Recorded(restored, keys, {})
             alone = await verified(restored.admin_dsn, known)
             (found,) = (await verified(restored.admin_dsn, known, against=today)).findings
