@@ -18,6 +18,10 @@ dev *arguments:
 test *arguments:
     uv run pytest {{ arguments }}
 
+# Try the image and the compose file, faults under load included: needs a Docker engine and the machine to itself
+containers *arguments:
+    REGISTRY_TEST_REQUIRE=all uv run pytest --numprocesses=0 tests/containers {{ arguments }}
+
 # Run the tests and show what they do not reach
 cov *arguments:
     uv run pytest --cov --cov-report=term-missing {{ arguments }}
