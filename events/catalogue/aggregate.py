@@ -15,7 +15,9 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import msgspec
 
 from events.edtf import EdtfDate
+from events.entry import to_builtins
 from events.errors import DateNotReached, FieldProblem, NotFound, NothingChanges
+from events.shape import Leaf, examine
 from events.values import Citation, Classification, Text, Value
 
 E_co = TypeVar("E_co", bound="Event", covariant=True)
@@ -53,6 +55,11 @@ class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     classification: Classification
     event: E_co
     corrections: tuple[Amendment, ...] = ()
+
+
+def references(event: Event) -> list[Leaf]:
+    """Return what an event refers to, wherever in it that stands."""
+    return examine(to_builtins(event), type(event))[1]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,18 +92,21 @@ class Writer:
         """How many entries the log has, as far as the writer knows."""
         return self._head.size
 
-    async def append(self, command: Append) -> Appended:
+    async def append(self, command: Append, within: float | None = None) -> Appended:
         """Record a command; see `Log.append`."""
         if self._closing:
             raise LogUnavailable("The log is being closed. Nothing was recorded; send the command again later.")
         if len(self._queue) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
             self._sweep()
-        deadline = self._loop.time() + self._limits.deadline
+        patience = self._limits.deadline if within is None else min(within, self._limits.deadline)
+        deadline = self._loop.time() + patience
         waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline)
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
         self._wake.set()
-        if self._alarm is None:
+        if self._alarm is None or deadline < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
             self._alarm = self._loop.call_at(deadline, self._expire)
         return await waiting.future
 
@@ -124,7 +127,7 @@ class Writer:
             if waiting.settled:
                 continue
             if waiting.deadline <= now:
-                waiting.refuse(_too_late(waiting, self._limits.deadline))
+                waiting.refuse(_too_late(waiting))
             else:
                 coming.append(waiting.deadline)
         self._alarm = self._loop.call_at(min(coming), self._expire) if coming else None
@@ -296,10 +299,10 @@ def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> Exception
     return None
 
 
-def _too_late(waiting: Waiting, deadline: float) -> LogUnavailable:
+def _too_late(waiting: Waiting) -> LogUnavailable:
     outcome = (
         "Whether the command was recorded is not known: send it again with the same command id (Idempotency-Key)."
         if waiting.in_doubt
         else "Nothing was recorded; send the command again later."
     )
-    return LogUnavailable(f"The log did not answer within {deadline:g} seconds. {outcome}")
+    return LogUnavailable(f"The log did not answer in time. {outcome}")

@@ -89,7 +89,7 @@ class Log(Reader):
         """What the writer has done since the log was opened."""
         return self._writer.counts
 
-    async def append(self, command: Append) -> Appended:
+    async def append(self, command: Append, *, within: float | None = None) -> Appended:
         """Record a command: all of it or nothing, durably before this returns, and once however often it is sent.
 
         A command that was recorded before, under the same id and hash, is answered with what it recorded then.
@@ -97,10 +97,11 @@ class Log(Reader):
         not fit with may come after later ones. From one entry to a bulk of thousands.
 
         If the caller is cancelled before the command was sent to the database it is dropped; after that the outcome
-        stands. The same holds when the deadline passes: then `LogUnavailable` says whether the outcome is known.
+        stands. The same holds when the deadline passes, that of the log's limits or `within` so many seconds if that is
+        sooner: then `LogUnavailable` says whether the outcome is known.
 
         Raises `WrongExpectedVersion` (with every stream that is not as expected), `AlreadyClaimed` (with every claim
         that is taken), `AlreadyExists` (a key's owner has one), `Overtaken` (what it rests on is not as it was),
         `CommandIdReused`, `EntryTooLarge`, `QueueFull` at once when too much waits, and `LogUnavailable`.
         """
-        return await self._writer.append(command)
+        return await self._writer.append(command, within)

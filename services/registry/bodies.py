@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, AMENDING, COMMANDS, Aggregate, CommandType, Entry, Event
+from events.catalogue.aggregate import references
 from events.catalogue.history import EntryCorrected
 from events.entry import to_builtins
 from events.errors import FieldProblem, InvalidField
@@ -144,7 +145,7 @@ def corrected(body: Body, original: Entry[Any], target: CommandType, in_force: I
     is what the stream states.
     """
     stated = list(in_force)
-    kept = {(leaf.kind, leaf.value) for event in stated for leaf in examine(to_builtins(event), type(event))[1]}
+    kept = {(leaf.kind, leaf.value) for event in stated for leaf in references(event)}
     at = f"{body.pointer}/replacement"
     filled = dict(cast("dict[str, Any]", body.data)["replacement"])
     problems: list[FieldProblem] = []

@@ -6,6 +6,7 @@ again on what is read afresh, and a stream that moved is decided again, unless t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -69,12 +70,13 @@ class Commands:
     """Carries out commands, one or several at a time, all or nothing."""
 
     def __init__(self, log: Log, vault: Vault, clock: Clock, *, patience: float) -> None:
-        """Make ready to record; `patience` is how long (seconds) a command waits for its turn at a stream."""
+        """Make ready to record; `patience` (seconds) is for all of a command: its turn, every try, the log's answer."""
         self._log = log
         self._vault = vault
         self._clock = clock
         self._streams = Streams(log)
-        self._turns = Turns(patience)
+        self._patience = patience
+        self._turns = Turns()
         self._drafting = Drafting(vault)
         self._resting = Resting(log, vault)
 
@@ -113,8 +115,9 @@ class Commands:
                 on_behalf_of=actor.party,
                 salts=salts,
             )
-            async with self._turns.at(body.stream for body in bodies):
-                answer = await self._append(bodies, append, expected)
+            deadline = asyncio.get_running_loop().time() + self._patience
+            async with self._turns.at((body.stream for body in bodies), deadline):
+                answer = await self._append(bodies, append, expected, deadline)
         except RegistryError:
             # The same command may have been recorded meanwhile, and be what this one was refused for.
             if key is None or not (recorded := await self._recorded(command, said, personal=personal)):
@@ -171,7 +174,7 @@ class Commands:
         new = {key.owner for draft in drafts for key in draft.keys}
         return (*said, *(await self._vault.tokens({token.owner for token in said} - new)))
 
-    async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None) -> Answer:
+    async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None, deadline: float) -> Answer:
         fresh = False
         for _attempt in range(ATTEMPTS):
             reading = Reading(self._streams, fresh=fresh)
@@ -190,7 +193,8 @@ class Commands:
                         reads=reading.reads({draft.stream for draft in decided.drafts}),
                         absent=tuple(reading.absent),
                         needed=tuple(sorted(reading.needed)),
-                    )
+                    ),
+                    within=deadline - asyncio.get_running_loop().time(),
                 )
             except Overtaken:
                 fresh = True

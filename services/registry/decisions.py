@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from events import log
 from events.catalogue import Claim, Entry, Event, Facts
+from events.catalogue.aggregate import references
 from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.history import (
     AMENDMENTS,
@@ -40,10 +41,10 @@ from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
 from services.registry.identifiers import Identifiers
-from services.registry.papers import Papers
 from services.registry.prospect import Prospect
 from services.registry.reading import Reading
-from services.registry.resting import Resting, leaves
+from services.registry.resting import Resting
+from services.registry.source_documents import SourceDocuments
 from services.registry.streams import Folded
 
 CONCERNED = ("party", "person", "cooperation")  # by mergers of parties
@@ -67,7 +68,7 @@ class Deciding:
         self._expected = expected
         self._prospect = Prospect(reading)
         self._identifiers = Identifiers(self._prospect, resting, self._now.date())
-        self._papers = Papers(self._prospect, resting)
+        self._documents = SourceDocuments(self._prospect, resting)
         self._drafts: list[log.Draft] = []
         self._claims: dict[str, list[log.Claim]] = {}  # by the stream that makes them
         self._destroy: list[str] = []
@@ -103,7 +104,7 @@ class Deciding:
             if not await self._identifiers.is_free_again(stream, claim)
         ]
         await self._identifiers.must_be_claimed_once(claims)
-        return Decided(tuple(self._drafts), tuple(claims), (*self._destroy, *await self._papers.destroyed()))
+        return Decided(tuple(self._drafts), tuple(claims), (*self._destroy, *await self._documents.destroyed()))
 
     async def _decide(self, draft: Draft) -> None:
         body, stream = draft.body, draft.body.stream
@@ -144,7 +145,7 @@ class Deciding:
             if isinstance(event, PersonErased):
                 self._destroy.append(person_owner(stream.partition("/")[2]))
             if isinstance(event, SourceWithdrawn):
-                await self._papers.withdraw(stream)
+                await self._documents.withdraw(stream)
 
     async def _decide_after_all_was_retracted(self, draft: Draft, folded: Folded, facts: Facts) -> None:
         """Decide on a stream of which nothing stands: it may begin again, with what it claimed, and a person be erased.
@@ -181,7 +182,7 @@ class Deciding:
                     gone.append(FieldProblem(f"there is no {leaf.kind} {leaf.value} any more", leaf.pointer))
                 elif isinstance(state, Source) and state.withdrawn is not None:
                     withdrawn.append(FieldProblem(f"the source {leaf.value} is withdrawn", leaf.pointer))
-                elif stream in self._papers.moved:
+                elif stream in self._documents.moved:
                     moved.append(FieldProblem(f"the source {leaf.value} gets another document", leaf.pointer))
         if gone:
             raise UnknownReference("What is referred to is taken back by the same request.", gone)
@@ -204,13 +205,13 @@ class Deciding:
         if isinstance(before, Party) and before.merged and before.merged != getattr(after, "merged", None):
             await self._resting.must_hold_apart(stream, self._prospect, self._now.date())
         if draft.body.aggregate is SOURCE:
-            await self._papers.amend(amendment, first, cast("Source | None", before), after)
+            await self._documents.amend(amendment, first, cast("Source | None", before), after)
 
     async def _must_bring_back_nothing_gone(self, entries: Sequence[Entry[Any]], amendment: Entry[Any]) -> None:
         """What a retraction puts in force again may refer only to what there is. Raises `NotCorrectable`."""
-        had = {(leaf.kind, leaf.value) for _, event in in_force(entries) for leaf in leaves(event)}
+        had = {(leaf.kind, leaf.value) for _, event in in_force(entries) for leaf in references(event)}
         for position, event in in_force([*entries, amendment]):
-            for leaf in leaves(event):
+            for leaf in references(event):
                 stream = f"{leaf.kind}/{leaf.value}"
                 if (leaf.kind, leaf.value) in had:
                     continue
@@ -273,7 +274,9 @@ class Deciding:
         named = {leaf.value for leaf in draft.body.leaves if leaf.kind == "party"}
         if draft.body.aggregate.kind not in CONCERNED:
             return set()
-        return named | {leaf.value for event in ever_said(entries) for leaf in leaves(event) if leaf.kind == "party"}
+        return named | {
+            leaf.value for event in ever_said(entries) for leaf in references(event) if leaf.kind == "party"
+        }
 
 
 def _placed(refused: RegistryError, draft: Draft) -> RegistryError:

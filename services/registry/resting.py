@@ -7,15 +7,15 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from events.catalogue import AGGREGATES, Entry, Event, Facts
+from events.catalogue.aggregate import references
 from events.catalogue.cooperation import COOPERATION
 from events.catalogue.history import EntryCorrected, FactsOn, ever_said, in_force, newly_refused
 from events.catalogue.party import PartyDetailsAmended, PartyMerged, PartyRegistered
 from events.catalogue.person import PERSON
 from events.catalogue.source import Source, SourceFiled
-from events.entry import canonical, to_builtins
+from events.entry import canonical
 from events.errors import FieldProblem, RestedUpon
 from events.log import Absent, Claim, Log
-from events.shape import Leaf, examine
 from events.values import Citation, Identifier
 from events.vault import Vault, document_owner
 from services.registry.prospect import Prospect
@@ -39,11 +39,6 @@ class Statement(NamedTuple):
         return f"entry {self.position} of {self.stream}" if self.position >= 0 else f"{self.stream} in the same request"
 
 
-def leaves(event: Event) -> list[Leaf]:
-    """Return what an event refers to."""
-    return examine(to_builtins(event), type(event))[1]
-
-
 class Resting:
     """Looks for what rests on a thing. What it rests on itself goes into the attempt's `Reading`."""
 
@@ -59,7 +54,7 @@ class Resting:
         key = stream.partition("/")[2]
         named: list[str] = []
         async for one in self._naming(stream, first, prospect):
-            if any(leaf.value == key for leaf in leaves(one.event)):
+            if any(leaf.value == key for leaf in references(one.event)):
                 named.append(one.called)
                 if len(named) == NAMED:
                     break
@@ -85,7 +80,7 @@ class Resting:
             if aggregate not in (COOPERATION, PERSON):
                 continue
             entries = await prospect.entries(other)
-            parties = {one.value for event in ever_said(entries) for one in leaves(event) if one.kind == "party"}
+            parties = {one.value for event in ever_said(entries) for one in references(event) if one.kind == "party"}
             before, now = _facts_on(*await merged.facts(parties)), _facts_on(*await prospect.facts(parties))
             for called, refused in newly_refused(aggregate, entries, before, now, today):
                 raise RestedUpon(

@@ -21,18 +21,20 @@ class _Turn(asyncio.Lock):
 
 
 class Turns:
-    """`patience` is how long (seconds) a command waits for its turn at the most."""
+    """One for each stream that is being written to, or waited for."""
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._turns: dict[str, _Turn] = {}
 
     @asynccontextmanager
-    async def at(self, streams: Iterable[str]) -> AsyncGenerator[None]:
-        """Wait for the turn at streams, and keep it. Raises `LogUnavailable` when it does not come in time."""
+    async def at(self, streams: Iterable[str], deadline: float) -> AsyncGenerator[None]:
+        """Wait for the turn at streams, and keep it.
+
+        Raises `LogUnavailable` when it does not come by the `deadline` (on the loop's clock).
+        """
         async with AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout_at(deadline):
                     for stream in sorted(set(streams)):  # in one order, so that no two wait for each other
                         await held.enter_async_context(self._one(stream))
             except TimeoutError:

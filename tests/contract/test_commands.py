@@ -14,6 +14,7 @@ from events.errors import LogUnavailable
 from services.registry.api.commands import ROUTES
 from services.registry.ids import new_id
 from services.registry.turns import Turns
+from tests.support.recording import obstacle
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.world import World, cite, meeting, party, source
 
@@ -570,15 +571,31 @@ async def test_many_who_record_in_one_cooperation_take_turns_and_none_is_decided
     assert world.service.parts.log.counts.rebuilt == rebuilt
 
 
+async def test_a_command_waits_no_longer_for_its_turn_and_the_log_together_than_for_either(world: World):
+    await world.record("stuck", COOPERATIONS, {"title": "Stuck", "parties": ["$ministry", "$company"]})
+    commands, loop = world.service.parts.commands, asyncio.get_running_loop()
+    patience, commands._patience = commands._patience, 1.0
+    try:
+        async with obstacle(world.service.database):
+            begun = loop.time()
+            path = f"{COOPERATIONS}/$stuck/meetings"
+            answers = await asyncio.gather(*(post(world, path, meeting()) for _ in range(3)))
+            assert 0.9 < loop.time() - begun < 1.9
+    finally:
+        commands._patience = patience
+    for answer in answers:
+        refused(answer, 503, "log-unavailable")
+
+
 async def test_who_waits_for_a_turn_too_long_is_told_to_come_again(world: World):
-    turns = Turns(patience=0.01)
-    async with turns.at(["party/1"]):
-        async with turns.at(["party/2"]):
+    turns, now = Turns(), asyncio.get_running_loop().time
+    async with turns.at(["party/1"], now() + 10):
+        async with turns.at(["party/2"], now() + 10):
             pass
         with pytest.raises(LogUnavailable, match="Nothing was recorded"):
-            async with turns.at(["party/2", "party/1"]):
+            async with turns.at(["party/2", "party/1"], now() + 0.01):
                 pass
-    async with turns.at(["party/1", "party/2"]):
+    async with turns.at(["party/1", "party/2"], now() + 10):
         pass
     assert not turns._turns
 

@@ -455,3 +455,17 @@ class TestReading:
         assert (head.size, head.last_recorded_at) == (0, None)
         assert await log.read_all() == []
         assert await log.size_at(datetime.now(UTC)) == 0  # noqa: TID251
+
+
+async def test_a_caller_may_be_in_more_of_a_hurry_than_the_log_and_than_those_ahead(database: Database) -> None:
+    loop = asyncio.get_running_loop()
+    async with await open_log(database.service_dsn, deadline=30.0) as log:
+        async with obstacle(database):
+            patient = asyncio.create_task(log.append(note("a/1")))
+            await asyncio.sleep(0)
+            begun = loop.time()
+            with pytest.raises(LogUnavailable, match="did not answer in time"):
+                await log.append(note("a/2"), within=0.05)
+            assert loop.time() - begun < 10
+        assert (await patient).size == 1
+    await check_log(database.service_dsn)

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from events.catalogue import AGGREGATES, Entry
+from events.catalogue.aggregate import references
 from events.catalogue.history import ever_said, fold, in_force
 from events.catalogue.party import Party
 from events.codec import decode_entry
-from events.entry import to_builtins
-from events.shape import examine
 from tests.support.check_log import Connection, Summary
 
 
@@ -29,7 +28,7 @@ async def what_is_referred_to_is_there(connection: Connection, _: Summary) -> No
     states = {stream: fold(AGGREGATES[stream.partition("/")[0]], entries) for stream, entries in streams.items()}
     for stream, entries in streams.items():
         for position, event in in_force(entries):
-            for leaf in examine(to_builtins(event), type(event))[1]:
+            for leaf in references(event):
                 there = states.get(f"{leaf.kind}/{leaf.value}")
                 assert there is not None, f"entry {position} of {stream} refers to {leaf.kind} {leaf.value}: none"
     parties = {key: state for key, state in states.items() if isinstance(state, Party)}

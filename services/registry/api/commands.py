@@ -237,11 +237,11 @@ class _Head:
 
 async def body_of(request: Asking) -> object:
     """Decode a request's JSON. Raises `UnsupportedMediaType`, `Malformed`; Litestar refuses one that is too large."""
-    media_type, parameters = request.content_type
+    media_type, given = request.content_type
     if media_type.lower() != "application/json":
         raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")
-    if parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType(f"JSON is UTF-8 (RFC 8259, section 8.1), not {parameters['charset']}.")
+    if given.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(f"JSON is UTF-8 (RFC 8259, section 8.1), not {given['charset']}.")
     if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
         raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding}.")
     parts: Parts = request.app.state.parts

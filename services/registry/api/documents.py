@@ -25,7 +25,7 @@ from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
 from services.registry.api import query, render
 from services.registry.api.query import Asking
-from services.registry.filing import Attached
+from services.registry.filing import SHA256, Attached
 from services.registry.parts import Parts
 from services.registry.problems import BodyTooLarge, Malformed, UnsupportedMediaType
 
@@ -47,7 +47,6 @@ NO_DOCUMENT: Final = Document("0" * 64, UNNAMED, 1, None)
 FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
 PIECE: Final = 256 * 1024
 """Bytes of a text that are looked at in one go: Python does nothing else meanwhile, in whatever thread."""
-SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @put("/v1/documents/{sha256:str}", opt=RECORD, name="file-document", request_max_body_size=None)

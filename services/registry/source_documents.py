@@ -13,7 +13,7 @@ from services.registry.prospect import Prospect
 from services.registry.resting import Resting
 
 
-class Papers:
+class SourceDocuments:
     """Follows the documents of the sources that a request touches (ADR 0020). `moved` are sources that get another."""
 
     def __init__(self, prospect: Prospect, resting: Resting) -> None:
