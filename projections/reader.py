@@ -200,7 +200,7 @@ class ReadModels:
         merged = await self.merged(party, size) if isinstance(party, str) else None
         others = filters.get("cooperation"), merged, filters.get("country")
         with _in_this_form(NAMES):
-            records = await self._pool.fetch(CALENDAR[of], size, after, limit, *others)
+            records = await self._pool.fetch(CALENDAR["of"], size, after, limit, *others, of)
         return [
             Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
         ]
