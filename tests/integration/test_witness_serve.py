@@ -70,13 +70,12 @@ class Serving:
 @contextmanager
 def serving(folder: Path) -> Iterator[Serving]:
     one = Serving(folder)
-    try:
-        one.ready()
-        yield one
-    finally:
-        if one.process.poll() is None:
+    with one.process:  # closes its pipes, whoever ended it
+        try:
+            one.ready()
+            yield one
+        finally:
             one.process.kill()
-            one.process.communicate()
 
 
 def ask(one: Serving, old: int, size: int, hashes: list[bytes] = LEAVES) -> httpx.Response:
