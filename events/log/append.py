@@ -1,8 +1,9 @@
 """Group commit: the one writer of a process, its queue, and what it does when the database goes away.
 
-The writer takes all that waits, up to 512 entries, and records it in one transaction and one round trip; while
-that commits, the next commands gather. It never waits for more of them. What it holds of the log (the head) is
-an assumption that `log.append` checks under the lock; when it was wrong, the batch is put together again.
+The writer takes all that waits, up to 512 entries, and records it in one transaction and one round trip. It never
+waits for more. When enough has gathered while that commits, the next batch is sent behind it over a second
+connection, on the assumption that the first is recorded (ADR 0022). What the writer holds of the log (the head) is an
+assumption that `log.append` checks under the lock; when it was wrong, the batch is put together again, alone.
 
 A batch whose outcome is unknown is sent again over a new connection: `log.append` waits for the lock until the old
 transaction has ended, then finds the commands recorded, or not. An old transaction that only begins later finds
@@ -28,10 +29,13 @@ from events.log.preparation import EntryEncoder, Waiting, claims_taken
 from events.log.read import RecordedCommand
 
 MAX_BATCH_ENTRIES: Final = 512
+BEHIND: Final = 8  # commands that are worth a batch of their own, behind one that is on its way
 LOST_RACES: Final = 2  # after so many, a batch is put together while other writers are locked out
 BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
 
 Answer: TypeAlias = tuple[Waiting, Appended]
+Sent: TypeAlias = tuple[Batch, Found | None]
+"""A batch, and None when it is durable."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,26 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 64 * 1024 * 1024
     deadline: float = 10.0
     statement: float = 5.0
+
+
+class Flight:
+    """Commands that were sent to the database together, over one of the writer's connections, and not answered yet."""
+
+    __slots__ = ("answer", "batch", "commands", "connection")
+
+    def __init__(self, commands: Sequence[Waiting], connection: WriterConnection) -> None:
+        self.commands = commands
+        self.connection = connection
+        self.batch: Batch | None = None  # until it is sent
+        self.answer: asyncio.Task[Sent]
+
+    @property
+    def recorded(self) -> Batch | None:
+        """The batch, if it is known to be durable."""
+        if self.answer.done() and self.answer.exception() is None:
+            batch, found = self.answer.result()
+            return batch if found is None else None
+        return None
 
 
 class Counts(msgspec.Struct):
@@ -69,12 +93,14 @@ class Writer:
     ) -> None:
         self.counts = Counts()
         self._connection = connection
+        self._second = connection.another()
+        self._alone_until = 0.0  # on the loop's clock: no batch is sent behind another before
         self._encoder = EntryEncoder(origin)
         self._clock = clock
         self._limits = limits
         self._head = head
         self._queue: deque[Waiting] = deque()
-        self._sent: Sequence[Waiting] = ()
+        self._flights: deque[Flight] = deque()  # two at most, the second on the assumption that the first is recorded
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
@@ -116,6 +142,7 @@ class Writer:
         self._wake.set()
         await self._task
         await self._connection.close()
+        await self._second.close()
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -123,7 +150,7 @@ class Writer:
         """Refuse the commands whose deadline has passed, and look again when the next one does."""
         now = self._loop.time()
         coming: list[float] = []
-        for waiting in (*self._sent, *self._queue):
+        for waiting in (*(waiting for flight in self._flights for waiting in flight.commands), *self._queue):
             if waiting.settled:
                 continue
             if waiting.deadline <= now:
@@ -142,11 +169,11 @@ class Writer:
                 f"{len(alive)} commands are waiting to be recorded. Nothing was recorded; send it again later."
             )
 
-    def _take(self) -> list[Waiting]:
-        """Take from the queue what makes a batch: one command, and more as long as they fit."""
+    def _take(self, most: int) -> list[Waiting]:
+        """Take from the queue what makes a batch: one command, and up to `most` as long as they fit."""
         taken: list[Waiting] = []
         entries = 0
-        while self._queue and (not taken or entries + len(self._queue[0].entries) <= MAX_BATCH_ENTRIES):
+        while len(taken) < most and (not taken or entries + len(self._queue[0].entries) <= MAX_BATCH_ENTRIES):
             waiting = self._queue.popleft()
             self._queued_bytes -= waiting.size
             entries += len(waiting.entries)
@@ -154,28 +181,72 @@ class Writer:
         return taken
 
     async def _run(self) -> None:
-        """Record batch after batch.
+        """Send batches, and see to each as it is answered, in order.
 
         Those who were just answered get to send their next command before the next batch is made: one turn of the
         loop, not a delay. Without it half-full batches would alternate, each with a flush of its own.
         """
-        answers: list[Answer] = []
-        while True:
-            _give(answers)
-            await asyncio.sleep(0)
-            while not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
+        while self._flights or self._queue or not self._closing:
+            self._wake.clear()
+            if self._flights and self._flights[0].answer.done():
+                await self._land()
+                await asyncio.sleep(0)
+            elif most := self._worth_sending():
+                self._launch(self._take(most))
+                await asyncio.sleep(0)  # until it is sent
+            else:
                 await self._wake.wait()
-            self._sent = self._take()
-            answers = await self._record(self._sent)
-            self._sent = ()
 
-    async def _record(self, commands: Sequence[Waiting]) -> list[Answer]:
-        """Record commands and return the answers; settle the others, or put them back into the queue. Never raises."""
+    def _worth_sending(self) -> int:
+        """Return how many of the commands that wait are to be sent now: all of them, half, or none."""
+        waiting = len(self._queue)
+        behind = self._loop.time() >= self._alone_until
+        if not self._flights:
+            return (waiting + 1) // 2 if behind and waiting >= 2 * BEHIND else waiting
+        if len(self._flights) == 1 and self._flights[0].batch is not None and behind and waiting >= BEHIND:
+            return waiting
+        return 0
+
+    def _launch(self, commands: Sequence[Waiting]) -> None:
+        """Send commands, behind those that are on their way if there are any."""
+        ahead = self._flights[-1] if self._flights else None
+        taken = ahead is not None and ahead.connection is self._connection
+        flight = Flight(commands, self._second if taken else self._connection)
+        flight.answer = self._loop.create_task(self._fly(flight, ahead.batch if ahead else None))
+        flight.answer.add_done_callback(lambda _: self._wake.set())
+        self._flights.append(flight)
+
+    async def _fly(self, flight: Flight, ahead: Batch | None) -> Sent:
+        head = self._head if ahead is None else ahead.after
+        flight.batch = batch = Batch.of(flight.commands, (), head, self._clock())
+        return await self._send(batch, flight.connection, assumed=ahead is not None)
+
+    async def _land(self) -> None:
+        """See to the batch that was sent first; if it was not recorded as sent, to the one behind it as well."""
+        if batch := self._flights[0].recorded:
+            self._flights.popleft()
+            _give(self._finish(batch))
+            return
+        flights = list(self._flights)
+        await asyncio.wait([flight.answer for flight in flights])  # nothing is sent beside what is on its way
+        for flight in flights:
+            if isinstance(flight.answer.exception(), Unreachable):
+                self._alone_until = self._loop.time() + BACKOFF[1]
+            if batch := flight.recorded:
+                _give(self._finish(batch))
+        first, *behind = flights
+        _give(await self._record(first.commands, first.answer))
+        for flight in behind:
+            _give(await self._record(flight.commands))
+        self._flights.clear()
+
+    async def _record(self, commands: Sequence[Waiting], sent: asyncio.Task[Sent] | None = None) -> list[Answer]:
+        """Record commands and return the answers; settle the others, or put them back into the queue. Never raises.
+
+        With what they were `sent` in, if that was not recorded.
+        """
         try:
-            return await self._settle(commands)
+            return await self._settle(commands, sent)
         except Exception as error:  # noqa: BLE001 - a caller waits for an answer, whatever went wrong
             if len(commands) == 1:
                 _log.exception("a command cannot be recorded")
@@ -185,13 +256,15 @@ class Writer:
             _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), kind)
             return [answer for waiting in commands for answer in await self._record([waiting])]
 
-    async def _settle(self, commands: Sequence[Waiting]) -> list[Answer]:
+    async def _settle(self, commands: Sequence[Waiting], sent: asyncio.Task[Sent] | None) -> list[Answer]:
         """Send commands until nobody waits for one of them: each time fewer, or against a newer head."""
         pause, races = BACKOFF[0], 0
         aside: set[Waiting] = set()
         while commands := [waiting for waiting in commands if not waiting.settled]:
+            attempt = sent or self._attempt(commands, aside, locked=races >= LOST_RACES)
+            sent = None
             try:
-                batch, found = await self._attempt(commands, aside, locked=races >= LOST_RACES)
+                batch, found = await attempt
                 if found is None:
                     return self._finish(batch)
                 races += 1
@@ -203,21 +276,19 @@ class Writer:
                 pause = min(2 * pause, BACKOFF[1])
         return []
 
-    async def _attempt(
-        self, commands: Sequence[Waiting], aside: Container[Waiting], *, locked: bool
-    ) -> tuple[Batch, Found | None]:
-        """Send what fits together, but for what is set aside; None beside it when it is durable."""
+    async def _attempt(self, commands: Sequence[Waiting], aside: Container[Waiting], *, locked: bool) -> Sent:
+        """Send what fits together, but for what is set aside."""
         if not locked:
-            return await self._send(Batch.of(commands, aside, self._head, self._clock()))
+            return await self._send(Batch.of(commands, aside, self._head, self._clock()), self._connection)
         async with self._connection.locked_head() as head:
-            return await self._send(Batch.of(commands, aside, head, self._clock()))
+            return await self._send(Batch.of(commands, aside, head, self._clock()), self._connection)
 
-    async def _send(self, batch: Batch) -> tuple[Batch, Found | None]:
+    async def _send(self, batch: Batch, connection: WriterConnection, *, assumed: bool = False) -> Sent:
         if not batch.included:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
-        return batch, await self._connection.append(batch.arguments(), batch.conditions())
+        return batch, await connection.append(batch.arguments(), batch.conditions(assumed=assumed))
 
     def _finish(self, batch: Batch) -> list[Answer]:
         """The batch is durable: look at what did not fit into it next."""

@@ -49,7 +49,8 @@ class Batch:
         self._reads: dict[str, int] = {}
         self._absent: dict[str, int] = {}
         self._needed: set[str] = set()
-        self._frontier = list(head.frontier.roots)
+        self._ahead = head.frontier.roots
+        self._frontier = list(self._ahead)
         self._time = time_text(self.recorded_at).encode()
 
     @classmethod
@@ -145,11 +146,16 @@ class Batch:
             self._destroy or None,
         )
 
-    def conditions(self) -> tuple[object, ...] | None:
-        """Return the parameters that `log.append_on` has ahead of those; None if there are no conditions."""
-        if not (self._reads or self._absent or self._needed):
+    def conditions(self, *, assumed: bool = False) -> tuple[object, ...] | None:
+        """Return the parameters that `log.append_on` has ahead of those; None if there are no conditions.
+
+        With a head that is only `assumed`, the tree that the batch goes on from is one: another writer's batch of the
+        same length may be recorded instead.
+        """
+        if not (assumed or self._reads or self._absent or self._needed):
             return None
         return (
+            self._ahead if assumed else None,
             *_transposed(list(self._reads.items()), 2),
             *_transposed(list(self._absent.items()), 2),
             list(self._needed) or None,

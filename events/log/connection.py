@@ -58,6 +58,10 @@ class WriterConnection:
         self._append: PreparedStatement[asyncpg.Record] | None = None
         self._append_on: PreparedStatement[asyncpg.Record] | None = None
 
+    def another(self) -> WriterConnection:
+        """Return one more to the same database, not open yet."""
+        return WriterConnection(self._dsn, timeout=self._timeout)
+
     async def head(self) -> Head:
         """Read the log's head."""
         connection, _ = await self._ready()

@@ -8,11 +8,11 @@ SELECT appended, size, frontier, last_recorded_at, found_streams, found_revision
 FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
 -- name: append_on
--- One batch with conditions; see log.append_on in migrations/0009_conditions.sql.
+-- One batch with conditions; see log.append_on in migrations/0010_assumed_head.sql.
 SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
     taken_scopes, taken_values, taken_keys, overtaken
 FROM log.append_on(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
 );
 
 -- name: durability
