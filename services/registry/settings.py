@@ -194,7 +194,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _NETWORKS,
         ),
     ] = Networks()
-    pool_size: Annotated[int, Setting("Database connections of one process, at most.", _integer(2, 1000))] = 10
+    pool_size: Annotated[
+        int,
+        Setting("Database connections that reads share; recording takes two more, following one.", _integer(2, 1000)),
+    ] = 10
     queue_limit: Annotated[
         int, Setting("Commands that may wait to be recorded; beyond it clients get 503.", _integer(1, 1_000_000))
     ] = 10_000
