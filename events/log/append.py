@@ -30,6 +30,7 @@ from events.log.read import RecordedCommand
 
 MAX_BATCH_ENTRIES: Final = 512
 BEHIND: Final = 8  # commands that are worth a batch of their own, behind one that is on its way
+ALONE: Final = 1.0  # seconds without a batch behind another, after that could not work
 LOST_RACES: Final = 2  # after so many, a batch is put together while other writers are locked out
 BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
 
@@ -230,8 +231,8 @@ class Writer:
         flights = list(self._flights)
         await asyncio.wait([flight.answer for flight in flights])  # nothing is sent beside what is on its way
         for flight in flights:
-            if isinstance(flight.answer.exception(), Unreachable):
-                self._alone_until = self._loop.time() + BACKOFF[1]
+            if self._is_in_vain(flight):
+                self._alone_until = self._loop.time() + ALONE
             if batch := flight.recorded:
                 _give(self._finish(batch))
         first, *behind = flights
@@ -239,6 +240,13 @@ class Writer:
         for flight in behind:
             _give(await self._record(flight.commands))
         self._flights.clear()
+
+    def _is_in_vain(self, flight: Flight) -> bool:
+        """Whether batches behind others will go on failing: no second connection, or another writer in between."""
+        if error := flight.answer.exception():
+            return isinstance(error, Unreachable)
+        _, found = flight.answer.result()
+        return found is not None and found.head.size > self._head.size
 
     async def _record(self, commands: Sequence[Waiting], sent: asyncio.Task[Sent] | None = None) -> list[Answer]:
         """Record commands and return the answers; settle the others, or put them back into the queue. Never raises.
