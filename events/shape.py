@@ -28,6 +28,7 @@ CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]")
 """A control character that has no place in a text of several lines."""
 
 MAX_DEPTH = 24  # the deepest form of ours has 7 levels
+_MOST_TOO_DEEP = 100
 
 _BLANK = (
     " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -47,24 +48,29 @@ class Leaf(msgspec.Struct, frozen=True):
     value: str
 
 
-def clean(raw: object, pointer: str = "") -> object:
+def clean(raw: object, pointer: str = "", problems: list[FieldProblem] | None = None) -> object:
     """Return decoded JSON with every text in Unicode NFC and without white space at its ends.
 
-    Raises `InvalidField` at the first value that is nested more than 24 deep; `pointer` is where `raw` stands.
+    A value that is nested more than 24 deep becomes null and is added to the problems, of very many the first 100;
+    `pointer` is where `raw` stands.
     """
-    return _clean(raw, pointer, ())
+    return _clean(raw, pointer, (), [] if problems is None else problems)
 
 
-def _clean(raw: object, pointer: str, trail: tuple[str | int, ...]) -> object:
+def _clean(raw: object, pointer: str, trail: tuple[str | int, ...], problems: list[FieldProblem]) -> object:
     if len(trail) > MAX_DEPTH:
-        detail = f"nested more than {MAX_DEPTH} levels deep; nothing here is"
-        raise InvalidField.of([FieldProblem(detail, pointer + "".join(f"/{escape(str(step))}" for step in trail))])
+        if len(problems) < _MOST_TOO_DEEP:
+            detail = f"nested more than {MAX_DEPTH} levels deep; nothing here is"
+            problems.append(FieldProblem(detail, pointer + "".join(f"/{escape(str(step))}" for step in trail)))
+        return None
     if isinstance(raw, str):
         return unicodedata.normalize("NFC", raw).strip(_BLANK)
     if isinstance(raw, list):
-        return [_clean(item, pointer, (*trail, number)) for number, item in enumerate(cast("list[object]", raw))]
+        items = cast("list[object]", raw)
+        return [_clean(item, pointer, (*trail, number), problems) for number, item in enumerate(items)]
     if isinstance(raw, dict):
-        return {key: _clean(item, pointer, (*trail, key)) for key, item in cast("dict[str, object]", raw).items()}
+        members = cast("dict[str, object]", raw)
+        return {key: _clean(item, pointer, (*trail, key), problems) for key, item in members.items()}
     return raw
 
 

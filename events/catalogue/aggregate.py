@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from events.edtf import EdtfDate
 from events.entry import to_builtins
@@ -178,11 +179,26 @@ def must_exist(what: str, state: S | None) -> S:
     return state
 
 
-def must_say_more(event: Event, changes: Sequence[Entry[Any]]) -> None:
-    """Refuse what the last change of its kind said already, word for word. Raises `NothingChanges`."""
+def must_say_more(event: Event, changes: Sequence[Entry[Any]], first: Event, **stated: object) -> None:
+    """Refuse what changes nothing: all that it says is stated at present already, and it adds nothing to that.
+
+    What is stated is what the last of `changes` of its kind says or, where there is none, what the thing came with:
+    `first`, and `stated` for what that says under other names. Raises `NothingChanges`.
+    """
     last = next((one.event for one in reversed(changes) if type(one.event) is type(event)), None)
-    if event == last:
-        raise NothingChanges("It was recorded like this before, and has not changed since.")
+    known = {**asdict(first), **stated} if last is None else asdict(last)
+    if all(_is_known(name, value, known) for name, value in asdict(event).items()):
+        raise NothingChanges("It is on record like this at present, and nothing is added to it.")
+
+
+_BESIDE: Final = frozenset({"note", "reason", "since"})
+"""What is said about a change, and is not taken back by leaving it out."""
+
+
+def _is_known(name: str, value: Any, known: Mapping[str, Any]) -> bool:
+    if name == "citations":
+        return set(value) <= set(known[name])
+    return value == known.get(name) or (value is None and name in _BESIDE)
 
 
 def with_item(items: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:

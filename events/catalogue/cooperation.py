@@ -173,7 +173,7 @@ def _is_scheduled(state: Cooperation, event: Any) -> None:
     thing = _known(things, key, what, state)
     if thing.status != "scheduled":
         raise NotScheduled(f"The {what} {key} is {thing.status}, not scheduled.")
-    must_say_more(event, thing.changes)
+    must_say_more(event, thing.changes, thing.scheduled.event)
 
 
 def _is_open(state: Cooperation, event: Any) -> None:
@@ -183,7 +183,8 @@ def _is_open(state: Cooperation, event: Any) -> None:
         raise NotFound(f"There is no milestone {event.milestone_id} in {event.roadmap_id}.")
     if milestone.status != "open":
         raise MilestoneClosed(f"The milestone {event.milestone_id} was {milestone.status} already.")
-    must_say_more(event, milestone.changes)
+    first = state.roadmaps[milestone.roadmap].event
+    must_say_more(event, milestone.changes, first, milestone_id=event.milestone_id, due=milestone.due)
 
 
 def _is_in_force(state: Cooperation, event: Any) -> None:
@@ -191,7 +192,8 @@ def _is_in_force(state: Cooperation, event: Any) -> None:
     agreement = _known(state.agreements, event.agreement_id, "agreement", state)
     if agreement.terminated is not None:
         raise AgreementOver(f"The agreement {event.agreement_id} was terminated.")
-    must_say_more(event, agreement.changes)
+    first = agreement.reached.event
+    must_say_more(event, agreement.changes, first, amended=first.reached)
 
 
 _OF_THINGS: dict[type[Event], Callable[[Cooperation, Any], None]] = {

@@ -126,7 +126,7 @@ def decide(state: Occasion | None, event: Event, facts: Facts) -> tuple[Event, .
         raise IsCancelled(f"{known.id} was cancelled.")
     if isinstance(event, DelegationSent) and event.delegation_id in known.delegations:
         raise AlreadyExists(f"The delegation {event.delegation_id} exists.", [FieldProblem("exists already", "/id")])
-    must_say_more(event, known.changes)
+    must_say_more(event, known.changes, known.announced.event)
     return (event,)
 
 

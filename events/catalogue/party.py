@@ -127,7 +127,7 @@ def decide(state: Party | None, event: Event, facts: Facts) -> tuple[Event, ...]
     if known.merged is not None:
         raise IsMerged(f"{known.id} was merged into {known.merged.event.into}; say it of that one.")
     _must_not_go_round(known.id, event, facts)
-    must_say_more(event, known.changes)
+    must_say_more(event, known.changes, known.registered.event)
     return (event,)
 
 

@@ -80,6 +80,11 @@ async def recorded_commands(connection: Connection, command_ids: Sequence[UUID])
     }
 
 
+async def stream_entries(connection: Connection | Pool, stream: str) -> list[Recorded]:
+    """Read a stream's entries, in order, where there is no `Reader`; raises what the database raises."""
+    return [Recorded(*columns) for columns in await connection.fetch(_STREAM, stream, 0)]
+
+
 class Reader:
     """The log as a pool of connections reads it.
 

@@ -90,10 +90,10 @@ def read_all(asked: Iterable[Asked]) -> tuple[list[Body], list[FieldProblem]]:
 
 
 def read(asked: Asked) -> Body:
-    """Check a body. Raises `InvalidField` only where nothing can be said of it: of no known command, or too deep."""
+    """Check a body. Raises `InvalidField` only where nothing more can be said of it: it is of no known command."""
     aggregate, command = _command(asked)
-    data = clean(asked.data, asked.pointer)
     problems: list[FieldProblem] = []
+    data = clean(asked.data, asked.pointer, problems)
     said: dict[str, Any] = {}
     if isinstance(data, dict):
         said = cast("dict[str, Any]", data)

@@ -6,22 +6,34 @@ import json
 
 import msgspec
 
+from events.errors import FieldProblem
+from services.registry import repetitions
+
 MAX_DIGITS = 400  # of a number; a decimal one has 309 at the most before it is infinite
 
 
-def decode(content: bytes) -> object:
-    """Decode JSON, with half surrogate pairs and endless numbers in it too.
+def decode(content: bytes, problems: list[FieldProblem]) -> object:
+    """Decode JSON, with half surrogate pairs and endless numbers in it too; add to the problems what it says twice.
 
     Raises ValueError with the reason, and RecursionError for what is nested beyond the stack.
     """
     try:
-        return msgspec.json.decode(content)
+        decoded: object = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as refused:
-        reason = str(refused)
+        return _decode(content, str(refused), problems)
+    if repetitions.possible(content, decoded):
+        problems += repetitions.named(content)
+    return decoded
+
+
+def _decode(content: bytes, reason: str, problems: list[FieldProblem]) -> object:
+    """Decode what msgspec does not take, for a reason."""
     try:
-        return json.loads(content.decode(), parse_constant=_no_constant, parse_int=_integer)
+        decoded: object = json.loads(content.decode(), parse_constant=_no_constant, parse_int=_integer)
+        problems += repetitions.named(content)
     except (ValueError, RecursionError):
         raise ValueError(reason) from None
+    return decoded
 
 
 def _no_constant(name: str) -> object:

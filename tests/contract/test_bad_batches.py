@@ -111,6 +111,8 @@ async def test_all_bad_commands_of_a_batch_are_named(world: World):
         "/commands/10/subject",
         "/commands/10/data/occasion",
         "/commands/11/data/id",
+        *("/commands/12/data/" + one for one in ("name", "kind", "country", "sectors/0", "sectors/1", "sectors/2")),
+        "/commands/12/data/deep",
         "/commands/12/data/deep" + "/0" * 24,
         "/commands/13",
         "/commands/14",

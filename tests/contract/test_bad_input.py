@@ -63,11 +63,35 @@ async def test_a_body_that_is_no_object_is_refused_as_a_whole(world: World, body
             refused(await post_raw(world, path, body), 422, "invalid-field", "")
 
 
-async def test_what_is_nested_deeper_than_anything_here_is_pointed_at(world: World):
-    body = b'{"name": "x", "kind": "company", "country": "FR", "sectors": ' + b"[" * 30 + b"]" * 30 + b"}"
+async def test_a_member_that_a_body_names_twice_is_named_beside_all_else_wherever_bodies_are_taken(world: World):
+    party = (
+        b'{"name": "A", "kind": "company", "name": "B", "country": "zz", "identifiers": [{"value": "1", "value": "1"}]}'
+    )
+    fields = ["/name", "/country", "/identifiers/0/scheme", "/identifiers/0/value"]
+    good = b'{"name": "A: \\"b\\": c", "kind": "company", "country": "FR", "na\\u006de": "A"}'
+    batch = b'{"commands": [], "commands": [{"command": "register-party", "data": {}, "data": %b}]}'
     async with nothing_left_behind(world.service):
-        problem = refused(await post_raw(world, "/v1/parties", body), 422, "invalid-field", "/sectors" + "/0" * 24)
-        assert "24 levels" in problem["errors"][0]["detail"]
+        refused(await post_raw(world, "/v1/parties", party), 422, "invalid-field", *fields)
+        refused(await post_raw(world, "/v1/parties", good), 422, "invalid-field", "/name")
+        below = [f"/commands/0/data{field}" for field in ("", *fields)]
+        refused(await post_raw(world, "/v1/batch", batch % party), 422, "invalid-field", "/commands", *below)
+        correction = b'{"reason": "misread", "replacement": %b, "reason": "misread"}' % good
+        answer = await post_raw(world, "/v1/log/entries/0/correct", correction)
+        refused(answer, 422, "invalid-field", "/reason", "/replacement/name")
+
+
+async def test_what_is_nested_deeper_than_anything_here_is_pointed_at_beside_all_else(world: World):
+    deep = b"[" * 30 + b"]" * 30
+    body = b'{"name": 1, "kind": "company", "country": "zz", "sectors": %b, "x": %b, "name": "x"}' % (deep, deep)
+    too_deep = ["/sectors" + "/0" * 24, "/x" + "/0" * 24]
+    fields = [*too_deep, "/name", "/country", "/sectors/0", "/x"]
+    async with nothing_left_behind(world.service):
+        problem = refused(await post_raw(world, "/v1/parties", body), 422, "invalid-field", *fields)
+        said = {one["pointer"] for one in problem["errors"] if "24 levels" in one["detail"]}
+        assert said == set(too_deep)
+        correction = b'{"replacement": {"name": "x", "kind": 1, "country": "FR", "note": %b}, "more": 1}' % deep
+        fields = ["/reason", "/more", "/replacement/kind", "/replacement/note", "/replacement/note" + "/0" * 23]
+        refused(await post_raw(world, "/v1/log/entries/0/correct", correction), 422, "invalid-field", *fields)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ ROUND = {"place": {"country": "AZ"}, "participants": BOTH, "subject": "next"}
 AGREEMENT = {"kind": "understanding", "subject": "projects", "reached": "2019-06-18"}
 HELD = {"held": "2019-06-18", "participants": BOTH}
 AMENDED = {"kind": "contract", "subject": "projects", "amended": "2019-06-18"}
+AGREEMENT_AS_REACHED = {"kind": "understanding", "subject": "projects", "amended": AGREEMENT["reached"]}
 PARTY = {"kind": "agency", "country": "IT"}
 
 Step = tuple[str, dict[str, Any]]
@@ -128,6 +129,23 @@ async def test_parties_people_occasions_and_sources_end_once(world: World) -> No
     for path, body in (("amend", show), ("cancel", {"reason": "x"}), ("delegations", {"party": "$ministry"})):
         await refused(world, f"/v1/occasions/$occasion/{path}", body, "occasion-cancelled")
     await refused(world, "/v1/sources/$unfiled/withdraw", why, "source-withdrawn")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "more"),
+    [
+        ("/v1/parties/$company/rename", {"name": "Company "}, {"since": "1987"}),
+        (f"{ON}/visits/$visit/reschedule", {"window": "2019-07"}, {"reason": "confirmed"}),
+        (f"{ON}/agreements/$agreement/amend", AGREEMENT_AS_REACHED, {"amended": "2019-06-19"}),
+    ],
+)
+async def test_what_changes_nothing_of_what_a_thing_came_with_is_refused(
+    world: World, path: str, body: dict[str, Any], more: dict[str, Any]
+) -> None:
+    async with nothing_left_behind(world.service):
+        answer = await world.service.client.post(world.fill(path), json=body)
+        problems.refused(answer, 409, "nothing-changes", "?id")
+    await world.service.post(world.fill(path), {**body, **more})
 
 
 async def test_an_amendment_has_a_target_in_its_own_stream_and_of_its_type(world: World) -> None:

@@ -154,10 +154,14 @@ async def test_a_form_that_is_refused_names_everything_and_leaves_no_document(se
     [
         (rb'{"title": "\ud800", "publisher": "x", "size": 1e400}', ["/title", "/published", "/language", "/size"]),
         (rb'{"title": "x", "publisher": "x", "published": "2019", "language": "en", "\udfff": 1}', [r"/\udfff"]),
+        (
+            b'{"title": "a","title": "b", "publisher": "x", "published": "2019","language": "en", "x": {"": 1, "": 1}}',
+            ["/title", "/x", "/x/"],
+        ),
         (b"[" * 100_000, ["/metadata"]),
         (b'{"title": "\xed\xa0\x80"}', ["/metadata"]),
     ],
-    ids=["a value", "a name", "nested", "not UTF-8"],
+    ids=["a value", "a name", "twice", "nested", "not UTF-8"],
 )
 async def test_metadata_that_is_only_just_json_is_looked_at_as_any_other_body(
     service: Service, metadata: bytes, fields: list[str]

@@ -7,16 +7,24 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from events.catalogue import Event
+from events.catalogue.history import EntryRetracted
+from events.catalogue.party import PartyMerged, PartyRegistered
 from events.errors import InvalidField, NotFound
+from events.log import Draft
 from services.registry.access import tokens
 from services.registry.access.roles import Role
 from services.registry.problems import Unauthenticated
+from tests.support.check_log import check_log
 from tests.support.cluster import Database
+from tests.support.recording import command, open_log
 from tests.support.service import OPERATOR
+from tests.support.spec import made_id
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 PARTY = "party_01h455vb4pex5vsknk084sn02q"
+YARD = PartyRegistered(name="Yard", kind="company", country="FR")
 
 
 @pytest.fixture
@@ -26,7 +34,19 @@ async def service(database: Database) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def test_a_new_token_is_recognised_with_its_roles_and_its_party(service: asyncpg.Connection):
+async def tell(database: Database, party: str, *events: Event) -> None:
+    """Record what happened to a party."""
+    async with await open_log(database.service_dsn) as log:
+        drafts = [
+            Draft(stream=f"party/{party}", expected_revision=revision - 1, event_type=event.event_type, data=event)
+            for revision, event in enumerate(events)
+        ]
+        await log.append(command(*drafts))
+    await check_log(database.service_dsn)
+
+
+async def test_a_new_token_is_recognised_with_its_roles_and_its_party(service: asyncpg.Connection, database: Database):
+    await tell(database, PARTY, YARD)
     token, kept = await tokens.create(
         service, name="ministry", roles=["recorder", "reader"], party=PARTY, by=OPERATOR, now=NOW
     )
@@ -90,6 +110,37 @@ async def test_what_is_wrong_with_a_new_token_is_told_at_once_and_none_is_made(s
     pointers = [problem.pointer for problem in refused.value.problems]
     assert pointers == ["/name", "/roles/1", "/party", "/expires_at"]
     assert await tokens.list_all(service) == []
+
+
+@pytest.mark.parametrize("name", ["sea\u202edraob", "min\u200bistry", "\u2800", "min\u2028istry", "a\udcff"], ids=ascii)
+async def test_a_name_that_is_not_what_people_see_is_refused_beside_all_else(service: asyncpg.Connection, name: str):
+    with pytest.raises(InvalidField) as refused:
+        await tokens.create(service, name=name, roles=["king"], party=PARTY, by=OPERATOR, now=NOW)
+    pointers = [problem.pointer for problem in refused.value.problems]
+    assert pointers == ["/name", "/roles/0", "/party"]
+    assert await tokens.list_all(service) == []
+
+
+async def test_a_token_is_for_a_party_that_is_there(service: asyncpg.Connection, database: Database):
+    taken_back = made_id("party", 1)
+    await tell(database, taken_back, YARD, EntryRetracted(retracts=0, reason="by mistake"))
+    for party in (PARTY, taken_back):
+        with pytest.raises(InvalidField) as refused:
+            await tokens.create(service, name="ministry", roles=["recorder"], party=party, by=OPERATOR, now=NOW)
+        (problem,) = refused.value.problems
+        assert (problem.pointer, problem.detail) == ("/party", f"there is no party {party}")
+    assert await tokens.list_all(service) == []
+
+
+async def test_a_token_for_a_merged_party_is_for_the_one_it_lives_on_in(
+    service: asyncpg.Connection, database: Database
+):
+    last, middle, first = (made_id("party", number) for number in range(3))
+    await tell(database, last, YARD)
+    await tell(database, middle, YARD, PartyMerged(into=last, reason="the same"))
+    await tell(database, first, YARD, PartyMerged(into=middle, reason="the same"))
+    _, kept = await tokens.create(service, name="ministry", roles=["recorder"], party=first, by=OPERATOR, now=NOW)
+    assert kept.party == last
 
 
 async def test_a_token_without_a_role_is_not_made(service: asyncpg.Connection):

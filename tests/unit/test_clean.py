@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.catalogue.party import PartyRegistered
-from events.errors import InvalidField
+from events.errors import FieldProblem
 from events.shape import MAX_DEPTH, clean, convert
 from tests.support.forms import DATA
 
@@ -44,26 +44,34 @@ def test_cleaning_twice_is_cleaning_once(text):
     assert unicodedata.is_normalized("NFC", once)
 
 
-def nested(depth: int, key: str | None = None) -> object:
-    raw: object = "deep"
+def nested(depth: int, key: str | None = None, raw: object = "deep") -> object:
     for _ in range(depth):
         raw = [raw] if key is None else {key: raw}
     return raw
 
 
-def test_deep_nesting_is_refused_and_pointed_at():
-    assert clean(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
-    with pytest.raises(InvalidField) as refused:
-        clean({"a": 1, "b": nested(MAX_DEPTH, "x/y")})
-    (problem,) = refused.value.problems
-    assert problem.pointer == "/b" + "/x~1y" * MAX_DEPTH
-    assert problem.detail == "nested more than 24 levels deep; nothing here is"
-    with pytest.raises(InvalidField) as refused:
-        clean(nested(MAX_DEPTH + 1), "/commands/3/data")
-    assert refused.value.problems[0].pointer == "/commands/3/data" + "/0" * (MAX_DEPTH + 1)
+def test_deep_nesting_is_cut_off_and_pointed_at_wherever_it_is():
+    problems: list[FieldProblem] = []
+    assert clean(nested(MAX_DEPTH), "", problems) == nested(MAX_DEPTH)
+    assert problems == []
+    cleaned = clean({"a": " 1 ", "b": nested(MAX_DEPTH, "x/y"), "c": [nested(MAX_DEPTH)] * 2}, "", problems)
+    pointers = ["/b" + "/x~1y" * MAX_DEPTH, "/c/0" + "/0" * (MAX_DEPTH - 1), "/c/1" + "/0" * (MAX_DEPTH - 1)]
+    assert [problem.pointer for problem in problems] == pointers
+    assert {problem.detail for problem in problems} == {"nested more than 24 levels deep; nothing here is"}
+    assert cleaned == {"a": "1", "b": nested(MAX_DEPTH, "x/y", None), "c": [nested(MAX_DEPTH - 1, None, None)] * 2}
+    problems.clear()
+    clean(nested(MAX_DEPTH + 1), "/commands/3/data", problems)
+    assert [problem.pointer for problem in problems] == ["/commands/3/data" + "/0" * (MAX_DEPTH + 1)]
 
 
 @pytest.mark.parametrize("key", [None, "x"], ids=["arrays", "objects"])
-def test_nesting_beyond_any_stack_is_refused_like_any_other(key):
-    with pytest.raises(InvalidField):
-        clean(nested(100_000, key))
+def test_nesting_beyond_any_stack_is_cut_off_like_any_other(key):
+    problems: list[FieldProblem] = []
+    assert clean(nested(100_000, key), "", problems) == nested(MAX_DEPTH + 1, key, None)
+    assert len(problems) == 1
+
+
+def test_of_very_many_values_that_are_too_deep_some_are_named():
+    problems: list[FieldProblem] = []
+    clean([nested(MAX_DEPTH)] * 1_000, "", problems)
+    assert len(problems) == 100

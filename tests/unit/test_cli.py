@@ -220,6 +220,10 @@ def test_a_line_s_own_key_is_another_under_another_secret_so_that_nobody_can_gue
         (b"[]", {""}),
         (b"[" * 10_000, {""}),
         (line(data={}), {"/command"}),
+        (
+            b'{"key":"a","command":"register-shop","key":"b","data":{"name":1,"name":1}}',
+            {"/key", "/command", "/data/name"},
+        ),
         (line(command="register-shop", data={}), {"/command"}),
         (
             line(command="register-party", subject=1, datum={}),

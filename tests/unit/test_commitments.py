@@ -46,6 +46,14 @@ given = SPECIFICATION.given
 
 SCHEDULED = [(VISIT, VISIT_MOVED, VISIT_OFF, VISITED), (ROUND, ROUND_MOVED, ROUND_OFF, CONFERRED)]
 MOVED = [(VISIT, VISIT_MOVED), (ROUND, ROUND_MOVED), (ROADMAP, POSTPONED), (AGREEMENT, CHANGED)]
+ROUND_SET = replace(ROUND, window=day("2019-08"))
+AS_REACHED = replace(CHANGED, amended=AGREEMENT.reached, kind=AGREEMENT.kind, subject=AGREEMENT.subject)
+AS_FIRST = [
+    (VISIT, VISIT_MOVED, replace(VISIT_MOVED, window=VISIT.window)),
+    (ROUND_SET, ROUND_MOVED, replace(ROUND_MOVED, window=ROUND_SET.window)),
+    (ROADMAP, POSTPONED, replace(POSTPONED, due=ROADMAP.milestones[0].due)),
+    (AGREEMENT, CHANGED, AS_REACHED),
+]
 OVER = [(thing, end) for thing, _, *ends in SCHEDULED for end in ends]
 
 
@@ -78,11 +86,31 @@ def test_what_was_said_last_of_a_thing_is_not_said_again(thing, event):
     given(OPENED, thing, event).when(event).then_refused(NothingChanges)
 
 
-@pytest.mark.parametrize(("thing", "event"), MOVED, ids=names)
-def test_more_is_said_of_a_thing_that_changed(thing, event):
+@pytest.mark.parametrize(("thing", "moved", "event"), AS_FIRST, ids=names)
+def test_what_a_thing_came_with_is_not_said_again_until_it_has_changed(thing, moved, event):
+    given(OPENED, thing).when(event).then_refused(NothingChanges)
+    given(OPENED, replace(thing, note="by letter")).when(event).then_refused(NothingChanges)
+    given(OPENED, thing, moved).when(event).then(event)
+    given(OPENED, thing, moved, event).when(event).then_refused(NothingChanges)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "event"),
+    [((thing, event), event) for thing, event in MOVED] + [((thing,), event) for thing, _, event in AS_FIRST],
+)
+def test_more_is_said_of_what_is_so_already(recorded, event):
     noted = replace(event, note="by letter")
-    given(OPENED, thing, event).when(noted).then(noted)
-    given(OPENED, thing, event, noted).when(event).then(event)
+    given(OPENED, *recorded).when(noted).then(noted)
+    given(OPENED, *recorded, noted).when(event).then_refused(NothingChanges)
+    if hasattr(event, "reason"):
+        reasoned = replace(event, reason="fog")
+        given(OPENED, *recorded, noted).when(reasoned).then(reasoned)
+        given(OPENED, *recorded, reasoned).when(event).then_refused(NothingChanges)
+
+
+def test_an_agreement_is_amended_at_another_date_in_what_is_not_told_here():
+    later = replace(AS_REACHED, amended=day("2019-06-19"))
+    given(OPENED, AGREEMENT).when(later).then(later)
 
 
 # Visits and rounds

@@ -35,6 +35,7 @@ from tests.support.cooperating import (
     SOUTH,
     SPECIFICATION,
     STRANGER,
+    STREAM,
     SUSPENDED,
     TODAY,
     TOPIC,
@@ -46,7 +47,7 @@ from tests.support.cooperating import (
     day,
     people_of,
 )
-from tests.support.spec import made_id
+from tests.support.spec import entries_of, made_id
 
 # Correcting
 
@@ -228,6 +229,22 @@ def test_to_say_again_what_is_so_breaks_nothing():
     moved = told(OPENED, VISIT, VISIT_MOVED, back, VISIT_MOVED)
     assert moved.retract(3).state.visits[VISIT.visit_id].window == day("2019-08")
     assert moved.correct(3, VISIT_MOVED).state.visits[VISIT.visit_id].window == day("2019-08")
+
+
+def test_an_old_history_that_says_again_what_a_visit_came_with_is_amended_as_any_other():
+    again = replace(VISIT_MOVED, window=VISIT.window)
+    old = told(OPENED)._replace(entries=tuple(entries_of(STREAM, [OPENED, VISIT, again, VISIT_MOVED, TOPIC], TODAY)))
+    visits = [
+        one.state.visits[VISIT.visit_id]
+        for one in (
+            old.correct(1, replace(VISIT, purpose="to sign")),
+            old.correct(2, again),
+            old.correct(4, replace(TOPIC, note="at last")),
+            old.retract(3),
+        )
+    ]
+    assert [visit.window for visit in visits] == [VISIT_MOVED.window] * 3 + [VISIT.window]
+    assert all(visit.changes[0].event == again for visit in visits)
 
 
 def test_a_refused_amendment_leaves_everything_as_it_was():

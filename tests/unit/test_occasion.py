@@ -98,6 +98,10 @@ def test_an_occasion_is_amended_to_whatever_dates(dates):
 
 def test_what_was_amended_last_is_not_amended_again():
     given(FAIR, AMENDED).when(AMENDED).then_refused(NothingChanges)
+    as_announced = OccasionAmended(name=FAIR.name, kind=FAIR.kind, place=FAIR.place, dates=FAIR.dates)
+    given(replace(FAIR, note="by poster")).when(as_announced).then_refused(NothingChanges)
+    given(replace(FAIR, organiser=made_id("party", 1))).when(as_announced).then(as_announced)
+    given(FAIR, AMENDED).when(as_announced).then(as_announced)
     other = replace(AMENDED, name="Harbour Nights")
     given(FAIR, AMENDED, other).when(AMENDED).then(AMENDED)
 

@@ -11,7 +11,7 @@ from events.catalogue.party import PARTY, PartyDetailsAmended, PartyMerged, Part
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, CircularParties, NotFound, NothingChanges
 from events.errors import PartyMerged as IsMerged
-from events.values import Identifier
+from events.values import Citation, Identifier
 from tests.support.spec import Specification, entries_of, fold, made_id
 
 TODAY = date(2019, 6, 19)
@@ -22,6 +22,8 @@ given = Specification(PARTY, STREAM, TODAY).given
 WORKS = PartyRegistered(name="Halden Works", kind="company", country="NO")
 RENAMED = PartyRenamed(name="Halden Verk")
 AMENDED = PartyDetailsAmended(kind="agency", country="SE", sectors=("ports",))
+AS_REGISTERED = (PartyRenamed(name=WORKS.name), PartyDetailsAmended(kind=WORKS.kind, country=WORKS.country))
+CITATIONS = tuple(Citation(source=made_id("src", number), start=0, end=9) for number in (1, 2))
 MERGED = PartyMerged(into=OTHER, reason="two records of one yard")
 ONE, TWO = Identifier(scheme="NO-BRC", value="912345678"), Identifier(scheme="own.list", value="a:b")
 
@@ -93,15 +95,41 @@ def test_what_was_said_last_is_not_said_again(event):
     given(WORKS, event).when(event).then_refused(NothingChanges)
 
 
-@pytest.mark.parametrize("event", [RENAMED, AMENDED], ids=by_type)
-def test_what_was_said_last_is_said_again_with_more_to_say(event):
+@pytest.mark.parametrize("event", AS_REGISTERED, ids=by_type)
+def test_what_a_party_was_registered_with_is_not_said_again(event):
+    registered = replace(WORKS, citations=CITATIONS, note="so says the register")
+    for one in (event, replace(event, citations=CITATIONS[:1]), replace(event, note=registered.note)):
+        given(registered).when(one).then_refused(NothingChanges)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "event"),
+    [((WORKS, RENAMED), RENAMED), ((WORKS, AMENDED), AMENDED), *(((WORKS,), event) for event in AS_REGISTERED)],
+)
+def test_what_is_so_already_is_said_again_with_more_to_say(recorded, event):
     noted = replace(event, note="so says the register")
-    given(WORKS, event).when(noted).then(noted)
+    cited = replace(event, citations=CITATIONS)
+    given(*recorded).when(noted).then(noted)
+    given(*recorded).when(cited).then(cited)
+    given(*recorded, noted).when(cited).then(cited)
+    given(*recorded, noted).when(event).then_refused(NothingChanges)
+
+
+def test_since_when_a_party_has_its_name_is_something_more_to_say():
+    since = PartyRenamed(name=WORKS.name, since=EdtfDate.parse("1987"))
+    given(WORKS).when(since).then(since)
+    given(WORKS, since).when(replace(since, since=None)).then_refused(NothingChanges)
+
+
+def test_what_is_left_out_of_an_amendment_is_taken_back():
+    whole = replace(AMENDED, part_of=made_id("party", 2))
+    given(WORKS, whole).when(AMENDED).then(AMENDED)
+    given(replace(WORKS, sectors=("ports",))).when(AS_REGISTERED[1]).then(AS_REGISTERED[1])
 
 
 def test_a_former_name_is_taken_again():
     back = PartyRenamed(name="Halden Works")
-    given(WORKS, back, RENAMED).when(back).then(back)
+    given(WORKS, RENAMED).when(back).then(back)
 
 
 # Part of

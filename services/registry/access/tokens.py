@@ -20,9 +20,15 @@ from asyncpg.pool import PoolConnectionProxy
 from typeid import TypeID
 
 from events import sql
+from events.catalogue.history import fold
+from events.catalogue.party import PARTY, Party
+from events.codec import decode_entry
 from events.errors import FieldProblem, InvalidField, NotFound
+from events.legible import illegible
+from events.log.read import stream_entries
 from services.registry.access.record import Action, Database, Looked, Who, record
 from services.registry.access.roles import Role
+from services.registry.ids import is_id
 from services.registry.problems import Unauthenticated
 
 PREFIX: Final = "reg_"
@@ -30,8 +36,7 @@ MAX_NAME: Final = 100
 
 _SQL: Final = sql.load("services.registry.access", "queries.sql")
 _TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
-_NAME: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_NAME}}}")
-_PARTY: Final = re.compile(r"party_[0-7][0-9a-hjkmnp-tv-z]{25}")
+_NAME: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_NAME}}}")
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -71,16 +76,18 @@ async def create(
 ) -> tuple[str, Token]:
     """Make a token and return it, this once, with what is kept of it; with it, it is recorded by whom.
 
+    It is for the party that `party` is by now: of one that was merged, for its survivor.
     Raises `InvalidField` for every argument that is not allowed, `AccessNotRecorded`.
     """
-    chosen = _checked(name, tuple(roles), party, expires_at, now)
+    survivor = await _survivor(database, party) if party is not None else None
+    chosen = _checked(name, tuple(roles), expires_at, now, party=party, survivor=survivor)
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = str(TypeID(prefix="token"))
     made = Looked(by, Action.CREATE_TOKEN, {"token": token_id, "roles": chosen})
     async with _transaction(database) as connection:
         await record(connection, made)
         row = await connection.fetchrow(
-            _SQL["create_token"], token_id, name, _hash(token), list(chosen), party, now, expires_at
+            _SQL["create_token"], token_id, name, _hash(token), list(chosen), survivor, now, expires_at
         )
     return token, _token(row)
 
@@ -145,13 +152,34 @@ def _token(row: Any) -> Token:
     )
 
 
+async def _survivor(database: Database, party: str) -> str | None:
+    """Return the party that a party lives on in, itself unless it was merged; None where the log has no such party."""
+    at, seen = party, set[str]()
+    while at not in seen:  # a circle of mergers is gone round once, as commands do
+        seen.add(at)
+        entries = await stream_entries(database, f"party/{at}") if is_id("party", at) else []
+        state: Party | None = fold(PARTY, [decode_entry(entry.bytes) for entry in entries])
+        if state is None:
+            return None
+        at = state.merged.event.into if state.merged else at
+    return at
+
+
 def _checked(
-    name: str, roles: tuple[str, ...], party: str | None, expires_at: datetime | None, now: datetime
+    name: str,
+    roles: tuple[str, ...],
+    expires_at: datetime | None,
+    now: datetime,
+    *,
+    party: str | None,
+    survivor: str | None,
 ) -> list[Role]:
     """Return the roles, each once and in the order of the contract."""
     problems: list[FieldProblem] = []
     if not _NAME.fullmatch(name):
         problems.append(FieldProblem(f"1 to {MAX_NAME} characters, on one line", pointer="/name"))
+    elif reason := illegible(name, lines=False):
+        problems.append(FieldProblem(reason, pointer="/name"))
     allowed = ", ".join(Role)
     if not roles:
         problems.append(FieldProblem(f"at least one of {allowed}", pointer="/roles"))
@@ -160,8 +188,10 @@ def _checked(
         for index, role in enumerate(roles)
         if role not in set(Role)
     ]
-    if party is not None and not _PARTY.fullmatch(party):
+    if party is not None and not is_id("party", party):
         problems.append(FieldProblem("the id of a party, party_…", pointer="/party"))
+    elif party is not None and survivor is None:
+        problems.append(FieldProblem(f"there is no party {party}", pointer="/party"))
     if expires_at is not None and expires_at <= now:
         problems.append(FieldProblem("a time that is yet to come", pointer="/expires_at"))
     if problems:

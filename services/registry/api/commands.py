@@ -139,7 +139,7 @@ def _handler(command: str, route: Route) -> HTTPRouteHandler:
         if command == "file-source" and documents.is_form(request):
             body, attached = await documents.of_form(request, head.problems)
         else:
-            body, attached = _about(kind, request, await body_of(request), head), None
+            body, attached = _about(kind, request, await body_of(request, head.problems), head), None
         return await _record(request, Asked(command, subject, body, document=attached), head, route.location)
 
     # A document may come with its source: then the bound is the form's, and checked as it comes.
@@ -185,7 +185,7 @@ def _amending(command: str, path: str) -> HTTPRouteHandler:
         if not found:
             raise NotFound("The log has no such entry.", [FieldProblem("no such entry", parameter="position")])
         head = _Head(request)
-        body = await body_of(request)
+        body = await body_of(request, head.problems)
         if isinstance(body, dict):
             fields = cast("dict[str, Any]", body)
             if field in fields:
@@ -202,7 +202,8 @@ async def batch(request: Asking) -> Response[BatchRecorded]:
     head = _Head(request)
     if "if-match" in request.headers:
         head.wrong("If-Match", "a batch has no one revision that it could match")
-    answer = await _execute(request, _batch(await body_of(request), head.problems), head)
+    asked = _batch(await body_of(request, head.problems), head.problems)
+    answer = await _execute(request, asked, head)
     results = tuple(BatchResult(one.id, one.subject, one.revision, (_entry(one),)) for one in answer.results)
     return _response(BatchRecorded(results, answer.size), answer, {})
 
@@ -235,8 +236,11 @@ class _Head:
             self.problems.append(FieldProblem(detail, header=header))
 
 
-async def body_of(request: Asking) -> object:
-    """Decode a request's JSON. Raises `UnsupportedMediaType`, `Malformed`; Litestar refuses one that is too large."""
+async def body_of(request: Asking, problems: list[FieldProblem]) -> object:
+    """Decode a request's JSON, and add to the problems what it says twice.
+
+    Raises `UnsupportedMediaType`, `Malformed`, and `BodyTooLarge`.
+    """
     media_type, given = request.content_type
     if media_type.lower() != "application/json":
         raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")
@@ -247,7 +251,7 @@ async def body_of(request: Asking) -> object:
     parts: Parts = request.app.state.parts
     body = await documents.bounded(request, parts.settings.max_body)
     try:
-        return lenience.decode(body)
+        return lenience.decode(body, problems)
     except RecursionError:
         raise Malformed("The JSON is nested too deeply.", [FieldProblem("nested too deeply", pointer="")]) from None
     except ValueError as refused:

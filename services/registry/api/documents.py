@@ -140,7 +140,7 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
 def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None:
     """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object."""
     try:
-        metadata = lenience.decode(raw)
+        metadata = lenience.decode(raw, problems)
     except (ValueError, RecursionError):
         problems.append(FieldProblem("not JSON", "/metadata"))
         return None

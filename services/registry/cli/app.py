@@ -272,7 +272,8 @@ def create(
 
     :param name: Whose it is: entries name who recorded them so.
     :param role: What it may do; give the option once for each.
-    :param party: The id of the party on whose behalf its owner records.
+    :param party: The id of the party on whose behalf its owner records, which is registered already; of one that was
+        merged, its survivor's is taken.
     :param expires: Until when it holds: an instant such as 2027-01-31T12:00Z, or a day, of which it is the beginning
         (UTC).
     """

@@ -42,8 +42,9 @@ class Lines:
 
     def read(self, line: bytes) -> Line:
         """Take a line apart. Raises `InvalidField` only for one of which nothing can be said but that it is no line."""
-        given = _decode(line)
-        problems = [FieldProblem("unknown field", f"/{escape(name)}") for name in _unknown(given)]
+        problems: list[FieldProblem] = []
+        given = _decode(line, problems)
+        problems += [FieldProblem("unknown field", f"/{escape(name)}") for name in _unknown(given)]
         key = given.get("key")
         if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
             problems.append(FieldProblem("expected 1 to 255 visible ASCII characters without spaces", "/key"))
@@ -62,11 +63,11 @@ class Lines:
         return f"line/{digest.hex()}/{self._seen[digest]}"
 
 
-def _decode(line: bytes) -> dict[str, Any]:
+def _decode(line: bytes, problems: list[FieldProblem]) -> dict[str, Any]:
     if len(line) > MAX_BYTES:
         raise InvalidField.of([FieldProblem(f"a line has at most {MAX_BYTES} bytes; spread it over several", "")])
     try:
-        given = lenience.decode(line)
+        given = lenience.decode(line, problems)
     except RecursionError:
         raise InvalidField.of([FieldProblem("nested too deeply", "")]) from None
     except ValueError as refused:

@@ -30,6 +30,8 @@ def create(name: str, roles: Sequence[str], *, party: str | None, expires: str |
         )
 
     secret, token = on_database(PROGRAM, work)
+    if token.party != party:
+        sys.stderr.write(f"{party} was merged: the token is for {token.party}.\n")
     sys.stderr.write(f"{token.id}: keep the token, it is not shown again.\n")
     sys.stdout.write(f"{secret}\n")
     return 0
