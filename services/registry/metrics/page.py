@@ -6,6 +6,7 @@ It is always answered: while the database cannot be used it says so, and has wha
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -51,8 +52,7 @@ class Page(Collector):
         family = self._family(metric)
         if not isinstance(family, HistogramMetricFamily):
             raise TypeError(f"{metric.name} is a {metric.kind}")
-        buckets = [("+Inf" if bound == float("inf") else repr(float(bound)), n) for bound, n in values.cumulated()]
-        family.add_metric(labels, buckets, values.total)
+        family.add_metric(labels, [(_bound(bound), count) for bound, count in values.cumulated()], values.total)
 
     def _family(self, metric: Described) -> Metric:
         if metric.name not in self._families:
@@ -74,9 +74,16 @@ class Page(Collector):
         yield from self._families.values()
         yield from ProcessCollector(registry=None).collect()
 
-    def text(self) -> bytes:
-        """Return the page as it is sent, as `MEDIA_TYPE`."""
-        return generate_latest(self)
+    async def text(self) -> bytes:
+        """Return the page as it is sent, as `MEDIA_TYPE`; nothing more may be written to it.
+
+        Thousands of lines take a tenth of a second and more, for which nobody else is kept waiting.
+        """
+        return await asyncio.to_thread(generate_latest, self)
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if bound == math.inf else repr(float(bound))
 
 
 async def ask(page: Page, pool: Pool) -> bool:

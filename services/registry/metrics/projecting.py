@@ -14,4 +14,4 @@ async def page(projector: Projector, pool: Pool) -> bytes:
     made.value(catalogue.PROJECTOR_ACTIVE, projector.active)
     made.value(catalogue.PROJECTOR_LOSSES, projector.interruptions)
     await ask(made, pool)
-    return made.text()
+    return await made.text()

@@ -18,7 +18,7 @@ async def page(parts: Parts, requests: Requests) -> bytes:
     _write_requests(made, requests)
     if await ask(made, parts.pool):
         await _write_checkpoint(made, parts)
-    return made.text()
+    return await made.text()
 
 
 def _write_log(page: Page, parts: Parts) -> None:
