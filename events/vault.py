@@ -133,6 +133,14 @@ class Vault:
             keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
         return keys
 
+    async def fits(self) -> bool:
+        """Whether the master key is the one that keys are wrapped by, as far as there are any.
+
+        One is looked at, so this costs the same however many there are.
+        """
+        found: str | None = await self._pool.fetchval(QUERIES["any_key"])
+        return found in (None, self._master.key_id)
+
     def new_salts(self, owners: Collection[str]) -> tuple[NewSalt, ...]:
         """Make what salts the hash of a command that names these owners: a part for each, gone with its key."""
         return tuple(NewSalt(owner=owner, salt=secrets.token_bytes(KEY_BYTES)) for owner in sorted(owners))

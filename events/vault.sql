@@ -4,6 +4,10 @@
 -- The wrapped keys of owners, as far as they have not been destroyed: $1 owners.
 SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner = ANY ($1::text[]);
 
+-- name: any_key
+-- The master key that keys are wrapped by, as one of them has it.
+SELECT master_key_id FROM vault.key LIMIT 1;
+
 -- name: add_key
 -- $1 owner, $2 wrapped key, $3 master key's id.
 INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);

@@ -58,6 +58,8 @@ class Projector:
         self._woken = asyncio.Event()
         self._failures = 0  # in a row
         self._followed = False  # whether it ever was the one that readers depend on
+        self.active = False  # whether it is the one that projects; else it stands by, or the database is away
+        self.interruptions = 0  # how often it lost the database, or its place to another program
 
     async def run(self) -> None:
         """Project until cancelled. Raises `Corrupt` if the log is not as it must be: that is not tried again."""
@@ -65,8 +67,13 @@ class Projector:
             try:
                 async with self._connected() as connection:
                     await self._stand_by(connection)
-                    await self._project(connection)
+                    self.active = True
+                    try:
+                        await self._project(connection)
+                    finally:
+                        self.active = False
             except Replaced:
+                self.interruptions += 1
                 log.warning("projector_replaced", retry_in_seconds=HEARTBEAT_SECONDS)
                 await asyncio.sleep(HEARTBEAT_SECONDS)
             except (*TRANSIENT, Moved) as lost:
@@ -74,6 +81,7 @@ class Projector:
                     raise
                 wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
                 self._failures += 1
+                self.interruptions += 1
                 log.warning("projector_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
                 await asyncio.sleep(wait)
 

@@ -25,6 +25,7 @@ from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueF
 from events.log.batch import Batch
 from events.log.command import Append, Appended, Head, Overtaken
 from events.log.connection import Found, Unreachable, WriterConnection
+from events.log.distribution import Distribution
 from events.log.preparation import EntryEncoder, Waiting, claims_taken
 from events.log.read import RecordedCommand
 
@@ -32,6 +33,8 @@ MAX_BATCH_ENTRIES: Final = 512
 BEHIND: Final = 8  # commands that are worth a batch of their own, behind one that is on its way
 ALONE: Final = 1.0  # seconds without a batch behind another, after that could not work
 LOST_RACES: Final = 2  # after so many, a batch is put together while other writers are locked out
+LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)  # entries; a bulk goes beyond a batch's
 BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
 
 Answer: TypeAlias = tuple[Waiting, Appended]
@@ -93,6 +96,8 @@ class Writer:
         self, connection: WriterConnection, head: Head, *, origin: str, clock: Callable[[], datetime], limits: Limits
     ) -> None:
         self.counts = Counts()
+        self.latency = Distribution(LATENCY_BOUNDS)  # seconds, from the call to what is durable
+        self.batch_entries = Distribution(BATCH_BOUNDS)
         self._connection = connection
         self._second = connection.another()
         self._alone_until = 0.0  # on the loop's clock: no batch is sent behind another before
@@ -115,6 +120,11 @@ class Writer:
         return len(self._queue)
 
     @property
+    def waiting_bytes(self) -> int:
+        """How large the entries in the queue are together."""
+        return self._queued_bytes
+
+    @property
     def size(self) -> int:
         """How many entries the log has, as far as the writer knows."""
         return self._head.size
@@ -126,8 +136,9 @@ class Writer:
         if len(self._queue) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
             self._sweep()
         patience = self._limits.deadline if within is None else min(within, self._limits.deadline)
-        deadline = self._loop.time() + patience
-        waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline)
+        begun = self._loop.time()
+        deadline = begun + patience
+        waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline, begun=begun)
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
         self._wake.set()
@@ -305,6 +316,10 @@ class Writer:
             self.counts.batches += 1
             self.counts.commands += len(batch.included)
             self.counts.entries += batch.entries
+            self.batch_entries.note(batch.entries)
+            durable = self._loop.time()
+            for waiting in batch.included:
+                self.latency.note(durable - waiting.begun)
         for waiting in reversed(batch.held):
             self._queue.appendleft(waiting)
             self._queued_bytes += waiting.size

@@ -13,6 +13,7 @@ from events.errors import LogUnavailable
 from events.log.append import Counts, Limits, Writer
 from events.log.command import Append, Appended
 from events.log.connection import Unreachable, WriterConnection
+from events.log.distribution import Distribution
 from events.log.failure import TRANSIENT
 from events.log.read import Pool, Reader
 
@@ -88,6 +89,21 @@ class Log(Reader):
     def counts(self) -> Counts:
         """What the writer has done since the log was opened."""
         return self._writer.counts
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How large the entries are that wait for the writer."""
+        return self._writer.waiting_bytes
+
+    @property
+    def latency(self) -> Distribution:
+        """How many seconds it took from a call of `append` until what it recorded was durable, for each command."""
+        return self._writer.latency
+
+    @property
+    def batch_entries(self) -> Distribution:
+        """How many entries were recorded together, for each batch."""
+        return self._writer.batch_entries
 
     async def append(self, command: Append, *, within: float | None = None) -> Appended:
         """Record a command: all of it or nothing, durably before this returns, and once however often it is sent.

@@ -21,6 +21,7 @@ import msgspec
 
 from events import sql
 from events.errors import RegistryError
+from events.log.read import Connection, Pool
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 LOCK: Final = int.from_bytes(hashlib.sha256(b"cooperation-registry/migrate").digest()[:8], "big", signed=True)
@@ -197,8 +198,7 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
     migrations = load() if migrations is None else migrations
     connection = await asyncpg.connect(dsn)
     try:
-        prepared = await connection.fetchval(_SQL["is_prepared"])
-        todo = pending(migrations, await _applied(connection) if prepared else ())
+        todo = await missing(connection, migrations)
     finally:
         await connection.close()
     if todo:
@@ -208,7 +208,13 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
         )
 
 
-async def _applied(connection: asyncpg.Connection) -> list[Applied]:
+async def missing(source: Connection | Pool, migrations: Sequence[Migration]) -> tuple[Migration, ...]:
+    """Return what of a program's migrations a database lacks. Raises DatabaseTooNew, MigrationEdited."""
+    prepared = await source.fetchval(_SQL["is_prepared"])
+    return pending(migrations, await _applied(source) if prepared else ())
+
+
+async def _applied(connection: Connection | Pool) -> list[Applied]:
     return [Applied(*row) for row in await connection.fetch(_SQL["applied"])]
 
 

@@ -43,12 +43,29 @@ class Waiting:
     Whoever settles it first decides: the writer, the deadline, or the caller who goes away.
     """
 
-    __slots__ = ("command", "command_id", "deadline", "entries", "first", "future", "in_doubt", "plain", "size")
+    __slots__ = (
+        "begun",
+        "command",
+        "command_id",
+        "deadline",
+        "entries",
+        "first",
+        "future",
+        "in_doubt",
+        "plain",
+        "size",
+    )
 
     def __init__(
-        self, command: Append, encoder: EntryEncoder, future: asyncio.Future[Appended], deadline: float
+        self,
+        command: Append,
+        encoder: EntryEncoder,
+        future: asyncio.Future[Appended],
+        deadline: float,
+        *,
+        begun: float = 0.0,
     ) -> None:
-        """Encode the entries.
+        """Encode the entries. `begun` is when the caller asked, for what is measured.
 
         Raises `EntryTooLarge`, `AlreadyClaimed` (the command claims a value twice), and TypeError or ValueError for
         a command that no program of this registry should send.
@@ -60,6 +77,7 @@ class Waiting:
         self.command = command
         self.future = future
         self.deadline = deadline
+        self.begun = begun
         self.in_doubt = False  # whether it may be recorded without our knowing
         self.command_id = QuickUUID(command.command_id.bytes)
         self.first: dict[str, int] = {}  # the revision that each stream must have

@@ -11,7 +11,8 @@ import logging
 import sys
 import time
 import traceback
-from typing import Any, Final, Literal, TextIO, cast
+from collections.abc import Callable
+from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
 import structlog
 import uuid_utils
@@ -19,6 +20,10 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID: Final = "Request-Id"
 """The header of every answer that names the request as the journal does."""
+
+
+Ended: TypeAlias = Callable[[str, str | None, int | None, float], None]
+"""Is told a request's method, its route's template (None: nothing is served), its status and its seconds."""
 
 
 def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys.stderr) -> None:
@@ -88,8 +93,10 @@ class Journal:
     from the scope afterwards: `/v1/parties/{party_id}`, or null where nothing is served.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, ended: Ended | None = None) -> None:
+        """Take the application, and who is told of each request when it has ended."""
         self._app = app
+        self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; an error that the application lets through is journalled and let through."""
@@ -114,10 +121,14 @@ class Journal:
                 failure(error)
                 raise
             finally:
+                seconds = time.perf_counter() - begun
+                route: str | None = cast("dict[str, Any]", scope).get("path_template")
+                if self._ended is not None:
+                    self._ended(scope["method"], route, status, seconds)
                 logger().info(
                     "request",
                     method=scope["method"],
-                    route=cast("dict[str, Any]", scope).get("path_template"),
+                    route=route,
                     status=status,
-                    milliseconds=round((time.perf_counter() - begun) * 1000, 3),
+                    milliseconds=round(seconds * 1000, 3),
                 )

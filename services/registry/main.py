@@ -27,6 +27,9 @@ from services.registry.api.sending import complete
 from services.registry.clock import Clock, now
 from services.registry.commands import Commands
 from services.registry.journal import Journal, failure
+from services.registry.metrics import serving
+from services.registry.metrics.listener import listening
+from services.registry.metrics.requests import Requests
 from services.registry.parts import Parts
 from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing import policy
@@ -140,6 +143,16 @@ async def _signing(parts: Parts) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
+async def _measuring(parts: Parts, requests: Requests) -> AsyncGenerator[None]:
+    """Show metrics apart from the API meanwhile, where the settings name a port."""
+    async with AsyncExitStack() as stack:
+        if (port := parts.settings.metrics_port) is not None:
+            shown = listening(parts.settings.metrics_host, port, lambda: serving.page(parts, requests))
+            await stack.enter_async_context(shown)
+        yield
+
+
+@asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
     """Do something meanwhile. That it failed, which it should not, is journalled when it does."""
     task = asyncio.create_task(work, name=name)
@@ -161,10 +174,11 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
     Raises `UndeclaredRoute` for a route that does not say who may use it.
     """
+    requests = Requests()
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncGenerator[None]:
-        async with open_registry(settings, clock) as parts, _signing(parts):
+        async with open_registry(settings, clock) as parts, _signing(parts), _measuring(parts, requests):
             app.state.parts = parts
             yield
 
@@ -178,7 +192,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,
         before_send=[complete],
-        state=State(),
+        state=State({"requests": requests}),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.max_body,
@@ -189,4 +203,6 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
 def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
     """Make the application with the journal around it: what a server serves."""
-    return Journal(create_app(settings, clock))
+    app = create_app(settings, clock)
+    requests: Requests = app.state.requests
+    return Journal(app, requests.ended)

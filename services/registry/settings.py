@@ -187,6 +187,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     host: Annotated[str, Setting("The address that is listened on.", _HOST)] = "127.0.0.1"
     port: Annotated[int, Setting("The port that is listened on.", _integer(1, 65535))] = 8000
+    metrics_host: Annotated[
+        str,
+        Setting("The address that metrics are listened for on, where REGISTRY_METRICS_PORT is set.", _HOST),
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int | None,
+        Setting(
+            "The port on which `serve`, `project` and `up` show metrics to anybody who can reach it; not set, none do. "
+            "`serve` and `up` show them at /metrics of the API too, to operators.",
+            _integer(1, 65535),
+        ),
+    ] = None
     trusted_proxies: Annotated[
         Networks,
         Setting(

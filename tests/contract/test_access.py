@@ -21,6 +21,7 @@ RECORD = {"recorder"}
 FOLLOW = {"follower", "auditor"}
 AUDIT = {"auditor"}
 ANY = {role.value for role in Role}
+OPERATE = {"operator"}
 
 ROUTES: dict[str, set[str] | None] = {
     "GET /health/live": OPEN,
@@ -116,6 +117,7 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /log/tile/entries/{place:path}": AUDIT,
     "GET /v1/access": AUDIT,
     "GET /v1/log/digest": AUDIT,
+    "GET /metrics": OPERATE,
 }
 ROUTES |= {route.replace("GET", "HEAD", 1): roles for route, roles in ROUTES.items() if route.startswith("GET ")}
 """Each route with the roles that open it; what answers GET answers HEAD. A route that is not here must not be there."""

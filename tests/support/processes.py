@@ -87,8 +87,9 @@ class Deployment:
         """The settings of every command."""
         return self._environ
 
-    def start(self, command: str) -> Process:
-        return Process(command, self._environ, self._log)
+    def start(self, command: str, **more: str) -> Process:
+        """Start a command, with more settings than all of them have."""
+        return Process(command, {**self._environ, **more}, self._log)
 
     async def ready(self) -> None:
         """Wait until the service says that it can serve."""

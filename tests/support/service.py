@@ -84,7 +84,7 @@ class Service:
 
 def _client(app: Litestar, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.ASGITransport(Journal(app), raise_app_exceptions=False)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Journal(app, app.state.requests.ended), raise_app_exceptions=False)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://registry.test", headers=headers)
 
 

@@ -19,6 +19,7 @@ from services.registry.api import (
     evidence,
     health,
     log,
+    metrics,
     overviews,
     proofs,
     reads,
@@ -41,6 +42,7 @@ _SERVED: list[HTTPRouteHandler] = answering_head(
         *access.HANDLERS,
         *schema_registry.HANDLERS,
         *health.HANDLERS,
+        *metrics.HANDLERS,
         *docs.HANDLERS,
         problems.explained,
     ]

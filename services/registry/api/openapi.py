@@ -18,8 +18,10 @@ from services.registry.api.commands import AMENDMENTS, ROUTES
 from services.registry.api.described import (
     AS_OF,
     CERTAIN,
+    CLOSED,
     CURSOR,
     ERRORS,
+    FAILING,
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
@@ -103,6 +105,7 @@ def _paths() -> Described:
     paths["/v1/access"] = {"get": access_record()}
     paths["/health/live"] = {"get": _health("live", ())}
     paths["/health/ready"] = {"get": _health("ready", (HTTPStatus.SERVICE_UNAVAILABLE,))}
+    paths["/metrics"] = {"get": _metrics()}
     return dict(sorted(paths.items()))
 
 
@@ -361,6 +364,20 @@ def _answered(content: Described) -> Described:
     read = described_read("Entries")
     read["200"]["content"] = content
     return read
+
+
+def _metrics() -> Described:
+    headers = {"Registry-Size": KNOWN_SIZE, "Cache-Control": text_header("That it is not to be kept.")}
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "metrics",
+        "summary": "What this process measures, as Prometheus reads it (text format 0.0.4). For operators.",
+        "tags": ["health"],
+        "responses": {
+            "200": {"description": "The metrics.", "headers": headers, "content": content},
+            **error_responses((*CLOSED, HTTPStatus.METHOD_NOT_ALLOWED, *FAILING)),
+        },
+    }
 
 
 def _health(name: str, errors: tuple[HTTPStatus, ...]) -> Described:

@@ -41,6 +41,8 @@ def serve() -> int:
     journal.configure(settings.log_level, settings.log_format)
     asyncio.run(check(settings.database_url))
     host = claim(settings.host, settings.port)
+    if settings.metrics_port is not None:
+        claim(settings.metrics_host, settings.metrics_port)
     server = Server(
         f"{__name__}:worker",
         address=host,

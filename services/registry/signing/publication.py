@@ -37,11 +37,14 @@ class Publication:
         """Return the published checkpoint. Raises `NotSigned`, and why signing has stopped if it has."""
         if self._signer is not None and self._signer.stopped is not None:
             raise self._signer.stopped
-        origin = await self.origin()
-        signed = await self._checkpoints.published(origin, self._witnesses, self._quorum)
+        signed = await self.latest()
         if signed is None:
-            raise NotSigned(f"No checkpoint of {origin} has been published yet.")
+            raise NotSigned(f"No checkpoint of {await self.origin()} has been published yet.")
         return signed
+
+    async def latest(self) -> Signed | None:
+        """Return the last checkpoint that could be published, whether or not signing has stopped since."""
+        return await self._checkpoints.published(await self.origin(), self._witnesses, self._quorum)
 
     async def keys(self) -> list[VerifierKey]:
         """Return the keys that the log's checkpoints verify with: those of its name now first, the newest first."""
