@@ -21,13 +21,14 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from events.errors import AlreadyExists, CommandIdReused, LogUnavailable, QueueFull, WrongExpectedVersion
+from events.errors import CommandIdReused, LogUnavailable, QueueFull
 from events.log.batch import Batch
-from events.log.command import Append, Appended, Head, Overtaken
+from events.log.command import Append, Appended, Head
 from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.distribution import Distribution
-from events.log.preparation import EntryEncoder, Waiting, claims_taken
+from events.log.preparation import EntryEncoder, Waiting
 from events.log.read import RecordedCommand
+from events.log.refusal import refusal_of, too_late
 
 MAX_BATCH_ENTRIES: Final = 512
 BEHIND: Final = 8  # commands that are worth a batch of their own, behind one that is on its way
@@ -166,7 +167,7 @@ class Writer:
             if waiting.settled:
                 continue
             if waiting.deadline <= now:
-                waiting.refuse(_too_late(waiting))
+                waiting.refuse(too_late(waiting))
             else:
                 coming.append(waiting.deadline)
         self._alarm = self._loop.call_at(min(coming), self._expire) if coming else None
@@ -340,7 +341,7 @@ class Writer:
             if known := recorded.get(waiting.command_id):
                 self._replay(waiting, known)
                 continue
-            refusal = _refusal(waiting, found, ahead)
+            refusal = refusal_of(waiting, found, ahead)
             if ahead.isdisjoint(waiting.first):
                 if refusal is not None:
                     waiting.refuse(refusal)
@@ -371,32 +372,3 @@ class Writer:
 def _give(answers: Iterable[Answer]) -> None:
     for waiting, appended in answers:
         waiting.answer(appended)
-
-
-def _refusal(waiting: Waiting, found: Found, ahead: Container[str]) -> Exception | None:
-    """Say why a command cannot be recorded after what was found, as far as no commands `ahead` have a say in it."""
-    revisions = found.revisions
-    moved = {
-        stream: (first, revisions[stream])
-        for stream, first in waiting.first.items()
-        if stream not in ahead and revisions[stream] != first
-    }
-    if moved:
-        return WrongExpectedVersion(moved)
-    command = waiting.command
-    if taken := [claim for claim in command.claims if (claim.scope, claim.value) in found.taken]:
-        return claims_taken(taken)
-    if owners := [key.owner for key in command.keys if key.owner in found.keys]:
-        return AlreadyExists(f"There is a key for {', '.join(owners)} already. Nothing was recorded.")
-    if found.overtaken and command.rests_on(found.overtaken):
-        return Overtaken("what the command rests on is not as it was")
-    return None
-
-
-def _too_late(waiting: Waiting) -> LogUnavailable:
-    outcome = (
-        "Whether the command was recorded is not known: send it again with the same command id (Idempotency-Key)."
-        if waiting.in_doubt
-        else "Nothing was recorded; send the command again later."
-    )
-    return LogUnavailable(f"The log did not answer in time. {outcome}")
