@@ -93,10 +93,13 @@ class Lies(msgspec.Struct, frozen=True):
 
 
 class Overdue(msgspec.Struct, frozen=True):
-    """What an `overdue` filter asks: whether a thing has to be overdue (None: either), on which day."""
+    """What an `overdue` filter asks: whether a thing has to be overdue (None: either), on which day.
+
+    The day is None only until it is known what size the answer is as of.
+    """
 
     wanted: bool | None
-    on: date
+    on: date | None
 
 
 class ReadModels:

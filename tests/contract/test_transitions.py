@@ -406,6 +406,39 @@ async def test_pages_of_what_is_overdue_are_all_of_the_day_of_the_first(database
             assert [item["overdue"] for item in items] == [item["due"] < "2026-03-31" for item in items]
 
 
+async def test_what_is_overdue_as_of_a_size_is_so_on_the_day_on_which_it_was_reached(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = StoppedClock(datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    async with running(database, tmp_path, clock=clock) as service:
+        cooperation, one, other = await a_cooperation(service)
+        visit = {"visitors": [{"party": other}], "host": one, "place": {"country": "AZ"}, "purpose": "to go on"}
+        made = [
+            await service.post(f"/v1/cooperations/{cooperation}/visits", {**visit, "window": window})
+            for window in ("2026-03-30", "2026-03-31")
+        ]
+        early, late = (one["id"] for one in made)
+        size = (await service.get("/v1/commitments"))["as_of"]["size"]
+        clock.moment = datetime(2026, 4, 2, 12, 0, tzinfo=UTC)
+        asked: list[tuple[dict[str, Any], list[str]]] = [
+            ({"as_of": size}, [early]),
+            ({"as_of": size, "on": "2026-04-01"}, [early, late]),
+            ({"as_of": size, "on": "2026-03-30"}, []),
+            ({"as_of": "2026-04-01T00:00:00Z"}, [early, late]),
+            ({}, [early, late]),
+        ]
+        for query, overdue in asked:
+            listed = await service.get("/v1/commitments", overdue="true", **query)
+            assert [item["id"] for item in listed["items"]] == overdue, query
+            for key in (early, late):
+                item = await service.get(f"/v1/commitments/{key}", **query)
+                assert item["overdue"] is (key in overdue), query
+        assert (await service.get("/v1/commitments", overdue="true", as_of=0))["items"] == []
+        first = await service.get("/v1/commitments", limit=1, as_of=size)
+        rest = await service.get("/v1/commitments", limit=1, as_of=size, cursor=first["next"])
+        assert [item["overdue"] for item in (*first["items"], *rest["items"])] == [True, False]
+
+
 async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:
     cooperation, visit, one, _ = await a_visit(service)
     registered = (await service.get(f"/v1/parties/{one}"))["position"]
