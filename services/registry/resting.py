@@ -54,8 +54,9 @@ class Resting:
         key = stream.partition("/")[2]
         named: list[str] = []
         async for one in self._naming(stream, first, prospect):
-            if any(leaf.value == key for leaf in references(one.event)):
-                named.append(one.called)
+            at = [leaf.pointer for leaf in references(one.event) if leaf.value == key]
+            if at:
+                named.append(f"{one.called} ({', '.join(at)})")
                 if len(named) == NAMED:
                     break
         if named:
@@ -85,7 +86,7 @@ class Resting:
             for called, refused in newly_refused(aggregate, entries, before, now, today):
                 raise RestedUpon(
                     f"{called.capitalize()} of {other} rests on the merger, and would break a rule without it: "
-                    f"{refused.detail}"
+                    f"{refused.in_full()}"
                 )
 
     async def must_quote_the_same(
