@@ -201,6 +201,12 @@ class DocumentMissing(RuleBroken):
     code = "document-missing"
 
 
+class DocumentDiffers(RuleBroken):
+    """A source says another size or media type than its document has."""
+
+    code = "document-differs"
+
+
 class AlreadyClaimed(RegistryError):
     """A value that belongs to one thing only is taken."""
 
