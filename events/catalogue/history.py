@@ -119,6 +119,8 @@ class _Ledger:
             if corrections:
                 amendments = tuple(_amendment(self._entries[one]) for one in corrections)
                 entry = replace(entry, event=self._said[corrections[-1]], corrections=amendments)
+            if made := self._corrections[original]:
+                entry = replace(entry, ever=tuple(self._said[one] for one in (original, *made)))
             yield entry
 
     def forgone(self) -> Iterator[Event]:

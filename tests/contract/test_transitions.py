@@ -160,14 +160,14 @@ async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(s
 
 
 async def test_a_post_at_a_merged_party_is_held_once_and_left_by_either_name(service: Service) -> None:
-    loser, survivor = [
+    loser, survivor, stranger = [
         (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
-        for name in ("Loser", "Survivor")
+        for name in ("Loser", "Survivor", "Stranger")
     ]
     person = (await service.post("/v1/people", {"name": "Ada Example"}))["id"]
     on = f"/v1/people/{person}"
-    await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"})
-    await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
+    appointed = await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"})
+    merged = await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
     refused = await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"}, status=409)
     assert (refused["code"], refused["errors"][0]["pointer"]) == ("already-exists", "/post")
     left = await service.post(f"{on}/leave-post", {"party": survivor, "post": "adviser"})
@@ -179,6 +179,19 @@ async def test_a_post_at_a_merged_party_is_held_once_and_left_by_either_name(ser
     assert refused["code"] == "not-correctable"
     as_loser = {"replacement": {"party": loser, "post": "adviser", "until": "2019-05"}, "reason": "not said before"}
     await service.post(f"/v1/log/entries/{position}/correct", as_loser)
+    corrected = await service.post(f"/v1/log/entries/{appointed['entries'][0]['position']}/correct", as_survivor)
+    (post,) = (await service.get(on))["posts"]
+    assert (post["party"], post["left"]) == (survivor, True)
+    why = {"reason": "never was"}
+    refused = await service.post(f"/v1/log/entries/{merged['entries'][0]['position']}/retract", why, status=409)
+    assert refused["code"] == "rested-upon"
+    elsewhere = {"replacement": {"party": stranger, "post": "adviser"}, "reason": "misread"}
+    for wrong in (elsewhere, {"replacement": {"party": survivor, "post": "head"}, "reason": "misread"}):
+        address = f"/v1/log/entries/{appointed['entries'][0]['position']}/correct"
+        assert (await service.post(address, wrong, status=409))["code"] == "not-in-post"
+    await service.post(f"/v1/log/entries/{corrected['entries'][0]['position']}/retract", why)
+    (post,) = (await service.get(on))["posts"]
+    assert (post["party"], post["left"]) == (loser, True)
     await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"})
     refused = await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"}, status=409)
     assert refused["code"] == "already-exists"
