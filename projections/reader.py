@@ -200,8 +200,11 @@ class ReadModels:
         The filters are by cooperation, party and country.
         """
         party = filters.get("party")
-        merged = await self.merged(party, size) if isinstance(party, str) else None
-        others = filters.get("cooperation"), merged, filters.get("country")
+        same: list[list[Any] | None] = [None, None, None]
+        if isinstance(party, str):
+            ever = await self._pool.fetch(PARTIES.queries["ever_merged"], party, size)
+            same = [[one[column] for one in ever] for column in ("id", "since", "until")]
+        others = filters.get("cooperation"), *same, filters.get("country")
         with _in_this_form(NAMES):
             records = await self._pool.fetch(CALENDAR["of"], size, after, limit, *others, of)
         return [
