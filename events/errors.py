@@ -44,6 +44,11 @@ class RegistryError(Exception):
         )
         return self
 
+    def in_full(self) -> str:
+        """Return the detail with what is wrong of each field: for a message about another thing than the request."""
+        fields = [f"{problem.pointer}: {problem.detail}" for problem in self.problems if problem.pointer]
+        return f"{self.detail} ({'; '.join(fields)})" if fields else self.detail
+
 
 class InvalidField(RegistryError):
     """A field has a value that is not allowed."""
@@ -167,7 +172,7 @@ class NotCorrectable(RuleBroken):
 
 
 class RestedUpon(RuleBroken):
-    """Other things rest on what would be retracted."""
+    """Other things rest on what would be retracted or corrected."""
 
     code = "rested-upon"
 
@@ -194,6 +199,12 @@ class DocumentMissing(RuleBroken):
     """The source that is cited has no document on file, so its words cannot be checked."""
 
     code = "document-missing"
+
+
+class DocumentDiffers(RuleBroken):
+    """A source says another size or media type than its document has."""
+
+    code = "document-differs"
 
 
 class AlreadyClaimed(RegistryError):

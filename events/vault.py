@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from events.errors import Corrupt, RegistryError, SourceWithdrawn
 from events.log import NewKey, NewSalt, NewToken
 from events.sql import load
-from events.words import words
+from events.words import readings, words
 
 QUERIES = load("events", "vault.sql")
 KEY_BYTES = 32
@@ -164,19 +164,29 @@ class Vault:
     async def find(self, text: str, *, after: str = "", limit: int = 500) -> list[str]:
         """Return up to `limit` owners that have, or had, all the words of a text, in order, after an owner.
 
-        Case and diacritics do not matter; the beginning of a word is not enough. Who was erased has none. Which words
-        were those of one name, and which is in force when, is for the caller to see.
+        Case and diacritics do not matter, an apostrophe is read in either way (`events.words.readings`); the beginning
+        of a word is not enough. Who was erased has none. Which words were those of one name, and which is in force
+        when, is for the caller to see.
         """
-        tokens = self._blind(text)
-        if not tokens:
+        meant = readings(text)
+        if not meant:
             return []
-        return [
-            record["owner"] for record in await self._pool.fetch(QUERIES["found"], tokens, len(tokens), after, limit)
+        asked = [
+            (token, term, reading, len(one))
+            for term, either in enumerate(meant)
+            for reading, one in enumerate(either)
+            for token in self._tokens(one)
         ]
+        columns = [list(column) for column in zip(*asked, strict=True)]
+        records = await self._pool.fetch(QUERIES["found"], *columns, len(meant), after, limit)
+        return [record["owner"] for record in records]
 
     def _blind(self, text: str) -> list[bytes]:
+        return self._tokens(dict.fromkeys(words(text)))
+
+    def _tokens(self, distinct: Iterable[str]) -> list[bytes]:
         key = self._master.derive("blind tokens")
-        return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in dict.fromkeys(words(text))]
+        return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in distinct]
 
     async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
         """Return what is on file of documents, by SHA-256 in hex, whether their keys were destroyed or not."""

@@ -17,11 +17,18 @@ INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3);
 SELECT owner, salt FROM vault.command_salt WHERE command_id = $1 ORDER BY owner COLLATE "C";
 
 -- name: found
--- The owners that have all of some tokens, in order: $1 tokens, each once, $2 their number, $3 the owner after which to
--- go on ('': from the start), $4 how many at the most.
-SELECT owner FROM vault.token WHERE token = ANY ($1::bytea[]) AND owner > $3 COLLATE "C"
-GROUP BY owner HAVING count(*) = $2
-ORDER BY owner COLLATE "C" LIMIT $4;
+-- The owners that have what is asked for, in order: of every word that was typed, all tokens of one of its readings.
+--   $1 tokens, $2 the word that each is of, $3 which of that word's readings, $4 how many tokens that reading has
+--   $5 how many words were typed, $6 the owner after which to go on ('': from the start), $7 how many at the most
+SELECT owner FROM (
+    SELECT token.owner, asked.term
+    FROM unnest($1::bytea[], $2::int[], $3::int[], $4::int[]) AS asked (token, term, reading, tokens)
+    JOIN vault.token AS token ON token.token = asked.token
+    WHERE token.owner > $6 COLLATE "C"
+    GROUP BY token.owner, asked.term, asked.reading, asked.tokens HAVING count(*) = asked.tokens
+) AS met
+GROUP BY owner HAVING count(DISTINCT term) = $5
+ORDER BY owner COLLATE "C" LIMIT $7;
 
 -- name: tokens
 -- The tokens that owners have: $1 owners.

@@ -12,6 +12,7 @@ from anyascii import anyascii
 
 # PostgreSQL keeps lexemes of 2,046 bytes. A longer run (a script without spaces) is several words on both sides.
 _WORD = re.compile(r"[a-z0-9]{1,500}")
+_TYPED = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 
 # Soft and hard signs, and the letters of Uzbek and others that look like an apostrophe, are parts of a word. They would
 # be transliterated as apostrophes, which stand between words ("l'industrie"): a word is typed without or with them.
@@ -20,17 +21,40 @@ _SIGNS = str.maketrans("", "", "ьЬъЪ\u02bb\u02bc\u02b9\u02ba\u2018")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in order: ASCII letters in lower case and digits, at most 500 of them each."""
-    return _WORD.findall((text if text.isascii() else anyascii(text.translate(_SIGNS))).lower())
+    return _WORD.findall(_plain(text))
+
+
+def readings(text: str) -> list[list[list[str]]]:
+    """Return what may be meant by each word that somebody typed: one list of words to be found, or the other.
+
+    An apostrophe within it stands between two words ("l'industrie"), or for a sign that is part of one ("O'zbekiston",
+    whose sign keyboards do not have). All apostrophes of a word are read in one way.
+    """
+    found: dict[str, list[list[str]]] = {}
+    for typed in _TYPED.findall(_plain(text)):
+        apart, joined = (list(dict.fromkeys(_WORD.findall(typed.replace("'", by)))) for by in (" ", ""))
+        found[typed] = [apart, joined] if "'" in typed else [apart]
+    return list(found.values())
 
 
 def whole(text: str) -> str:
     """Return the PostgreSQL tsquery that asks for every word of a text; "" for none.
 
-    The words have letters and digits only, so that nothing in the text is taken for an operator.
+    The words have letters and digits only, so that nothing in the text is taken for an operator. An apostrophe is read
+    in either way (`readings`).
     """
-    return " & ".join(dict.fromkeys(words(text)))
+    return _query(text, "")
 
 
 def prefixes(text: str) -> str:
     """Return the tsquery that asks for every word of a text as the beginning of one, as `whole` does."""
-    return " & ".join(f"{word}:*" for word in dict.fromkeys(words(text)))
+    return _query(text, ":*")
+
+
+def _plain(text: str) -> str:
+    return (text if text.isascii() else anyascii(text.translate(_SIGNS))).lower()
+
+
+def _query(text: str, ending: str) -> str:
+    either = ([" & ".join(word + ending for word in one) for one in meant] for meant in readings(text))
+    return " & ".join(one[0] if len(one) == 1 else f"({' | '.join(one)})" for one in either)

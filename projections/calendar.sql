@@ -1,36 +1,43 @@
 -- calendar: the visits and rounds that are or once were in the calendar, as of a log size. Queries over the read models' rows.
 --
 -- In the calendar is what has days: those on which it was held, or else its window, where neither end is open. What was in
--- it and is no more (it was retracted, has no days any more, or does not match any more) is shown as it last was, and said not
+-- it and is no more (it was retracted, has no days any more, or does not match any more, be it because a merger was taken back) is shown as it last was, and said not
 -- to stand: who subscribed to it has to be told that it will not take place. `changes` are the positions of all that
--- changed it, or ended its cooperation (or took that back) while it was scheduled: it only ever grows.
+-- changed it, or ended its cooperation (or took that back) while it was scheduled, or, where a party is asked for, merged or parted it
+-- and one of those concerned: it only ever grows.
 
 -- name: of
 -- The ones of a read model, by id; the other's branch is gone once the planner knows which:
 --   $1 size, $2 id after which to go on, $3 how many at the most
 --   $4 cooperation, or null for any
---   $5 party (or a party merged with it), or null for any
---   $6 country, or null for any
---   $7 read model: visits or rounds
+--   $5 party and those that it was ever merged with, or null for any; $6 and $7 after which position each was so (-1:
+--      always) and up to which (null: it is so)
+--   $8 country, or null for any
+--   $9 read model: visits or rounds
 WITH kept AS NOT MATERIALIZED (
     SELECT id, born, died, sort, refs, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
-    FROM read.visits WHERE $7::text = 'visits'
+    FROM read.visits WHERE $9::text = 'visits'
     UNION ALL
     SELECT id, born, died, sort, refs, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
-    FROM read.rounds WHERE $7 = 'rounds'
+    FROM read.rounds WHERE $9 = 'rounds'
+), same (party, since, until) AS (
+    SELECT party, since, until FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS same (party, since, until)
 ), shown (id, born) AS (
     SELECT id, max(born) FROM kept
     WHERE born < $1 AND id > $2::text
       AND CASE WHEN held_earliest IS NOT NULL AND held_latest IS NOT NULL THEN held_earliest
           WHEN latest IS NOT NULL THEN earliest END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
-      AND ($5::text[] IS NULL OR parties && $5)
-      AND ($6::text IS NULL OR country = $6)
+      AND ($5 IS NULL OR parties && $5 AND EXISTS (
+          SELECT FROM same WHERE same.party = ANY (parties)
+          AND (died IS NULL OR died > same.since) AND (same.until IS NULL OR same.until > born)))
+      AND ($8::text IS NULL OR country = $8)
     GROUP BY id ORDER BY id LIMIT $3
 ), listed AS (
-    SELECT last.id, sort, refs, body, cooperation, died IS NULL OR died >= $1 AS stands, status
+    SELECT last.id, sort, refs, body, cooperation, status, (died IS NULL OR died >= $1) AND (
+        $5 IS NULL OR EXISTS (SELECT FROM same WHERE same.party = ANY (parties) AND same.until IS NULL)) AS stands
     FROM shown JOIN kept AS last ON last.id = shown.id AND last.born = shown.born
 ), staged (id, born, ended, had_ended) AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
@@ -38,8 +45,8 @@ WITH kept AS NOT MATERIALIZED (
     FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
 ), latest (id, ended) AS (
     SELECT DISTINCT ON (id) id, ended FROM staged ORDER BY id, born DESC
-), version (id, born, died, status) AS (
-    SELECT kept.id, kept.born, kept.died, kept.status
+), version (id, born, died, status, parties) AS (
+    SELECT kept.id, kept.born, kept.died, kept.status, kept.parties
     FROM listed JOIN kept ON kept.id = listed.id WHERE kept.born < $1
 ), change (id, position) AS (
     SELECT id, born FROM version
@@ -50,6 +57,11 @@ WITH kept AS NOT MATERIALIZED (
     JOIN staged ON staged.id = listed.cooperation AND staged.ended <> staged.had_ended
     JOIN version ON version.id = listed.id AND version.status = 'scheduled'
         AND version.born < staged.born AND (version.died IS NULL OR version.died > staged.born)
+    UNION
+    SELECT version.id, moved.position FROM same
+    CROSS JOIN LATERAL (VALUES (same.since), (same.until)) AS moved (position)
+    JOIN version ON same.party = ANY (version.parties)
+        AND version.born < moved.position AND (version.died IS NULL OR version.died > moved.position)
 ), counted (id, changes, position) AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )

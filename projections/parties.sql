@@ -67,6 +67,28 @@ WITH RECURSIVE into_ (id) AS (
 )
 SELECT id FROM merged;
 
+-- name: ever_merged
+-- A party and all that it was ever merged with, either way, up to a log size: $1 id, $2 size. Each comes with the positions
+-- after which it was so (-1: always) and up to which (null: it is so as of that size), as the versions of rows do.
+WITH RECURSIVE into_ (id, since, until) AS (
+    SELECT $1::text, -1::bigint, NULL::bigint
+    UNION
+    SELECT party.merged_into, greatest(into_.since, party.born),
+        least(into_.until, CASE WHEN party.died < $2 THEN party.died END)
+    FROM into_ JOIN read.parties AS party ON party.id = into_.id
+    WHERE party.merged_into IS NOT NULL AND party.born < $2
+      AND (into_.until IS NULL OR into_.until > party.born) AND (party.died IS NULL OR party.died > into_.since)
+), merged (id, since, until) AS (
+    SELECT id, since, until FROM into_
+    UNION
+    SELECT party.id, greatest(merged.since, party.born),
+        least(merged.until, CASE WHEN party.died < $2 THEN party.died END)
+    FROM merged JOIN read.parties AS party ON party.merged_into = merged.id
+    WHERE party.born < $2
+      AND (merged.until IS NULL OR merged.until > party.born) AND (party.died IS NULL OR party.died > merged.since)
+)
+SELECT id, since, until FROM merged;
+
 -- name: survivors
 -- What merged parties live on in, however many mergers it took, as of a log size: $1 ids, $2 size. Parties that were not
 -- merged are left out, as are those that were merged in a circle (at once).

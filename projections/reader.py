@@ -93,10 +93,13 @@ class Lies(msgspec.Struct, frozen=True):
 
 
 class Overdue(msgspec.Struct, frozen=True):
-    """What an `overdue` filter asks: whether a thing has to be overdue (None: either), on which day."""
+    """What an `overdue` filter asks: whether a thing has to be overdue (None: either), on which day.
+
+    The day is None only until it is known what size the answer is as of.
+    """
 
     wanted: bool | None
-    on: date
+    on: date | None
 
 
 class ReadModels:
@@ -197,8 +200,11 @@ class ReadModels:
         The filters are by cooperation, party and country.
         """
         party = filters.get("party")
-        merged = await self.merged(party, size) if isinstance(party, str) else None
-        others = filters.get("cooperation"), merged, filters.get("country")
+        same: list[list[Any] | None] = [None, None, None]
+        if isinstance(party, str):
+            ever = await self._pool.fetch(PARTIES.queries["ever_merged"], party, size)
+            same = [[one[column] for one in ever] for column in ("id", "since", "until")]
+        others = filters.get("cooperation"), *same, filters.get("country")
         with _in_this_form(NAMES):
             records = await self._pool.fetch(CALENDAR["of"], size, after, limit, *others, of)
         return [

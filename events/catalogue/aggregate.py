@@ -46,7 +46,8 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     """An event with its place in history: what a fold is given, and what states and read models keep of it.
 
-    Where corrections are in force, `event` is what the last of them put in the original's place (see `history`).
+    Where corrections are in force, `event` is what the last of them put in the original's place (see `history`). Of
+    what was ever corrected, `ever` is all that was stated in its place: other entries were recorded on account of it.
     """
 
     position: int
@@ -56,6 +57,7 @@ class Entry(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     classification: Classification
     event: E_co
     corrections: tuple[Amendment, ...] = ()
+    ever: tuple[Any, ...] = ()
 
 
 def references(event: Event) -> list[Leaf]:

@@ -119,6 +119,8 @@ class _Ledger:
             if corrections:
                 amendments = tuple(_amendment(self._entries[one]) for one in corrections)
                 entry = replace(entry, event=self._said[corrections[-1]], corrections=amendments)
+            if made := self._corrections[original]:
+                entry = replace(entry, ever=tuple(self._said[one] for one in (original, *made)))
             yield entry
 
     def forgone(self) -> Iterator[Event]:
@@ -262,7 +264,8 @@ def decide_amendment(
     amendment (a meeting of two parties that have been merged since, say) is not held against it.
 
     Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry. Its pointers begin
-    with `/replacement`, and it has some only if it is the replacement that breaks the rule.
+    with `/replacement`, and it has some only if it is the replacement that breaks the rule; the fields of any other
+    entry are named in its detail.
     """
     ledger = _Ledger((*entries, amendment))
     today = _day(amendment)
@@ -281,8 +284,12 @@ def decide_amendment(
     def tell(position: int | None, refused: RegistryError) -> None:
         if _is_the_same(without().get(position), refused):
             return
-        refused.problems = refused.under("/replacement").problems if position in at_replacement else ()
-        refused.detail = f"With this in place, {_called(position)} would break a rule: {refused.detail}"
+        within = position in at_replacement
+        refused.detail = (
+            f"With this in place, {_called(position)} would break a rule: "
+            f"{refused.detail if within else refused.in_full()}"
+        )
+        refused.problems = refused.under("/replacement").problems if within else ()
         raise refused
 
     state = _decide_again(aggregate, ledger.effective(), facts_on, today, tell)

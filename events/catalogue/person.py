@@ -105,6 +105,22 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
                 return key
         return None
 
+    def left_by(self, party: str, post: str) -> str | None:
+        """Return the key of the post that is left by naming it so: as it is stated now, or else as it ever was.
+
+        An appointment that was corrected to the survivor of a merger is left at the party that it was at before.
+        """
+        return self.holds(party, post) or next(
+            (
+                key
+                for key, one in self.posts.items()
+                if one.left is None
+                and one.appointed.event.post == post
+                and any(said.party == party and said.post == post for said in one.appointed.ever)
+            ),
+            None,
+        )
+
     def holds_at(self, party: str, post: str, facts: Facts) -> str | None:
         """Return the party at which the person holds a post: the one named, or one that is the same by now."""
         if self.holds(party, post):
@@ -129,7 +145,7 @@ def evolve(state: Person | None, entry: Entry[Any]) -> Person | None:
             key = str(entry.revision)
             return replace(state, posts=with_item(state.posts, key, Post(entry)), touched=(state.id, key))
         case PersonLeftPost():
-            key = state.holds(event.party, event.post) or ""
+            key = state.left_by(event.party, event.post) or ""
             posts = with_item(state.posts, key, replace(state.posts[key], left=entry))
             return replace(state, posts=posts, touched=(state.id, key))
         case PersonErased():
@@ -160,6 +176,10 @@ def decide(state: Person | None, event: Event, facts: Facts) -> tuple[Event, ...
             problem = FieldProblem("held already", "/post")
             raise AlreadyExists(f"{known.id} holds that post at {event.party} already.", [problem])
         case PersonLeftPost():
+            key = known.left_by(event.party, event.post)
+            at = known.posts[key].appointed.event.party if key is not None else None
+            if at is not None and facts.survivor(at) == facts.survivor(event.party):
+                return (event,)
             party = known.holds_at(event.party, event.post, facts)
             if party is None:
                 problem = FieldProblem("not held", "/post")

@@ -18,6 +18,7 @@ from events.codec import decode_entry
 from events.entry import canonical
 from events.errors import (
     CommandIdReused,
+    DocumentDiffers,
     FieldProblem,
     LogUnavailable,
     RegistryError,
@@ -26,11 +27,12 @@ from events.errors import (
     WrongExpectedVersion,
 )
 from events.log import Append, Appended, Log, NewToken, Overtaken, Recorded
-from events.vault import Vault, person_owner, plain_hash, salted_hash
+from events.vault import Document, Vault, person_owner, plain_hash, salted_hash
 from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
-from services.registry.drafts import OF_EVENT, Draft, Drafting
+from services.registry.drafts import CORRECT_FIRST, OF_EVENT, Draft, Drafting
+from services.registry.filing import Filing
 from services.registry.ids import command_id
 from services.registry.reading import Reading
 from services.registry.resting import Resting
@@ -77,8 +79,9 @@ class Commands:
         self._streams = Streams(log)
         self._patience = patience
         self._turns = Turns()
-        self._drafting = Drafting(vault)
         self._resting = Resting(log, vault)
+        self._drafting = Drafting(vault, self._resting)
+        self._filing = Filing(vault, self._resting)
 
     async def execute(
         self,
@@ -124,6 +127,12 @@ class Commands:
                 raise
             answer = recorded
         return await self._with_documents(bodies, answer)
+
+    async def must_be_as_stated(self, document: Document) -> None:
+        """Refuse a document that is to be filed for what a source says otherwise of it. Raises `DocumentDiffers`."""
+        unlike = await self._filing.unlike_it(document, Reading(self._streams, fresh=True))
+        if unlike:
+            raise DocumentDiffers(CORRECT_FIRST, [FieldProblem(one, parameter="sha256") for one in unlike])
 
     async def _with_documents(self, bodies: Sequence[Body], answer: Answer) -> Answer:
         """Put on file what came with sources that are recorded: a repetition, too, may find that not done yet."""

@@ -15,6 +15,7 @@ from events.catalogue.person import PersonalDetails, PersonErased, PersonRegiste
 from events.catalogue.source import SOURCE, Source, SourceFiled
 from events.entry import canonical, to_builtins
 from events.errors import (
+    DocumentDiffers,
     DocumentMissing,
     FieldProblem,
     InvalidField,
@@ -31,11 +32,14 @@ from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations, well_formed
 from services.registry.filing import SHA256, Filing
 from services.registry.reading import Reading
+from services.registry.resting import Resting
 
 OF_EVENT: dict[str, CommandType] = {
     command.event.event_type: command for command in (*(one for _, one in COMMANDS.values()), *AMENDING.values())
 }
 """The command that asks for each event."""
+
+CORRECT_FIRST = "What a source says of its document is held against it. Correct the source first."
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -50,10 +54,10 @@ class Draft(msgspec.Struct, frozen=True):
 class Drafting:
     """Makes drafts of bodies."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, resting: Resting) -> None:
         self._vault = vault
         self._citations = Citations(vault)
-        self._filing = Filing(vault)
+        self._filing = Filing(vault, resting)
 
     async def complete(self, bodies: Sequence[Body], reading: Reading) -> list[Body]:
         """Add to corrections what the types of their targets say of the replacements. Raises `NotCorrectable`."""
@@ -62,7 +66,8 @@ class Drafting:
     async def check(self, bodies: Sequence[Body], reading: Reading) -> None:
         """Check all fields and references of all bodies.
 
-        Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn` or `DocumentMissing`, naming everything.
+        Raises `InvalidField`, `UnknownReference`, `SourceWithdrawn`, `DocumentMissing` or `DocumentDiffers`, naming
+        everything.
         """
         await reading.load_all(
             [stream for body in bodies for stream in (body.stream, *(f"{one.kind}/{one.value}" for one in body.leaves))]
@@ -106,6 +111,7 @@ class Drafting:
         unknown: list[FieldProblem] = []
         missing: list[FieldProblem] = []
         withdrawn: list[FieldProblem] = []
+        differing = await self._unlike_sources(bodies, reading)
         brought: dict[str, Body] = {}
         attached = {one.document.document.sha256: one.document.document for one in bodies if one.document}
         for body in bodies:
@@ -124,7 +130,7 @@ class Drafting:
             withdrawn += destroyed
             if body.command.opens:
                 brought[body.stream] = body
-        rest = [*missing, *withdrawn]
+        rest = [*missing, *withdrawn, *differing]
         if invalid:
             raise InvalidField.of([*invalid, *unknown, *rest])
         if unknown:
@@ -132,7 +138,9 @@ class Drafting:
         if withdrawn:
             raise SourceWithdrawn("What was withdrawn is neither cited nor filed any more.", rest)
         if missing:
-            raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", missing)
+            raise DocumentMissing("File the text first: PUT /v1/documents/{sha256}.", [*missing, *differing])
+        if differing:
+            raise DocumentDiffers(CORRECT_FIRST, differing)
 
     async def _unknown(self, body: Body, brought: Mapping[str, Body], reading: Reading) -> AsyncIterator[FieldProblem]:
         referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
@@ -168,6 +176,12 @@ class Drafting:
             return sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
         filed: Source | None = (await reading.load(stream)).state
         return filed.filed.event.sha256 if filed and not filed.withdrawn else None
+
+    async def _unlike_sources(self, bodies: Sequence[Body], reading: Reading) -> list[FieldProblem]:
+        """Find what sources in force say otherwise of a document that comes with another."""
+        attached = [(one.document.document, one.stream) for one in bodies if one.document]
+        unlike = [await self._filing.unlike_it(document, reading, stream) for document, stream in attached]
+        return [FieldProblem(says, "/document") for one in unlike for says in one]
 
     async def _unlike_its_document(self, body: Body, reading: Reading) -> tuple[list[FieldProblem], list[FieldProblem]]:
         """Find what a body that files a source says otherwise of its document, and whether that was destroyed."""

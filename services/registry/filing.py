@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from events.catalogue.source import Source, SourceFiled
 from events.errors import FieldProblem
 from events.vault import Document, Vault, document_owner
 from services.registry.reading import Reading
+from services.registry.resting import Resting
 
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -23,8 +25,25 @@ class Attached(NamedTuple):
 class Filing:
     """Looks at documents for those who file sources over them."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, resting: Resting) -> None:
         self._vault = vault
+        self._resting = resting
+
+    async def unlike_it(self, document: Document, reading: Reading, stream: str = "") -> list[str]:
+        """Say which sources in force, but for that of `stream`, say otherwise of a document; none if it is on file.
+
+        They were recorded before it was there to be held against.
+        """
+        if await self._vault.on_file([document.sha256]):
+            return []
+        over = [one for one in await self._resting.sources_over(document.sha256, reading) if one != stream]
+        await reading.load_all(over)
+        found: list[str] = []
+        for one in over:
+            source = (await reading.load(one)).state
+            if isinstance(source, Source) and source.withdrawn is None:
+                found += [f"{source.id} says that {says}" for says in _unlike(source.filed.event, document)]
+        return found
 
     async def check(
         self, fields: Mapping[str, object], attached: Attached | None, reading: Reading
@@ -51,3 +70,10 @@ class Filing:
             if fields.get(name) != value
         ]
         return wrong, []
+
+
+def _unlike(filed: SourceFiled, document: Document) -> list[str]:
+    if filed.sha256 != document.sha256:
+        return []
+    said = {"size": (filed.size, document.size), "media_type": (filed.media_type, document.media_type)}
+    return [f"its {name} is {says}, not {is_}" for name, (says, is_) in said.items() if says != is_]

@@ -138,6 +138,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     errors.NotAParty: HTTPStatus.CONFLICT,
     errors.DateNotReached: HTTPStatus.CONFLICT,
     errors.DocumentMissing: HTTPStatus.CONFLICT,
+    errors.DocumentDiffers: HTTPStatus.CONFLICT,
     errors.AlreadyClaimed: HTTPStatus.CONFLICT,
     errors.WrongExpectedVersion: HTTPStatus.PRECONDITION_FAILED,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -14,7 +14,7 @@ from events.catalogue.party import PartyDetailsAmended, PartyMerged, PartyRegist
 from events.catalogue.person import PERSON
 from events.catalogue.source import Source, SourceFiled
 from events.entry import canonical
-from events.errors import FieldProblem, RestedUpon
+from events.errors import DocumentDiffers, FieldProblem, RestedUpon
 from events.log import Absent, Claim, Log
 from events.values import Citation, Identifier
 from events.vault import Vault, document_owner
@@ -54,8 +54,9 @@ class Resting:
         key = stream.partition("/")[2]
         named: list[str] = []
         async for one in self._naming(stream, first, prospect):
-            if any(leaf.value == key for leaf in references(one.event)):
-                named.append(one.called)
+            at = [leaf.pointer for leaf in references(one.event) if leaf.value == key]
+            if at:
+                named.append(f"{one.called} ({', '.join(at)})")
                 if len(named) == NAMED:
                     break
         if named:
@@ -85,7 +86,7 @@ class Resting:
             for called, refused in newly_refused(aggregate, entries, before, now, today):
                 raise RestedUpon(
                     f"{called.capitalize()} of {other} rests on the merger, and would break a rule without it: "
-                    f"{refused.detail}"
+                    f"{refused.in_full()}"
                 )
 
     async def must_quote_the_same(
@@ -121,6 +122,16 @@ class Resting:
                         "not say the same. Correct what rests on it first, or file the document as another source.",
                         [problem] if corrects else [],
                     )
+
+    async def must_be_as_it_says(self, source: Source) -> None:
+        """Refuse what a source would say otherwise of the document on file. Raises `DocumentDiffers`."""
+        said = source.filed.event
+        document = (await self._vault.documents([said.sha256])).get(said.sha256)
+        if document is not None and (said.size, said.media_type) != (document.size, document.media_type):
+            raise DocumentDiffers(
+                f"With this in place, {source.id} would say {said.size} bytes of {said.media_type} of its document, "
+                f"which has {document.size} of {document.media_type}."
+            )
 
     async def sources_over(self, sha256: str, reading: Reading) -> list[str]:
         """Return the streams of the sources that are, or once were, over a document."""

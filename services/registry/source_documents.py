@@ -29,8 +29,11 @@ class SourceDocuments:
     async def amend(self, amendment: Entry[Any], first: int, before: Source | None, after: Source | None) -> None:
         """Take note of what a source is over no more; `first` is the position of its first entry.
 
-        Raises `SourceWithdrawn` or `RestedUpon` for a document that it cannot be over.
+        Raises `SourceWithdrawn` or `RestedUpon` for a document that it cannot be over, `DocumentDiffers` for what it
+        says of one.
         """
+        if after is not None and after.withdrawn is None and (before is None or before.filed != after.filed):
+            await self._resting.must_be_as_it_says(after)
         if after is None:
             await self._leave_all(amendment.stream, withdrawn=False)
         elif before is None or before.filed.event.sha256 != after.filed.event.sha256:

@@ -96,6 +96,43 @@ async def test_what_a_filter_no_longer_matches_is_cancelled_in_that_calendar(ser
     assert (await subscribed(service, country="FR"))[visit]["STATUS"] == "TENTATIVE"
 
 
+async def test_what_leaves_a_party_with_a_merger_that_is_taken_back_is_cancelled_in_its_calendar(
+    service: Service,
+) -> None:
+    cooperation, visit, _, guest = await a_visit(service)
+    survivor, last = [
+        (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
+        for name in ("Survivor", "Last")
+    ]
+    assert visit not in await subscribed(service, party=survivor)
+    first = await service.post(f"/v1/parties/{guest}/merge", {"into": survivor, "reason": "bought"})
+    await service.post(f"/v1/parties/{survivor}/merge", {"into": last, "reason": "bought"})
+    seen = [Followed(service, visit, party=party) for party in (survivor, last)]
+    own, anybodys = Followed(service, visit, party=guest), Followed(service, visit)
+    size = (await service.get(f"/v1/visits/{visit}"))["as_of"]["size"]
+    for one in (*seen, own, anybodys):
+        assert await one.now() == ("TENTATIVE", date(2019, 7, 1))
+    apart = await amended(service, first["entries"][0]["position"], "retract")
+    for one in seen:
+        assert await one.now() == ("CANCELLED", date(2019, 7, 1))
+        then = await subscribed(service, **one.query, as_of=str(size))
+        assert then[visit]["STATUS"] == "TENTATIVE"
+    address = f"/v1/cooperations/{cooperation}/visits"
+    other = {"visitors": [{"party": guest}], "host": guest, "place": {"country": "FR"}, "purpose": "to go on"}
+    body = {**other, "host": (await service.get(f"/v1/visits/{visit}"))["host"], "window": "2019-08"}
+    later = (await service.post(address, body))["id"]
+    for party in (survivor, last):
+        assert later not in await subscribed(service, party=party)  # it never was theirs
+    for query in ({"party": guest}, {}):
+        assert (await subscribed(service, **query))[visit]["STATUS"] == "TENTATIVE"
+    await amended(service, apart, "retract")
+    for one in seen:
+        assert await one.now() == ("TENTATIVE", date(2019, 7, 1))
+    await service.post(f"{address}/{visit}/reschedule", {"window": "2019-09"})
+    for one in (*seen, own, anybodys):
+        assert await one.now() == ("TENTATIVE", date(2019, 9, 1))
+
+
 async def test_a_day_with_a_time_is_a_known_day(service: Service) -> None:
     cooperation, visit, _, _ = await a_visit(service)
     address = f"/v1/cooperations/{cooperation}/visits/{visit}"

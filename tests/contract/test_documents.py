@@ -95,6 +95,45 @@ async def test_bytes_that_do_not_match_their_hash_are_refused(service: Service) 
     assert {problem["pointer"] for problem in wrong.json()["errors"]} == {"/sha256", "/size"}
 
 
+async def test_a_document_is_not_filed_while_a_source_says_otherwise_of_it(service: Service) -> None:
+    sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
+    said = {**METADATA, "sha256": sha256, "size": len(TEXT), "media_type": "text/plain"}
+    wrong = {**said, "size": len(TEXT) + 1, "media_type": "application/pdf"}
+    await service.post("/v1/sources", said)
+    filed = await service.post("/v1/sources", wrong)
+    over_another = await service.post("/v1/sources", {**wrong, "sha256": "0" * 64})
+    async with nothing_left_behind(service):
+        problem = refused(await put(service, TEXT.encode(), "text/plain"), 409, "document-differs", *["?sha256"] * 2)
+        assert all(filed["id"] in one["detail"] for one in problem["errors"])
+        refused(await form(service, TEXT.encode(), "text/plain"), 409, "document-differs", *["/document"] * 2)
+    position = filed["entries"][0]["position"]
+    correction = {"replacement": said, "reason": "miscounted"}
+    corrected = await service.post(f"/v1/log/entries/{position}/correct", correction)
+    assert (await put(service, TEXT.encode(), "text/plain")).status_code == 201
+    assert (await form(service, TEXT.encode(), "text/plain")).status_code == 201
+    at = f"/v1/log/entries/{corrected['entries'][0]['position']}/retract"
+    async with nothing_left_behind(service):
+        answer = await service.client.post(at, json={"reason": "it was right"})
+        problem = refused(answer, 409, "document-differs", "?position")
+        assert filed["id"] in problem["detail"]
+    assert (await service.get(f"/v1/sources/{filed['id']}"))["size"] == len(TEXT)
+    assert (await service.get(f"/v1/sources/{over_another['id']}"))["size"] == len(TEXT) + 1
+
+
+async def test_a_document_is_filed_whatever_a_source_says_of_it_that_stands_no_more(service: Service) -> None:
+    sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
+    wrong = {**METADATA, "sha256": sha256, "size": 1, "media_type": "text/plain"}
+    retracted, withdrawn = [await service.post("/v1/sources", wrong) for _ in range(2)]
+    position = retracted["entries"][0]["position"]
+    mistake = (await service.post(f"/v1/log/entries/{position}/retract", {"reason": "never was"}))["entries"][0]
+    refused(await put(service, TEXT.encode(), "text/plain"), 409, "document-differs", "?sha256")
+    why = {"authority": "the publisher", "reason": "by mistake"}
+    await service.post(f"/v1/sources/{withdrawn['id']}/withdraw", why)
+    assert (await put(service, TEXT.encode(), "text/plain")).status_code == 201
+    answer = await service.client.post(f"/v1/log/entries/{mistake['position']}/retract", json={"reason": "it was"})
+    refused(answer, 409, "document-differs", "?position")
+
+
 async def test_a_withdrawn_document_is_gone_and_its_quotations_with_it(service: Service) -> None:
     source = (await form(service, TEXT.encode(), "text/plain")).json()["id"]
     cited = [{"source": source, "start": 0, "end": 15}]

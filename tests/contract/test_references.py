@@ -184,6 +184,9 @@ async def test_what_is_named_in_a_list_is_rested_upon(service: Service) -> None:
         for position in (*(position for _, position in parties), filed["entries"][0]["position"]):
             answer = refused(await retract(service, position), 409, "rested-upon", "?position")
             assert opened["subject"] in answer["detail"]
+            pointers = [f"/parties/{number}" for number, (_, at) in enumerate(parties) if at == position]
+            for pointer in pointers or ["/citations/0/source"]:
+                assert f"({pointer})" in answer["detail"]
 
 
 @pytest.mark.parametrize("mergers", [1, 2])
@@ -219,3 +222,28 @@ async def test_a_merger_is_taken_back_where_nothing_came_of_it(service: Service)
     await service.post(f"/v1/cooperations/{opened['id']}/meetings", {"held": "2019-06-18", "participants": both})
     merged = await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, **WHY})
     assert (await retract(service, merged["entries"][0]["position"])).status_code == 201
+
+
+async def test_what_is_rested_upon_within_a_cooperation_is_named_with_the_field_that_names_it(service: Service) -> None:
+    parties = [(await a_party(service, name))[0] for name in ("One", "Other")]
+    opened = await service.post("/v1/cooperations", {"title": "Line", "parties": parties})
+    line = f"/v1/cooperations/{opened['id']}"
+    raised = await service.post(f"{line}/topics", {"topic": {"kind": "training", "subject": "x"}})
+    held = {"held": "2019-06-18", "participants": [{"party": one} for one in parties], "topics": [raised["id"]]}
+    met = await service.post(f"{line}/meetings", held)
+    async with nothing_left_behind(service):
+        answer = refused(await retract(service, raised["entries"][0]["position"]), 409, "rested-upon", "?position")
+    assert f"entry {met['entries'][0]['position']} would break a rule" in answer["detail"]
+    assert f"(/topics/0: there is no topic {raised['id']} in {opened['id']})" in answer["detail"]
+    body: dict[str, Any] = {"agreed": "2019", "milestones": [{"title": "x"}, {"title": "y"}]}
+    agreed = await service.post(f"{line}/roadmaps", body)
+    first = (await service.get(f"/v1/roadmaps/{agreed['id']}"))["milestones"][0]["id"]
+    await service.post(f"{line}/roadmaps/{agreed['id']}/milestones/{first}/meet", {"met": "2020"})
+    correction = {"replacement": {**body, "milestones": [{"title": "y"}]}, **WHY}
+    async with nothing_left_behind(service):
+        corrected = await service.client.post(
+            f"/v1/log/entries/{agreed['entries'][0]['position']}/correct", json=correction
+        )
+        answer = refused(corrected, 409, "rested-upon", "?position")
+    assert f"There is no milestone {first}" in answer["detail"]
+    assert "corrected" in answer["title"]

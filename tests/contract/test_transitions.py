@@ -160,14 +160,14 @@ async def test_a_party_that_was_merged_twice_is_everywhere_what_it_lives_on_in(s
 
 
 async def test_a_post_at_a_merged_party_is_held_once_and_left_by_either_name(service: Service) -> None:
-    loser, survivor = [
+    loser, survivor, stranger = [
         (await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR"}))["id"]
-        for name in ("Loser", "Survivor")
+        for name in ("Loser", "Survivor", "Stranger")
     ]
     person = (await service.post("/v1/people", {"name": "Ada Example"}))["id"]
     on = f"/v1/people/{person}"
-    await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"})
-    await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
+    appointed = await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"})
+    merged = await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
     refused = await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"}, status=409)
     assert (refused["code"], refused["errors"][0]["pointer"]) == ("already-exists", "/post")
     left = await service.post(f"{on}/leave-post", {"party": survivor, "post": "adviser"})
@@ -179,6 +179,19 @@ async def test_a_post_at_a_merged_party_is_held_once_and_left_by_either_name(ser
     assert refused["code"] == "not-correctable"
     as_loser = {"replacement": {"party": loser, "post": "adviser", "until": "2019-05"}, "reason": "not said before"}
     await service.post(f"/v1/log/entries/{position}/correct", as_loser)
+    corrected = await service.post(f"/v1/log/entries/{appointed['entries'][0]['position']}/correct", as_survivor)
+    (post,) = (await service.get(on))["posts"]
+    assert (post["party"], post["left"]) == (survivor, True)
+    why = {"reason": "never was"}
+    refused = await service.post(f"/v1/log/entries/{merged['entries'][0]['position']}/retract", why, status=409)
+    assert refused["code"] == "rested-upon"
+    elsewhere = {"replacement": {"party": stranger, "post": "adviser"}, "reason": "misread"}
+    for wrong in (elsewhere, {"replacement": {"party": survivor, "post": "head"}, "reason": "misread"}):
+        address = f"/v1/log/entries/{appointed['entries'][0]['position']}/correct"
+        assert (await service.post(address, wrong, status=409))["code"] == "not-in-post"
+    await service.post(f"/v1/log/entries/{corrected['entries'][0]['position']}/retract", why)
+    (post,) = (await service.get(on))["posts"]
+    assert (post["party"], post["left"]) == (loser, True)
     await service.post(f"{on}/appoint", {"party": survivor, "post": "adviser"})
     refused = await service.post(f"{on}/appoint", {"party": loser, "post": "adviser"}, status=409)
     assert refused["code"] == "already-exists"
@@ -404,6 +417,39 @@ async def test_pages_of_what_is_overdue_are_all_of_the_day_of_the_first(database
             items = [item for page in pages for item in page["items"]]
             assert [item["due"] for item in items] == (due or ["2026-03-29", "2026-03-30", "2026-03-31"])
             assert [item["overdue"] for item in items] == [item["due"] < "2026-03-31" for item in items]
+
+
+async def test_what_is_overdue_as_of_a_size_is_so_on_the_day_on_which_it_was_reached(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = StoppedClock(datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    async with running(database, tmp_path, clock=clock) as service:
+        cooperation, one, other = await a_cooperation(service)
+        visit = {"visitors": [{"party": other}], "host": one, "place": {"country": "AZ"}, "purpose": "to go on"}
+        made = [
+            await service.post(f"/v1/cooperations/{cooperation}/visits", {**visit, "window": window})
+            for window in ("2026-03-30", "2026-03-31")
+        ]
+        early, late = (one["id"] for one in made)
+        size = (await service.get("/v1/commitments"))["as_of"]["size"]
+        clock.moment = datetime(2026, 4, 2, 12, 0, tzinfo=UTC)
+        asked: list[tuple[dict[str, Any], list[str]]] = [
+            ({"as_of": size}, [early]),
+            ({"as_of": size, "on": "2026-04-01"}, [early, late]),
+            ({"as_of": size, "on": "2026-03-30"}, []),
+            ({"as_of": "2026-04-01T00:00:00Z"}, [early, late]),
+            ({}, [early, late]),
+        ]
+        for query, overdue in asked:
+            listed = await service.get("/v1/commitments", overdue="true", **query)
+            assert [item["id"] for item in listed["items"]] == overdue, query
+            for key in (early, late):
+                item = await service.get(f"/v1/commitments/{key}", **query)
+                assert item["overdue"] is (key in overdue), query
+        assert (await service.get("/v1/commitments", overdue="true", as_of=0))["items"] == []
+        first = await service.get("/v1/commitments", limit=1, as_of=size)
+        rest = await service.get("/v1/commitments", limit=1, as_of=size, cursor=first["next"])
+        assert [item["overdue"] for item in (*first["items"], *rest["items"])] == [True, False]
 
 
 async def test_what_others_rest_on_is_not_retracted(service: Service) -> None:

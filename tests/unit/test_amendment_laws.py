@@ -126,7 +126,7 @@ def without_traces(state: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Entry):
-        return replace(value, corrections=())
+        return replace(value, corrections=(), ever=())
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, tuple):

@@ -56,7 +56,7 @@ def test_the_replacement_stands_in_the_original_s_place():
     corrected = told(*TALKS, NEGOTIATIONS).correct(2, LONGER)
     meeting = corrected.state.meetings[MEETING_ID]
     original = corrected.entries[2]
-    assert meeting == replace(original, event=LONGER, corrections=meeting.corrections)
+    assert meeting == replace(original, event=LONGER, corrections=meeting.corrections, ever=(MEETING, LONGER))
     assert original.event is MEETING
 
 

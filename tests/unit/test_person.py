@@ -19,6 +19,7 @@ from events.catalogue.person import (
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, NotFound, NotInPost
 from events.errors import PersonErased as IsErased
+from tests.support.amending import OF_PERSON, Told, refused
 from tests.support.spec import Specification, entries_of, fold, made_id
 
 TODAY = date(2019, 6, 19)
@@ -182,3 +183,24 @@ def test_a_stream_that_begins_otherwise_is_not_folded(stray):
 def test_an_event_of_another_aggregate_is_not_folded():
     with pytest.raises(TypeError, match=r"party-renamed\.v1 is no event of a person"):
         fold(PERSON, entries_of(STREAM, [REGISTERED, PartyRenamed(name="x")], TODAY))
+
+
+def test_an_appointment_is_corrected_to_the_survivor_of_a_merger_and_left_by_the_name_it_had():
+    at_survivor = replace(ADVISER, party=SURVIVOR)
+    history = Told.of(OF_PERSON, REGISTERED, ADVISER, LEFT).knowing(merged=MERGED)
+    (post,) = history.correct(1, at_survivor).state.posts.values()
+    assert (post.appointed.event, post.left and post.left.event) == (at_survivor, LEFT)
+    (post,) = history.correct(1, at_survivor).retract(3).state.posts.values()
+    assert (post.appointed.event, post.left and post.left.event) == (ADVISER, LEFT)
+    with refused(NotInPost, entry=history.position(2)):
+        history.knowing().correct(1, at_survivor)
+    with refused(NotInPost, entry=history.position(2)):
+        history.correct(1, replace(at_survivor, post="head"))
+
+
+def test_what_was_left_while_an_appointment_was_corrected_is_left_when_it_is_not():
+    at_survivor = replace(ADVISER, party=SURVIVOR)
+    corrected = Told.of(OF_PERSON, REGISTERED, ADVISER).knowing(merged=MERGED).correct(1, at_survivor)
+    for named in (ADVISER.party, SURVIVOR):
+        (post,) = corrected.then(replace(LEFT, party=named)).retract(2).state.posts.values()
+        assert (post.appointed.event, post.left is not None) == (ADVISER, True)

@@ -147,7 +147,7 @@ def test_what_was_retracted_is_neither_retracted_again_nor_corrected():
 
 def test_what_a_correction_replaced_holds_again_when_it_is_retracted():
     restored = told(*TALKS).correct(2, LONGER).retract(3)
-    assert restored.state.meetings[MEETING_ID] == restored.entries[2]
+    assert restored.state.meetings[MEETING_ID] == replace(restored.entries[2], ever=(MEETING, LONGER))
 
 
 def test_of_several_corrections_the_last_that_stands_holds():

@@ -5,7 +5,7 @@ on which it may be, and is tentative. One with an open end is in no calendar. It
 it and its SEQUENCE grows with each change and each amendment of one, so that a subscribed calendar moves it, or shows
 that it was cancelled: by itself, or because its cooperation ended before it was held. What was once in the calendar
 that was asked for stays there: it is shown as cancelled too if it was retracted, its window was opened, or it is not of
-the party or country any more.
+the party or country any more, be it because a merger of parties was taken back.
 """
 
 from __future__ import annotations

@@ -89,8 +89,9 @@ CERTAIN = {
 ON = {
     "name": "on",
     "in": "query",
-    "description": "The day as of which things are overdue or not; that of the instant in `as_of`, or today (UTC), if "
-    "not given. All pages of a list are as of the day of the first.",
+    "description": "The day as of which things are overdue or not. If not given, that of the instant in `as_of`, or "
+    "the one on which the last entry of the size in `as_of` was recorded, or today (UTC). All pages of a list are as "
+    "of the day of the first.",
     "schema": {"type": "string", "format": "date"},
 }
 IDEMPOTENCY_KEY = {

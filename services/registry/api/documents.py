@@ -66,6 +66,7 @@ async def file_document(request: Asking) -> Response[Document]:
         raise InvalidField.of(wrong)
     if declared.strip().lower() not in (told.media_type, UNNAMED):
         raise UnsupportedMediaType(f"The document is {told.media_type}; it was sent as {declared.strip()}.")
+    await parts.commands.must_be_as_stated(told)
     try:
         document, new = await parts.vault.file(content, told.media_type, told.characters, found)
     except SourceWithdrawn as refused:

@@ -43,6 +43,7 @@ from services.registry.api.described import (
     text_header,
 )
 from services.registry.api.described_access import access_record
+from services.registry.api.query import can_be_overdue
 from services.registry.api.schemas import REF
 from services.registry.version import VERSION
 
@@ -205,7 +206,7 @@ def _list(model: ReadModel) -> Described:
 
 
 def _one(model: ReadModel) -> Described:
-    on = [ON] if any(one.form == "overdue" for one in model.filters) else []
+    on = [ON] if can_be_overdue(model) else []
     return {
         "operationId": f"get-{model.name}",
         "summary": f"One of {model.name}, as of any log size.",

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from events.entry import canonical
 from events.errors import FieldProblem, NotFound
 from events.vault import person_owner
-from events.words import words
+from events.words import readings, words
 from projections import LISTED
 from projections.people import PEOPLE
 from projections.reader import Found
@@ -119,19 +119,23 @@ async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int)
 
     Tokens tell which names somebody ever had; which was theirs as of the size is in the read model.
     """
-    asked = set(words(text))
+    asked = readings(text)
     hits: list[Found] = []
     owners = await parts.vault.find(text, after=person_owner(after), limit=limit)
     while owners and len(hits) < limit:
         for owner in owners:
             person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], size)
             name = await _name(parts, person, size) if person else None
-            if person and isinstance(name, str) and asked <= set(words(name)):
+            if person and isinstance(name, str) and _meets(words(name), asked):
                 hit = Hit(id=person.id, kind="person", title=name)
                 body = canonical.encode(hit)
                 hits.append(Found(id=person.id, sort=PEOPLE_FIRST, refs=(person.id,), body=body))
         owners = await parts.vault.find(text, after=owners[-1], limit=limit)
     return hits[:limit]
+
+
+def _meets(name: list[str], asked: list[list[list[str]]]) -> bool:
+    return all(any(set(one) <= set(name) for one in either) for either in asked)
 
 
 async def _name(parts: Parts, person: Found, size: int) -> object:

@@ -134,12 +134,12 @@ def dates(given: Given, one: Filter, *, certain: bool) -> Lies | None:
     return Lies(first, last, certain) if first or last else None
 
 
-def overdue(given: Given, one: Filter, as_of: date) -> Overdue:
-    """Whether what is listed is overdue, on the day `on` or else `as_of`."""
+def overdue(given: Given, one: Filter, first: date | None) -> Overdue:
+    """Whether what is listed is overdue, on the day `on` or else on that of the first page, if this is another."""
     text = given.take(one.name)
     if text not in (None, "true", "false"):
         given.wrong(one.name, "expected true or false")
-    return Overdue(None if text is None else text == "true", day(given, "on") or as_of)
+    return Overdue(None if text is None else text == "true", day(given, "on") or first)
 
 
 def day(given: Given, name: str) -> date | None:

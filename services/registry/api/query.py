@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from events.errors import FieldProblem, InvalidField
 from projections.model import ReadModel
-from projections.reader import FilterValue
+from projections.reader import FilterValue, Overdue
 from services.registry.access.actions import Action
 from services.registry.access.record import Wanted
 from services.registry.api import parameters
@@ -32,10 +33,6 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     least: int
     problems: tuple[FieldProblem, ...] = ()
 
-    def day(self, today: date) -> date:
-        """Return the day (UTC) that is asked about: that of the instant, if there is one, and else `today`."""
-        return self.as_of.date() if isinstance(self.as_of, datetime) else today
-
 
 class Query(Moment, frozen=True, kw_only=True):
     """A checked query; `context` is what a cursor is bound to, `on` the day as of which things are overdue."""
@@ -47,17 +44,13 @@ class Query(Moment, frozen=True, kw_only=True):
     context: str
 
 
-def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query:
-    """Read the query of a list; what is overdue is so on the day asked about, or `today`, unless it says otherwise.
-
-    All pages are of the day of the first.
-    """
+def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
+    """Read the query of a list. All pages are of the day of the first, which is for `dated` to find if none is said."""
     given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
     moment = Moment(as_of=parameters.as_of(given), least=parameters.least(given))
     limit = parameters.limit(given)
     cursor = parameters.cursor(given, context, key)
-    day = cursor.on if cursor and cursor.on else moment.day(today)
     certain = parameters.certain(given) if any(one.form == "dates" for one in model.filters) else False
     filters: dict[str, FilterValue] = {}
     on: date | None = None
@@ -65,7 +58,7 @@ def of_list(request: Asking, model: ReadModel, key: bytes, today: date) -> Query
         if one.form == "dates":
             value = parameters.dates(given, one, certain=certain)
         elif one.form == "overdue":
-            value = parameters.overdue(given, one, day)
+            value = parameters.overdue(given, one, cursor.on if cursor else None)
             on = value.on
         else:
             value = parameters.value(given, one)
@@ -151,12 +144,11 @@ def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, st
     return Moment(as_of=parameters.as_of(given), least=parameters.least(given), problems=given.problems()), str(by)
 
 
-def of_one(request: Asking, model: ReadModel, today: date) -> tuple[Moment, date | None]:
-    """Read the query of a single thing: `as_of`, and the day as of which it is overdue or not, if it can be."""
+def of_one(request: Asking, model: ReadModel) -> tuple[Moment, date | None]:
+    """Read the query of a single thing: `as_of`, and the day as of which it is overdue or not, if one is said."""
     given = Given(request)
     moment = Moment(as_of=parameters.as_of(given), least=parameters.least(given))
-    overdue = any(one.form == "overdue" for one in model.filters)
-    on = (parameters.day(given, "on") or moment.day(today)) if overdue else None
+    on = parameters.day(given, "on") if can_be_overdue(model) else None
     return Moment(as_of=moment.as_of, least=moment.least, problems=given.problems()), on
 
 
@@ -257,6 +249,33 @@ async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, par
     if size > position:
         await parts.read_models.wait_for(size, parts.settings.min_size_wait)
     return size
+
+
+def can_be_overdue(model: ReadModel) -> bool:
+    """Whether what is in a read model may be overdue, so that it matters on which day."""
+    return any(one.form == "overdue" for one in model.filters)
+
+
+async def day(parts: Parts, asked: Moment, size: int) -> date:
+    """Return the day (UTC) that is asked about where none is said, `size` being what was resolved.
+
+    It is that of the instant asked about, or on which the size asked about was reached; else today.
+    """
+    if isinstance(asked.as_of, datetime):
+        return asked.as_of.date()
+    last = await parts.log.read_all(size - 1, 1) if asked.as_of else []
+    return (last[0].recorded_at if last else parts.clock()).date()
+
+
+async def dated(parts: Parts, asked: Query, size: int) -> Query:
+    """Return a list's query with the day as of which things are overdue, if they can be (see `day`)."""
+    unsaid = {name: one for name, one in asked.filters.items() if isinstance(one, Overdue) and one.on is None}
+    if not unsaid:
+        return asked
+    on = await day(parts, asked, size)
+    return replace(
+        asked, on=on, filters={**asked.filters, **{name: replace(one, on=on) for name, one in unsaid.items()}}
+    )
 
 
 async def reached(parts: Parts, least: int) -> int:

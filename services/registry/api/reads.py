@@ -40,8 +40,9 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
     async def list_items(request: Asking) -> Response[bytes] | Stream:
         parts: Parts = request.app.state.parts
         key = parts.master.derive(CURSOR_PURPOSE)
-        asked = query.of_list(request, model, key, parts.clock().date())
+        asked = query.of_list(request, model, key)
         size = await query.resolve(parts, asked, asked.cursor)
+        asked = await query.dated(parts, asked, size)
         form = forms.wanted(request, forms.NDJSON, forms.CSV)
         if form != forms.JSON and "limit" not in request.query_params:
             return await streams.stream(request, model, asked, size, form)
@@ -89,8 +90,10 @@ async def list_answer(
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
-        asked, on = query.of_one(request, model, parts.clock().date())
+        asked, on = query.of_one(request, model)
         size = await query.resolve(parts, asked)
+        if query.can_be_overdue(model) and on is None:
+            on = await query.day(parts, asked, size)
         key: str = request.path_params["id"]
         found = await parts.read_models.one(model, key, size) if ANY_ID.fullmatch(key) else None
         if found is None:
