@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import httpx
 import pytest
 
 from projections import rebuild
+from services.registry.cli.ports import claim_metrics
 from services.registry.metrics.catalogue import OF_PROJECTOR, OF_SERVICE, REBUILD_PROGRESS
 from services.registry.metrics.requests import METHODS, OTHER, UNMATCHED
-from services.registry.settings import Settings
+from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing.signer import NotSigned
 from tests.support.check_log import check_log
 from tests.support.cluster import Database, scratch_folder
-from tests.support.console import free_port
+from tests.support.console import free_port, registry
 from tests.support.processes import Deployment, deployed
 from tests.support.projecting import projecting, terminate
 from tests.support.recording import PATIENCE, note, obstacle, open_log, until
@@ -280,6 +282,24 @@ async def test_a_client_that_says_nothing_does_not_keep_the_service_from_stoppin
             writer.write(b"GET /metr")
             await writer.drain()
         writer.close()
+
+
+def test_where_metrics_cannot_be_shown_nothing_starts(database: Database):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {
+            "REGISTRY_PROJECTOR_DATABASE_URL": database.projector_dsn,
+            "REGISTRY_METRICS_PORT": str(port),
+        }
+        refused = registry("project", settings=settings)
+    assert refused.returncode == 1
+    assert f"127.0.0.1:{port} cannot be listened on: address already in use" in refused.stderr
+
+
+def test_the_port_of_the_api_is_not_that_of_the_metrics():
+    with pytest.raises(InvalidSettings, match="REGISTRY_METRICS_PORT: 8000 is the API's"):
+        claim_metrics(Settings(metrics_port=8000), api=True)
+    claim_metrics(Settings(port=free_port()), api=True)
 
 
 # Processes of their own

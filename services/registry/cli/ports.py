@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from services.registry.cli.failures import Unusable
+from services.registry.settings import InvalidSettings, Settings
 
 ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, if so asked
 
@@ -25,6 +26,18 @@ def claim(host: str, port: int) -> str:
         where = url(host, port).removeprefix("http://")
         raise Unusable(f"{where} cannot be listened on: {_reason(refused)}.") from None
     return str(address[0])
+
+
+def claim_metrics(settings: Settings, *, api: bool) -> None:
+    """See that metrics can be shown where the settings say, if they do, and apart from the API where there is one.
+
+    Raises `Unusable`, `InvalidSettings`.
+    """
+    if settings.metrics_port is None:
+        return
+    if api and settings.metrics_port == settings.port:
+        raise InvalidSettings([f"REGISTRY_METRICS_PORT: {settings.port} is the API's. Allowed: another, or none."])
+    claim(settings.metrics_host, settings.metrics_port)
 
 
 def url(host: str, port: int) -> str:

@@ -13,7 +13,7 @@ import asyncpg
 from events.log.migrate import check
 from projections.projector import Projector
 from services.registry import journal
-from services.registry.cli.ports import claim
+from services.registry.cli.ports import claim_metrics
 from services.registry.metrics.listener import listening
 from services.registry.metrics.page import PATIENCE
 from services.registry.metrics.projecting import page
@@ -24,8 +24,7 @@ def project() -> int:
     """Project until SIGTERM or Ctrl-C."""
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure(settings.log_level, settings.log_format)
-    if settings.metrics_port is not None:
-        claim(settings.metrics_host, settings.metrics_port)
+    claim_metrics(settings, api=False)
     asyncio.run(_project(settings))
     return 0
 

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp
 from events.log.migrate import check
 from events.vault import MasterKey
 from services.registry import journal
-from services.registry.cli.ports import claim, url
+from services.registry.cli.ports import claim, claim_metrics, url
 from services.registry.settings import InvalidSettings, load
 from services.registry.signing import policy
 
@@ -41,8 +41,7 @@ def serve() -> int:
     journal.configure(settings.log_level, settings.log_format)
     asyncio.run(check(settings.database_url))
     host = claim(settings.host, settings.port)
-    if settings.metrics_port is not None:
-        claim(settings.metrics_host, settings.metrics_port)
+    claim_metrics(settings, api=True)
     server = Server(
         f"{__name__}:worker",
         address=host,

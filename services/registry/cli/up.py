@@ -48,8 +48,7 @@ def up(data: Path, *, host: str | None, port: int | None, sample: bool) -> int:
         settings = msgspec.structs.replace(settings, log_format="console")
     with held(data) as home:
         address = ports.claim(settings.host, settings.port)
-        if settings.metrics_port is not None:
-            ports.claim(settings.metrics_host, settings.metrics_port)
+        ports.claim_metrics(settings, api=True)
         settings = msgspec.structs.replace(
             settings, master_key_file=home.key(settings.master_key_file), key_dir=settings.key_dir or home.keys
         )
