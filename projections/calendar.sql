@@ -1,10 +1,10 @@
 -- calendar: the visits and rounds that are or once were in the calendar, as of a log size. Queries over the read models' rows.
 --
 -- In the calendar is what has days: those on which it was held, or else its window, where neither end is open. What was in
--- it and is no more (it was retracted, has no days any more, or does not match any more, be it because a merger was taken back) is shown as it last was, and said not
--- to stand: who subscribed to it has to be told that it will not take place. `changes` are the positions of all that
--- changed it, or ended its cooperation (or took that back) while it was scheduled, or, where a party is asked for, merged or parted it
--- and one of those concerned: it only ever grows.
+-- it and is no more is shown as it last was, and said not to stand: it was retracted, has no days any more, or does not
+-- match any more, be it because a merger was taken back. Who subscribed to it has to be told that it will not take place.
+-- `changes` are the positions of all that changed it, or ended its cooperation (or took that back) while it was scheduled,
+-- or, where a party is asked for, merged or parted it and one of those concerned: it only ever grows.
 
 -- name: of
 -- The ones of a read model, by id; the other's branch is gone once the planner knows which:
