@@ -21,6 +21,7 @@ import msgspec
 
 from events import sql
 from events.errors import RegistryError
+from events.log.read import Connection
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 LOCK: Final = int.from_bytes(hashlib.sha256(b"cooperation-registry/migrate").digest()[:8], "big", signed=True)
@@ -197,8 +198,7 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
     migrations = load() if migrations is None else migrations
     connection = await asyncpg.connect(dsn)
     try:
-        prepared = await connection.fetchval(_SQL["is_prepared"])
-        todo = pending(migrations, await _applied(connection) if prepared else ())
+        todo = pending(migrations, await applied(connection))
     finally:
         await connection.close()
     if todo:
@@ -208,7 +208,12 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
         )
 
 
-async def _applied(connection: asyncpg.Connection) -> list[Applied]:
+async def applied(connection: Connection) -> list[Applied]:
+    """Return what was applied to a database, in order; nothing if it was never migrated. Any role may ask."""
+    return await _applied(connection) if await connection.fetchval(_SQL["is_prepared"]) else []
+
+
+async def _applied(connection: Connection) -> list[Applied]:
     return [Applied(*row) for row in await connection.fetch(_SQL["applied"])]
 
 
