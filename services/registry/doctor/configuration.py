@@ -36,7 +36,7 @@ def judge(server: Server) -> list[Finding]:
 def schema(known: tuple[Migration, ...], applied: list[Applied]) -> Finding:
     """Say whether the tables are those of this program, naming both."""
     at = f"{applied[-1].version:04} ({applied[-1].name})" if applied else "no migration"
-    needs = f"the database is at {at}; this program needs {known[-1].file.removesuffix('.sql')}"
+    needs = f"the database is at {at}; this program needs {known[-1].version:04} ({known[-1].name})"
     try:
         missing = pending(known, applied)
     except DatabaseTooNew:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
@@ -31,6 +32,7 @@ from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing import policy
 
 CONNECT_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 # What is not looked at without a database in this program's form; keys are looked at as far as that goes without.
@@ -107,7 +109,11 @@ async def _connected(url: str) -> AsyncGenerator[Pool]:
     try:
         yield pool
     finally:
-        pool.terminate()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except LOST:  # it is gone already, and has nothing to be taken leave of
+            pool.terminate()
 
 
 async def _database(pool: Pool, settings: Settings, clock: Clock) -> list[Finding]:

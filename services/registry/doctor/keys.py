@@ -76,7 +76,7 @@ def _signing(folder: Path, keys: Sequence[VerifierKey], others: Sequence[str], p
     if keys[0] not in published.verifiers:
         found = f"the current key in {folder} is not published in the database"
         return failed(AREA, "signing", found, "Run `registry key create`, which publishes it; is it this log's folder?")
-    return ok(AREA, "signing", f"{len(keys)} keys of {published.origin}, the current one is {keys[0].key_id.hex()}")
+    return ok(AREA, "signing", f"keys of {published.origin}: {len(keys)}, of which {keys[0].key_id.hex()} is current")
 
 
 def judge_modes(folder: Path, folder_mode: int, modes: Mapping[Path, int]) -> Finding:
@@ -91,7 +91,7 @@ def judge_modes(folder: Path, folder_mode: int, modes: Mapping[Path, int]) -> Fi
     if group := [path.name for path, mode in modes.items() if mode & GROUP_READS]:
         found = f"the group can read {', '.join(group)} in {folder}"
         return warning(AREA, "key-files", found, f"chmod 600 {folder}/*.key, unless the group is the service's alone.")
-    return ok(AREA, "key-files", f"{len(modes)} private files, which only their owner reads")
+    return ok(AREA, "key-files", f"private files, which only their owner reads: {len(modes)}")
 
 
 def judge_checkpoint(keys: Sequence[VerifierKey], published: Published) -> Finding:
@@ -120,7 +120,7 @@ def _remembered(seen: Checkpoint | None, published: Published) -> Finding:
         found = f"the log has {published.size} entries, but a checkpoint over {seen.size} was signed"
         advice = "The log was truncated or restored from an old backup: bring back the rest, or `registry log adopt`."
         return failed(AREA, "remembered", found, advice)
-    return ok(AREA, "remembered", f"a checkpoint over {seen.size} entries was signed last, and the log has as many")
+    return ok(AREA, "remembered", f"a checkpoint over {seen.size} entries was signed last, and the log has no fewer")
 
 
 def judge_master(file: Path | None, wrapped: Sequence[Wrapped]) -> Iterator[Finding]:
