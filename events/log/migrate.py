@@ -210,8 +210,12 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
 
 async def missing(source: Connection | Pool, migrations: Sequence[Migration]) -> tuple[Migration, ...]:
     """Return what of a program's migrations a database lacks. Raises DatabaseTooNew, MigrationEdited."""
-    prepared = await source.fetchval(_SQL["is_prepared"])
-    return pending(migrations, await _applied(source) if prepared else ())
+    return pending(migrations, await applied(source))
+
+
+async def applied(source: Connection | Pool) -> list[Applied]:
+    """Return what was applied to a database, in order; nothing if it was never migrated. Any role may ask."""
+    return await _applied(source) if await source.fetchval(_SQL["is_prepared"]) else []
 
 
 async def _applied(connection: Connection | Pool) -> list[Applied]:

@@ -259,6 +259,30 @@ def settings() -> int:
     return show()
 
 
+@app.command(group=USE)
+def doctor(
+    *,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Check the installation, and say what to do about what is wrong.
+
+    Looks at the configuration, grants, clock, keys, disk, replication, backup, projector and checkpoints.
+
+    Run it where `registry serve` runs, with the same settings: it looks as the service does, and changes nothing. What
+    only a monitor of the database sees is skipped, saying what to grant; `REGISTRY_OWNER_DATABASE_URL` is used for it
+    where it is set.
+
+    Exits with 0 if nothing failed, 1 if something did, 2 if the settings are wrong. What was skipped does not count.
+
+    :param json: Print one JSON object: `verdict`, and `findings` with `area`, `name`, `verdict`, `found` and `advice`.
+    :param strict: Exit with 1 for warnings too.
+    """
+    from services.registry.cli.doctor import doctor
+
+    return doctor(json=json, strict=strict)
+
+
 @token.command
 def create(
     name: str,
