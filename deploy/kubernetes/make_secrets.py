@@ -52,9 +52,7 @@ def manifests(overlay: str) -> list[dict[str, Any]]:
         process: f"postgresql://{LOGINS[process]}:{password}@{SERVER}/{DATABASE}{query}"
         for process, password in passwords.items()
     }
-    made = [
-        secret(f"registry-{process}", {URIS[process]: uri} | _master_key(process)) for process, uri in uris.items()
-    ]
+    made = [secret(f"registry-{process}", {URIS[process]: uri} | _master_key(process)) for process, uri in uris.items()]
     if overlay == "production":
         made += [
             secret(
@@ -69,9 +67,7 @@ def manifests(overlay: str) -> list[dict[str, Any]]:
         everybody = {URIS[process]: uri for process, uri in uris.items()}
         made += [
             secret("registry-postgres", {"password": admin}),
-            secret(
-                "registry-provision", {"admin_url": f"postgresql://postgres:{admin}@{SERVER}/postgres"} | everybody
-            ),
+            secret("registry-provision", {"admin_url": f"postgresql://postgres:{admin}@{SERVER}/postgres"} | everybody),
         ]
     return made
 

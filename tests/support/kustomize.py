@@ -1,7 +1,7 @@
 """As much of kustomize as deploy/kubernetes uses, so that what would be applied can be looked at without the program.
 
 It knows resources, components, a namespace, images, a ConfigMap made of files and JSON patches (RFC 6902: `add` and
-`replace`); a kustomization with anything else in it is refused. Where the program is installed, a test compares the two.
+`replace`); a kustomization with anything else in it is refused. Where the program is installed, a test compares them.
 """
 
 from __future__ import annotations
