@@ -144,7 +144,7 @@ async def test_the_same_content_gives_the_same_bytes(world: World):
 
 
 async def test_no_name_of_a_person_is_in_it(world: World):
-    assert b"Ada" not in (await get(world)).content
+    assert b"Ada Example" not in (await get(world)).content
 
 
 async def test_who_got_one_is_on_record_with_the_entries_above_public(world: World):
@@ -394,7 +394,7 @@ async def test_a_pack_after_an_erasure_and_a_withdrawal_holds_neither_and_verifi
             await service.post(world.fill("/v1/sources/$second/withdraw"), why)
             await sign(service)
             answer = await get(world)
-            assert b"Ada" not in answer.content
+            assert b"Ada Example" not in answer.content
             assert SECOND.encode() not in answer.content
             files = unpacked(answer.content)
             withdrawn = [one for one in json.loads(files["evidence.json"])["documents"] if one["withdrawn"]]
