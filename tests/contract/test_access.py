@@ -11,7 +11,7 @@ from services.registry.access import gate
 from services.registry.access.roles import Role
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import execute
-from tests.support.world import World
+from tests.support.world import PERSON, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -223,7 +223,7 @@ async def test_a_stranger_passes_the_open_routes_only(world: World):
 
 
 async def test_what_is_open_says_nothing_of_content(world: World):
-    told = [*world.ids.values(), "Ada Example"]
+    told = [*world.ids.values(), *PERSON.split()]
     async with world.service.anonymous() as client:
         for route, roles in ROUTES.items():
             if roles is None:
