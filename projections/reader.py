@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from events.errors import RegistryError
+from events.log.failure import FAILURES
 from events.sql import load
 from events.words import prefixes, whole
 from projections.digest import digests
@@ -120,6 +121,7 @@ class ReadModels:
     async def start(self) -> None:
         """Begin to follow the position."""
         self._listener = asyncio.create_task(self._listen(), name="read-model-position")
+        self._listener.add_done_callback(_told)
 
     async def stop(self) -> None:
         """Stop following."""
@@ -300,7 +302,7 @@ class ReadModels:
                     await self._hear(connection)
                 finally:
                     connection.terminate()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
+            except FAILURES as lost:
                 wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
                 self._failures += 1
                 log.warning("reader_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
@@ -323,6 +325,12 @@ class ReadModels:
             await self._note(await connection.fetchval(QUERIES["position"]) or 0)
             self._failures = 0
             await heard(told, HEARTBEAT_SECONDS)
+
+
+def _told(listener: asyncio.Task[None]) -> None:
+    """Journal that nothing is heard any more, for a reason that nobody foresaw; who waits asks, meanwhile."""
+    if not listener.cancelled() and (error := listener.exception()) is not None:
+        log.error("reader_stopped_listening", error=type(error).__name__)
 
 
 @contextmanager

@@ -21,4 +21,8 @@ TRANSIENT: Final = (
 """Away, going away, coming up, short of something, or not the primary.
 
 An `asyncpg.InterfaceError` that is a ValueError is the exception to it: an argument that cannot be encoded.
+An `asyncpg.InternalClientError` is among them as PostgreSQL's farewell to an idle session leaves one behind.
 """
+
+FAILURES: Final = (*TRANSIENT, asyncpg.PostgresError)
+"""Whatever PostgreSQL, or the way to it, can answer: for who says so, or comes back later, whichever it was."""

@@ -17,6 +17,7 @@ from litestar.types import ASGIApp
 from events.errors import LogUnavailable
 from events.log import Limits, Log
 from events.log.checkpoints import Checkpoints
+from events.log.failure import FAILURES
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
@@ -82,7 +83,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
             server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
             init=_notice_silence,
         )
-    except (OSError, asyncpg.PostgresError) as error:
+    except FAILURES as error:
         raise LogUnavailable(f"The database cannot be reached: {error}") from error
     try:
         log = await Log.open(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from threading import Thread
 
 import pytest
 from msgspec.structs import replace
@@ -119,6 +120,42 @@ async def test_a_listener_whose_session_is_ended_listens_again(read_models, proj
     assert await terminate(database, LISTENER) <= 1
     await projection.catch_up()
     await task
+
+
+async def test_a_listener_that_loses_its_session_while_it_hears_listens_again(
+    read_models, projection, database
+):
+    """PostgreSQL's farewell can be read together with a notification, before the end of the connection is seen."""
+    (task,) = await waiting(read_models, 20)
+    await until(lambda: listening(database))
+    beside = Thread(target=asyncio.run, args=(notify_and_terminate(database),))
+    beside.start()
+    beside.join(PATIENCE)  # the loop stands still meanwhile, so all of it is there at once
+    assert not beside.is_alive()
+    await until(lambda: listening(database))
+    await projection.catch_up()
+    await task
+
+
+async def listening(database: Database) -> bool:
+    """Whether the listener has asked for the position, and so listens."""
+    async with connected(database.admin_dsn) as administrator:
+        return await administrator.fetchval(
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = $1 AND state = 'idle' AND query LIKE '%position%'",
+            LISTENER,
+        )
+
+
+async def notify_and_terminate(database: Database) -> None:
+    async with connected(database.service_dsn) as anybody:
+        await anybody.execute("SELECT pg_notify('registry_projected', '')")
+    await terminate(database, LISTENER)
+    await until(lambda: gone(database))
+
+
+async def gone(database: Database) -> bool:
+    return not await terminate(database, LISTENER)
 
 
 async def test_what_was_not_heard_is_asked_for(projection, database):

@@ -23,7 +23,7 @@ from asyncpg.pool import PoolConnectionProxy
 from msgspec import Meta
 
 from events import sql
-from events.log.failure import TRANSIENT
+from events.log.failure import FAILURES
 from services.registry.access.actions import Action
 from services.registry.access.addresses import Address
 from services.registry.problems import AccessNotRecorded
@@ -86,7 +86,7 @@ async def record(database: Database, looked: Looked) -> None:
         await database.execute(
             _SQL["record"], who.name, who.token_id, looked.what.value, detail, who.address, who.request_id
         )
-    except (*TRANSIENT, asyncpg.PostgresError) as error:
+    except FAILURES as error:
         raise AccessNotRecorded(
             "This is given out only when it is on record who asked, and that cannot be recorded now. Try again."
         ) from error

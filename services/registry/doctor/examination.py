@@ -13,6 +13,7 @@ import msgspec
 
 from events.errors import RegistryError
 from events.log import migrate
+from events.log.failure import FAILURES
 from events.log.read import Pool
 from projections.engine import version_of
 from services.registry.clock import Clock, now
@@ -34,7 +35,6 @@ from services.registry.signing import policy
 CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
-LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 # What is not looked at without a database in this program's form; keys are looked at as far as that goes without.
 OF_THE_LOG: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -104,7 +104,7 @@ async def _connected(url: str) -> AsyncGenerator[Pool]:
             command_timeout=STATEMENT_SECONDS,
             server_settings={"application_name": "registry doctor"},
         )
-    except LOST as error:
+    except FAILURES as error:
         raise _Unreached(str(error) or type(error).__name__) from error
     try:
         yield pool
@@ -112,7 +112,7 @@ async def _connected(url: str) -> AsyncGenerator[Pool]:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await pool.close()
-        except LOST:  # it is gone already, and has nothing to be taken leave of
+        except FAILURES:  # it is gone already, and has nothing to be taken leave of
             pool.terminate()
 
 
@@ -139,7 +139,7 @@ async def _tried(area: str, check: Callable[[], Awaitable[list[Finding]]]) -> li
     """Make a check; that PostgreSQL or the log refuses it is what was found."""
     try:
         return await check()
-    except (*LOST, RegistryError) as error:
+    except (*FAILURES, RegistryError) as error:
         found = f"could not be looked at: {str(error) or type(error).__name__}"
         return [failed(area, "readable", found, "Mend what is said there, and look again.")]
 
@@ -165,7 +165,7 @@ async def _monitor(stack: AsyncExitStack, pool: Pool, settings: Settings) -> tup
             return None, []
         owner = await stack.enter_async_context(_connected(settings.owner_database_url))
         return (owner if await reading.is_monitor(owner) else None), []
-    except (_Unreached, *LOST) as error:
+    except (_Unreached, *FAILURES) as error:
         found = f"the owner's connection cannot be used: {error}"
         advice = "Compare REGISTRY_OWNER_DATABASE_URL with what `registry migrate` uses, or leave it out."
         return None, [failed(configuration.AREA, "owner", found, advice)]
