@@ -122,9 +122,7 @@ async def test_a_listener_whose_session_is_ended_listens_again(read_models, proj
     await task
 
 
-async def test_a_listener_that_loses_its_session_while_it_hears_listens_again(
-    read_models, projection, database
-):
+async def test_a_listener_that_loses_its_session_while_it_hears_listens_again(read_models, projection, database):
     """PostgreSQL's farewell can be read together with a notification, before the end of the connection is seen."""
     (task,) = await waiting(read_models, 20)
     await until(lambda: listening(database))
