@@ -3,10 +3,10 @@
 The writer takes all that waits, up to 512 entries, and records it in one transaction and one round trip. It never
 waits for more. When enough has gathered while that commits, the next batch is sent behind it over a second
 connection, on the assumption that the first is recorded (ADR 0022). What the writer holds of the log (the head) is an
-assumption that `log.append` checks under the lock; when it was wrong, the batch is put together again, alone.
+assumption that `log.append_batch` checks under the lock; when it was wrong, the batch is put together again, alone.
 
-A batch whose outcome is unknown is sent again over a new connection: `log.append` waits for the lock until the old
-transaction has ended, then finds the commands recorded, or not. An old transaction that only begins later finds
+A batch whose outcome is unknown is sent again over a new connection: `log.append_batch` waits for the lock until the
+old transaction has ended, then finds the commands recorded, or not. An old transaction that only begins later finds
 the log's size or the command ids other than it assumes, and writes nothing. So nothing is recorded twice.
 """
 
@@ -308,7 +308,7 @@ class Writer:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
-        return batch, await connection.append(batch.arguments(), batch.conditions(assumed=assumed))
+        return batch, await connection.append(batch.arguments(assumed=assumed))
 
     def _finish(self, batch: Batch) -> list[Answer]:
         """The batch is durable: look at what did not fit into it next."""

@@ -1,6 +1,6 @@
 """A batch: commands in order of arrival, put together against the log as the writer last saw it. Pure.
 
-What a batch assumes (size, revisions, claims) is checked by `log.append` under the head's lock; nothing here is
+What a batch assumes (size, revisions, claims) is checked by `log.append_batch` under the head's lock; nothing here is
 taken for certain.
 """
 
@@ -130,35 +130,29 @@ class Batch:
         self._vault_held.update(key.owner for key in command.keys)
         self._vault_held.update(command.destroy)
 
-    def arguments(self) -> tuple[object, ...]:
-        """Return the parameters of `log.append`, in order; null stands for an empty array of what few commands have."""
-        return (
-            self._base,
-            self._frontier,
-            self.recorded_at,
-            self._entries,
-            [waiting.command_id for waiting in self.held] or None,
-            [stream for waiting in self.held for stream in waiting.first if stream not in self._revisions] or None,
-            *_transposed(self._claims, 3),
-            *_transposed(self._keys, 3),
-            *_transposed(self._salts, 3),
-            *_transposed([(owner, token) for owner, tokens in self._tokens.items() for token in tokens], 2),
-            self._destroy or None,
-        )
+    def arguments(self, *, assumed: bool = False) -> tuple[object, ...]:
+        """Return the parameters of `log.append_batch`, in order; null stands for what few commands have, if there is none.
 
-    def conditions(self, *, assumed: bool = False) -> tuple[object, ...] | None:
-        """Return the parameters that `log.append_on` has ahead of those; None if there are no conditions.
-
-        With a head that is only `assumed`, the tree that the batch goes on from is one: another writer's batch of the
-        same length may be recorded instead.
+        With a head that is only `assumed`, the tree that the batch goes on from is a condition: another writer's batch of
+        the same length may be recorded instead.
         """
-        if not (assumed or self._reads or self._absent or self._needed):
-            return None
+        held = self.held
         return (
             self._ahead if assumed else None,
             *_transposed(list(self._reads.items()), 2),
             *_transposed(list(self._absent.items()), 2),
             list(self._needed) or None,
+            self._base,
+            self._frontier,
+            self.recorded_at,
+            self._entries,
+            [waiting.command_id for waiting in held] or None,
+            [stream for waiting in held for stream in waiting.first if stream not in self._revisions] or None,
+            *_transposed(self._claims, 3),
+            *_transposed(self._keys, 3),
+            *_transposed(self._salts, 3),
+            *_transposed([(owner, token) for owner, tokens in self._tokens.items() for token in tokens], 2),
+            self._destroy or None,
         )
 
     @property

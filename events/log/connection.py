@@ -20,10 +20,10 @@ from events.log.read import RecordedCommand, head_of, recorded_commands
 
 _queries: Final = sql.load("events.log", "queries.sql")
 _APPEND: Final = _queries["append"]
-_APPEND_ON: Final = _queries["append_on"]
 _DURABILITY: Final = _queries["durability"]
 _HEAD: Final = _queries["head"]
 _LOCK_HEAD: Final = _queries["lock_head"]
+_LOCK_TURN: Final = _queries["lock_turn"]
 
 DURABLE: Final = frozenset({"on", "remote_apply"})
 """The values of synchronous_commit under which an answered commit is on disk, and at the standbys that must have it."""
@@ -56,7 +56,6 @@ class WriterConnection:
         self._timeout = timeout
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._append: PreparedStatement[asyncpg.Record] | None = None
-        self._append_on: PreparedStatement[asyncpg.Record] | None = None
 
     def another(self) -> WriterConnection:
         """Return one more to the same database, not open yet."""
@@ -68,15 +67,11 @@ class WriterConnection:
         with self._watch():
             return head_of(await connection.fetchrow(_HEAD))
 
-    async def append(self, arguments: Sequence[object], conditions: Sequence[object] | None = None) -> Found | None:
-        """Send one batch (`Batch.arguments`, `Batch.conditions`); None when it is recorded, and durable."""
-        connection, append = await self._ready()
+    async def append(self, arguments: Sequence[object]) -> Found | None:
+        """Send one batch (`Batch.arguments`); None when it is recorded, and durable."""
+        _, append = await self._ready()
         with self._watch():
-            if conditions is None:
-                return _found(await append.fetchrow(*arguments))
-            if self._append_on is None:
-                self._append_on = await connection.prepare(_APPEND_ON)
-            return _found(await self._append_on.fetchrow(*conditions, *arguments), conditional=True)
+            return _found(await append.fetchrow(*arguments))
 
     async def recorded(self, command_ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
         """Read back what commands recorded."""
@@ -90,11 +85,12 @@ class WriterConnection:
         connection, _ = await self._ready()
         with self._watch():
             async with connection.transaction(isolation="read_committed"):
+                await connection.execute(_LOCK_TURN)
                 yield head_of(await connection.fetchrow(_LOCK_HEAD))
 
     def drop(self) -> None:
         """Cut the connection; the next use opens another."""
-        connection, self._connection, self._append, self._append_on = self._connection, None, None, None
+        connection, self._connection, self._append = self._connection, None, None
         if connection is not None:
             connection.terminate()
 
@@ -143,10 +139,10 @@ class WriterConnection:
             timer.cancel()
 
 
-def _found(answer: asyncpg.Record | None, *, conditional: bool = False) -> Found | None:
-    """Read the answer of log.append."""
+def _found(answer: asyncpg.Record | None) -> Found | None:
+    """Read the answer of log.append_batch."""
     if answer is None:
-        raise Corrupt("log.append did not answer")
+        raise Corrupt("log.append_batch did not answer")
     if answer["appended"]:
         return None
     return Found(
@@ -155,7 +151,7 @@ def _found(answer: asyncpg.Record | None, *, conditional: bool = False) -> Found
         known=_list(answer, "known_commands"),
         taken=frozenset(zip(_list(answer, "taken_scopes"), _list(answer, "taken_values"), strict=True)),
         keys=frozenset(_list(answer, "taken_keys")),
-        overtaken=frozenset(_list(answer, "overtaken") if conditional else ()),
+        overtaken=frozenset(_list(answer, "overtaken")),
     )
 
 

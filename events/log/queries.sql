@@ -2,16 +2,10 @@
 -- snapshot would keep every version of the head's row.
 
 -- name: append
--- One batch; see log.append in migrations/0001_log.sql for its parameters and answer.
-SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
-    taken_scopes, taken_values, taken_keys
-FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
-
--- name: append_on
--- One batch with conditions; see log.append_on in migrations/0010_assumed_head.sql.
+-- One batch; see log.append_batch in migrations/0011_one_append.sql.
 SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
     taken_scopes, taken_values, taken_keys, overtaken
-FROM log.append_on(
+FROM log.append_batch(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
 );
 
@@ -21,8 +15,11 @@ SELECT current_setting('synchronous_commit');
 -- name: head
 SELECT size, frontier, last_recorded_at FROM log.head WHERE one;
 
+-- name: lock_turn
+-- To keep other writers out for the length of a transaction: this, then the head, as log.append_batch does.
+SELECT pg_advisory_xact_lock(3510617700008342194);
+
 -- name: lock_head
--- To keep other writers out for the length of a transaction.
 SELECT size, frontier, last_recorded_at FROM log.head WHERE one FOR UPDATE;
 
 -- name: commands

@@ -34,7 +34,7 @@ NEEDED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 """What the migrations grant the service. Of a table that is not here, it may not change or remove rows."""
 CHANGING: Final = frozenset({"UPDATE", "DELETE", "TRUNCATE", "TRIGGER"})
-FUNCTIONS: Final = ("log.append", "log.append_on", "projection.rows_at")
+FUNCTIONS: Final = ("log.append_batch", "projection.rows_at")
 TRIGGERS: Final = (
     *(
         f"log.{table} {table}_refuses_{what}"
