@@ -65,12 +65,18 @@ def canonical_bytes(envelope: Envelope) -> bytes:
     Raises `EntryTooLarge` beyond 65,535 bytes.
     """
     encoded = canonical.encode(envelope)
-    if len(encoded) > MAX_ENTRY_BYTES:
+    bounded(len(encoded))
+    return encoded
+
+
+def bounded(size: int) -> int:
+    """Return the size (bytes) that an entry may have. Raises `EntryTooLarge` beyond 65,535 bytes."""
+    if size > MAX_ENTRY_BYTES:
         raise EntryTooLarge(
-            f"the entry has {len(encoded)} bytes; at most {MAX_ENTRY_BYTES} are allowed. "
+            f"the entry has {size} bytes; at most {MAX_ENTRY_BYTES} are allowed. "
             "Shorten its texts, or file a long text as a document and cite it."
         )
-    return encoded
+    return size
 
 
 # Of sorted keys only `causationid` may stand between the first and this one, and a quotation mark in a text is escaped.

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from events.entry import leaf_hash, time_text
 from events.log.command import Append, Appended, Head, NewToken, Recorded
-from events.log.preparation import Waiting, entry_bytes
+from events.log.encoding import entry_bytes
+from events.log.preparation import Waiting
 from events.merkle.tree import Frontier, extend
 
 NewEntry: TypeAlias = "tuple[str, int, UUID, str, UUID, int, str, bool, bytes, bytes]"
@@ -131,10 +132,10 @@ class Batch:
         self._vault_held.update(command.destroy)
 
     def arguments(self, *, assumed: bool = False) -> tuple[object, ...]:
-        """Return the parameters of `log.append_batch`, in order; null stands for what few commands have, if there is none.
+        """Return the parameters of `log.append_batch`, in order; null stands for an empty array of what few have.
 
-        With a head that is only `assumed`, the tree that the batch goes on from is a condition: another writer's batch of
-        the same length may be recorded instead.
+        With a head that is only `assumed`, the tree that the batch goes on from is a condition: another writer's batch
+        of the same length may be recorded instead.
         """
         held = self.held
         return (

@@ -1,40 +1,23 @@
-"""A command made ready while it waits: all of its entries' bytes but the position and the time.
+"""A command made ready while it waits: checked, and its entries encoded but for their position and time.
 
-Only these two are known no sooner than when the writer's turn comes. Encoding in the caller's task keeps that turn
-short, and an event that cannot be encoded, or is too large, is refused before anything waits behind it.
+In the caller's task, which keeps the writer's turn short: a command that cannot be recorded, or is too large, is
+refused before anything waits behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, TypeAlias
-from uuid import UUID
+from typing import Final
 
-import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as QuickUUID  # noqa: N811 - a `uuid.UUID` that is quick to make and to send
 
-from events.entry import Envelope, canonical_bytes
-from events.errors import AlreadyClaimed, EntryTooLarge, FieldProblem, RegistryError
+from events.errors import AlreadyClaimed, FieldProblem, RegistryError
 from events.log.command import Append, Appended, Claim, Recorded
+from events.log.encoding import EntryEncoder
 
 HASH_BYTES: Final = 32
 NO_STREAM: Final = -1
-
-# The longest there can be, so that no entry is found too large once its position is known.
-_SEQUENCE: Final = "9" * 19
-_TIME: Final = "9999-12-31T23:59:59.999999Z"
-_BEFORE_SEQUENCE: Final = b'"sequence":"'
-_BEFORE_TIME: Final = b'"time":"'
-_SEQUENCE_MARK: Final = _BEFORE_SEQUENCE + _SEQUENCE.encode() + b'"'
-_TIME_MARK: Final = _BEFORE_TIME + _TIME.encode() + b'"'
-
-
-Columns: TypeAlias = tuple[str, int, UUID, str, UUID, int, str]
-"""What the log's table keeps beside an entry: stream, revision, id, type, command id, ordinal, classification."""
-
-Form: TypeAlias = tuple[bytes, bytes, bytes]
-"""An entry's bytes before the position, between it and the time, and after that."""
 
 
 class Waiting:
@@ -101,82 +84,6 @@ class Waiting:
     def settled(self) -> bool:
         """Whether nobody waits any more: answered, too late, or gone."""
         return self.future.done()
-
-
-class EntryEncoder:
-    """Makes entries of drafts, for a log of a name."""
-
-    def __init__(self, origin: str) -> None:
-        self._source = f"https://{origin}"
-        self._schemas = f"https://{origin}/v1/schemas/"
-
-    def entries(
-        self, command: Append, command_id: UUID, first: dict[str, int]
-    ) -> tuple[list[tuple[Columns, Form]], int]:
-        """Encode a command's drafts, and count the bytes; fill in the revision that each stream must have `first`.
-
-        Raises `EntryTooLarge`, with every draft that is.
-        """
-        written_id, command_hash = str(command_id), command.command_hash.hex()
-        entries: list[tuple[Columns, Form]] = []
-        after: dict[str, int] = {}
-        too_large: list[FieldProblem] = []
-        size = 0
-        for ordinal, draft in enumerate(command.drafts):
-            stream, event_type, classification = draft.stream, draft.event_type, draft.classification
-            revision = after.get(stream)
-            if revision is None:
-                revision = first[stream] = draft.expected_revision
-            after[stream] = revision = revision + 1
-            identifier = QuickUUID(uuid_utils.uuid7().bytes)
-            try:
-                encoded = canonical_bytes(
-                    Envelope(
-                        specversion="1.0",
-                        id=str(identifier),
-                        source=self._source,
-                        type=event_type,
-                        subject=stream,
-                        time=_TIME,
-                        datacontenttype="application/json",
-                        dataschema=self._schemas + event_type,
-                        sequence=_SEQUENCE,
-                        revision=revision,
-                        commandid=written_id,
-                        commandhash=command_hash,
-                        actor=command.actor,
-                        classification=classification,
-                        data=draft.data,
-                        onbehalfof=command.on_behalf_of,
-                        correlationid=command.correlation_id,
-                        causationid=command.causation_id,
-                    )
-                )
-            except EntryTooLarge as refused:
-                too_large.append(FieldProblem(refused.detail, pointer=draft.pointer))
-                continue
-            columns = (stream, revision, identifier, event_type, command_id, ordinal, classification)
-            entries.append((columns, _form(encoded)))
-            size += len(encoded)
-        if too_large:
-            raise EntryTooLarge(too_large[0].detail, too_large)
-        return entries, size
-
-
-def _form(encoded: bytes) -> Form:
-    """Cut the longest position and time out of an envelope.
-
-    Both stand behind `data`, which may hold the same names: hence from the end. Between them and the end are only
-    texts, and in a text every quotation mark has a backslash ahead.
-    """
-    position = encoded.rindex(_SEQUENCE_MARK) + len(_BEFORE_SEQUENCE)
-    time = encoded.rindex(_TIME_MARK) + len(_BEFORE_TIME)
-    return encoded[:position], encoded[position + len(_SEQUENCE) : time], encoded[time + len(_TIME) :]
-
-
-def entry_bytes(form: Form, position: int, time: bytes) -> bytes:
-    """Put the position and the time (as `entry.time_text` writes it) into an entry's form."""
-    return b"%b%d%b%b%b" % (form[0], position, form[1], time, form[2])
 
 
 def _check(command: Append, *, plain: bool) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from events.errors import CommandIdReused, LogUnavailable, WrongExpectedVersion
 from events.log import Append, Appended, Log
 from events.log.append import BEHIND
+from events.log.connection import Found, Unreachable
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
 from tests.support.recording import command, connected, draft, note, obstacle, open_log, until
@@ -17,6 +18,9 @@ from tests.support.recording import command, connected, draft, note, obstacle, o
 WAITING = """SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event_type = 'Lock'
 ORDER BY state_change"""
+
+GIVING_WAY = """SELECT count(*) > 0 FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event = 'PgSleep'"""
 
 
 @pytest.fixture
@@ -53,6 +57,40 @@ async def test_two_batches_are_on_their_way_at_once_and_recorded_in_order(databa
     positions = [answer.entries[0].position for answer in await asyncio.gather(*answers)]
     assert positions == list(range(2 * BEHIND))
     assert (log.counts.batches, log.counts.rebuilt) == (2, 0)
+
+
+async def test_a_batch_that_comes_before_the_one_ahead_gives_way(
+    database: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, early = log._writer._connection, asyncio.Event()
+    send = first.append
+
+    async def late(arguments: Sequence[object]) -> Found | None:
+        await early.wait()
+        return await send(arguments)
+
+    monkeypatch.setattr(first, "append", late)
+    answers = sent(log, notes("early"))
+    async with connected(database.admin_dsn) as connection:
+        await until(lambda: connection.fetchval(GIVING_WAY))
+        early.set()
+        positions = [answer.entries[0].position for answer in await asyncio.gather(*answers)]
+    assert positions == list(range(2 * BEHIND))
+    assert (log.counts.batches, log.counts.rebuilt) == (2, 0)
+
+
+async def test_a_batch_whose_one_ahead_never_comes_is_recorded_after_all(
+    database: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_arguments: Sequence[object]) -> Found | None:
+        async with connected(database.admin_dsn) as connection:
+            await until(lambda: connection.fetchval(GIVING_WAY))
+        monkeypatch.undo()
+        raise Unreachable("it was never sent")
+
+    monkeypatch.setattr(log._writer._connection, "append", lost)
+    answers = await asyncio.gather(*sent(log, notes("never")))
+    assert sorted(answer.entries[0].position for answer in answers) == list(range(2 * BEHIND))
 
 
 async def test_a_few_commands_are_not_split(database: Database, log: Log) -> None:

@@ -6,19 +6,23 @@ import asyncio
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.entry import MAX_ENTRY_BYTES, Envelope, canonical_bytes, leaf_hash
 from events.errors import EntryTooLarge
 from events.log import Append, Claim, Draft, Head
 from events.log.batch import Batch
-from events.log.preparation import EntryEncoder, Waiting, entry_bytes
+from events.log.encoding import EntryEncoder, entry_bytes
+from events.log.preparation import Waiting
 from events.merkle.tree import Frontier, root_of
+from events.values import Classification
 from tests.support.recording import command, draft, note
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
@@ -45,7 +49,7 @@ awkward = st.text() | st.sampled_from(['"sequence":"', '"time":"9999-12-31T23:59
 
 @given(
     stream=awkward,
-    kind=awkward,
+    kind=awkward.filter(lambda text: "\ue000" not in text),
     data=st.dictionaries(st.sampled_from(["sequence", "time", "a"]), awkward | st.just("9" * 19)),
     position=st.integers(0, 2**63 - 1),
 )
@@ -124,3 +128,52 @@ def test_an_envelope_is_that_of_the_entry_module(loop: asyncio.AbstractEventLoop
     (_, appended), *_ = batch.answers()
     stored = appended.entries[0].bytes
     assert canonical_bytes(msgspec.json.decode(stored, type=Envelope)) == stored
+
+
+@given(
+    actor=awkward,
+    optional=st.tuples(st.none() | awkward, st.none() | awkward, st.none() | awkward),
+    classification=st.sampled_from(get_args(Classification)),
+    texts=st.lists(awkward, min_size=1, max_size=3),
+)
+def test_an_envelope_says_on_whose_account_an_entry_is(
+    actor: str,
+    optional: tuple[str | None, str | None, str | None],
+    classification: Classification,
+    texts: list[str],
+):
+    behalf, correlation, causation = optional
+    drafts = [draft("a/%s", text=text, classification=classification) for text in texts]
+    said = command(*drafts, on_behalf_of=behalf, correlation_id=correlation, causation_id=causation)
+    said = replace(said, actor=actor)
+    entries, size = EntryEncoder("registry.test/100%b").entries(said, said.command_id, {})
+    stored = [entry_bytes(form, 5, b"2026-11-24T12:00:00.123456Z") for _, form in entries]
+    assert size >= sum(len(one) for one in stored)
+    for revision, (one, ((_, _, identifier, *_), _)) in enumerate(zip(stored, entries, strict=True)):
+        envelope = Envelope(
+            specversion="1.0",
+            id=str(identifier),
+            source="https://registry.test/100%b",
+            type="registry.noted.v1",
+            subject="a/%s",
+            time="2026-11-24T12:00:00.123456Z",
+            datacontenttype="application/json",
+            dataschema="https://registry.test/100%b/v1/schemas/registry.noted.v1",
+            sequence="5",
+            revision=revision,
+            commandid=str(said.command_id),
+            commandhash=said.command_hash.hex(),
+            actor=actor,
+            classification=classification,
+            data={"text": texts[revision]},
+            onbehalfof=behalf,
+            correlationid=correlation,
+            causationid=causation,
+        )
+        assert one == canonical_bytes(envelope)
+
+
+@pytest.mark.parametrize("kind", ["\ue000data\ue000", "registry.\ue000sequence\ue000.v1"])
+def test_a_type_that_is_taken_for_a_place_in_the_envelope_is_refused(loop: asyncio.AbstractEventLoop, kind: str):
+    with pytest.raises(ValueError, match="no type of an event"):
+        wait_for(loop, command(Draft(stream="a/1", expected_revision=-1, event_type=kind, data={})))
