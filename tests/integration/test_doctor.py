@@ -116,7 +116,7 @@ async def test_what_only_a_monitor_sees_is_looked_at_as_the_owner_where_the_serv
         ("GRANT CREATE ON SCHEMA log TO registry_service", "grants excess", "the schema log"),
         ("REVOKE INSERT ON log.entry FROM registry_service", "grants needed", "INSERT on log.entry"),
         ("REVOKE USAGE ON SCHEMA vault FROM registry_service", "grants needed", "the schema vault"),
-        ("REVOKE EXECUTE ON FUNCTION log.append FROM registry_service", "grants needed", "call log.append"),
+        ("REVOKE EXECUTE ON FUNCTION log.append_batch FROM registry_service", "grants needed", "call log.append_batch"),
         ("ALTER TABLE log.entry OWNER TO registry_serve", "grants role", "the owner (registry_serve)"),
         ("ALTER TABLE log.entry DISABLE TRIGGER entry_refuses_change", "grants triggers", "disabled"),
         ("ALTER TABLE log.entry ENABLE TRIGGER entry_refuses_change", "grants triggers", "not ENABLE ALWAYS"),

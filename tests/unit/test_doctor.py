@@ -131,9 +131,9 @@ def test_what_the_migrations_grant_is_enough_and_not_too_much():
 
 def test_what_is_missing_is_named():
     lacking = tables(**{"log.entry": (["SELECT"], [])})
-    found = grants.judge_needed(lacking, ["vault"], {**CALLABLE, "log.append": False})
+    found = grants.judge_needed(lacking, ["vault"], {**CALLABLE, "log.append_batch": False})
     assert found.verdict is FAILED
-    for what in ("INSERT on log.entry", "the schema vault", "call log.append"):
+    for what in ("INSERT on log.entry", "the schema vault", "call log.append_batch"):
         assert what in found.found
 
 
