@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 from events.edtf import EdtfDate
 from events.entry import to_builtins
-from events.errors import DateNotReached, FieldProblem, NotFound, NothingChanges
+from events.errors import DateNotReached, FieldProblem, NotFound, NothingChanges, RegistryError
 from events.shape import Leaf, examine
 from events.values import Citation, Classification, Text, Value
 
@@ -172,6 +172,21 @@ def happened(facts: Facts, **dates: EdtfDate) -> None:
     ]
     if problems:
         raise DateNotReached("What has not happened yet cannot be recorded as done; schedule it instead.", problems)
+
+
+def must_all_hold(*rules: Callable[[], None]) -> None:
+    """Raise the first rule that is broken, with the fields by which the others are: they can be mended in one go."""
+    first: RegistryError | None = None
+    for rule in rules:
+        try:
+            rule()
+        except RegistryError as refused:
+            if first is None:
+                first = refused
+            else:
+                first.problems += refused.problems
+    if first is not None:
+        raise first
 
 
 def must_exist(what: str, state: S | None) -> S:

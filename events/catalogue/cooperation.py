@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from events.catalogue import cooperation_events as said
-from events.catalogue.aggregate import Aggregate, Claim, CommandType, Event, Facts, happened, must_exist, must_say_more
+from events.catalogue.aggregate import (
+    Aggregate,
+    Claim,
+    CommandType,
+    Event,
+    Facts,
+    happened,
+    must_all_hold,
+    must_exist,
+    must_say_more,
+)
 from events.catalogue.cooperation_state import Cooperation, evolve
 from events.errors import (
     AgreementOver,
@@ -70,17 +80,14 @@ def decide(state: Cooperation | None, event: Event, facts: Facts) -> tuple[Event
     _must_be_open(known, event)
     if check := _OF_THINGS.get(type(event)):
         check(known, event)
-    if (parties := _taking_part(event)) is not None:
-        _are_parties(known, parties, facts)
-    if isinstance(event, said.TopicRaised):
-        _must_be_new(event.topic.topic_id, known.topics)
-    if isinstance(event, said.RoadmapAgreed):
-        _are_new_milestones(known, event)
-    _refers_to_known(known, event)
-    if new := _NEW.get(type(event)):
-        _must_be_new(getattr(event, new.id_field), getattr(known, new.kept_in))
-    if done := _DONE.get(type(event)):
-        happened(facts, **{done: getattr(event, done)})
+    # Whatever is said of what is over is refused; of the rest, every field that a rule forbids is named.
+    must_all_hold(
+        lambda: _are_parties(known, _taking_part(event), facts),
+        lambda: _brings_new_items(known, event),
+        lambda: _refers_to_known(known, event),
+        lambda: _is_new(known, event),
+        lambda: _has_happened(event, facts),
+    )
     return (event,)
 
 
@@ -112,8 +119,10 @@ def _at_least_two(parties: Iterable[str], pointer: str) -> None:
         )
 
 
-def _are_parties(state: Cooperation, parties: dict[str, str], facts: Facts) -> None:
+def _are_parties(state: Cooperation, parties: dict[str, str] | None, facts: Facts) -> None:
     """Whoever takes part is a party of the cooperation, and at least two of them do. Merged parties are one."""
+    if parties is None:
+        return
     members = {facts.survivor(party) for party in state.opened.event.parties}
     strangers = [
         FieldProblem(f"{party} is not a party of {state.id}", pointer)
@@ -129,6 +138,23 @@ def _are_parties(state: Cooperation, parties: dict[str, str], facts: Facts) -> N
 def _must_be_new(key: str, known: Iterable[str]) -> None:
     if key in known:
         raise AlreadyExists(f"{key} exists already.", [FieldProblem("exists already", "/id")])
+
+
+def _brings_new_items(state: Cooperation, event: Event) -> None:
+    if isinstance(event, said.TopicRaised):
+        _must_be_new(event.topic.topic_id, state.topics)
+    if isinstance(event, said.RoadmapAgreed):
+        _are_new_milestones(state, event)
+
+
+def _is_new(state: Cooperation, event: Event) -> None:
+    if new := _NEW.get(type(event)):
+        _must_be_new(getattr(event, new.id_field), getattr(state, new.kept_in))
+
+
+def _has_happened(event: Event, facts: Facts) -> None:
+    if done := _DONE.get(type(event)):
+        happened(facts, **{done: getattr(event, done)})
 
 
 def _are_new_milestones(state: Cooperation, event: said.RoadmapAgreed) -> None:

@@ -346,7 +346,12 @@ def _must_keep_its_id(aggregate: Aggregate, original: Entry[Any], replacement: E
 
 
 def _is_the_same(one: RegistryError | None, other: RegistryError) -> bool:
-    return type(one) is type(other) and one is not None and one.problems == other.problems
+    """Tell whether what is refused was refused before: each field of it, or the whole for the same reason."""
+    if one is None:
+        return False
+    if other.problems:
+        return set(other.problems) <= set(one.problems)
+    return type(one) is type(other) and not one.problems
 
 
 def _called(position: int | None) -> str:

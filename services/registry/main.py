@@ -25,6 +25,7 @@ from services.registry import problems
 from services.registry.access import gate, tokens
 from services.registry.api import HANDLERS
 from services.registry.api.sending import complete
+from services.registry.arrival import Arrival
 from services.registry.clock import Clock, now
 from services.registry.commands import Commands
 from services.registry.journal import Journal, failure
@@ -203,7 +204,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
 
 def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
-    """Make the application with the journal around it: what a server serves."""
+    """Make the application with what stands around it, the journal outermost: what a server serves."""
     app = create_app(settings, clock)
     requests: Requests = app.state.requests
-    return Journal(app, requests.ended)
+    return Journal(Arrival(app, settings.body_timeout), requests.ended)

@@ -25,6 +25,7 @@ from events.vault import MasterKeyUnusable
 from projections.reader import ReadModelBehind
 from services.registry import journal
 from services.registry.archive.folder import ArchiveUnusable
+from services.registry.arrival import NotInTime
 from services.registry.signing.keyring import KeyRingUnusable
 from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned
 from services.registry.verify.source import Unreadable
@@ -117,6 +118,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    NotInTime: HTTPStatus.REQUEST_TIMEOUT,
     errors.RuleBroken: HTTPStatus.CONFLICT,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.NothingChanges: HTTPStatus.CONFLICT,
@@ -228,6 +230,8 @@ def response(error: RegistryError) -> Response[Problem]:
         headers["WWW-Authenticate"] = 'Bearer realm="registry"' + (', error="invalid_token"' if presented else "")
     if described.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if described.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"
     return Response(described, status_code=described.status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -269,8 +273,12 @@ def _refused(error: HTTPException) -> RegistryError:
     }
     if error.status_code in translated:
         return translated[error.status_code]
-    # Litestar makes a failure of its own of a client that hangs up in the middle of a body.
-    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or "disconnected" in error.detail:
+    # Litestar makes a failure of its own of a client that hangs up in the middle of a body, or sends a broken chunk.
+    if "disconnected" in error.detail:
+        return Malformed("The body ended before it was whole: its chunks are broken, or it is shorter than was said.")
+    if "host header" in error.detail:
+        return Malformed("Send one Host, as HTTP/1.1 asks.", [FieldProblem("expected one host", header="Host")])
+    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Malformed(error.detail)
     return Internal(error.detail)
 

@@ -219,6 +219,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_size_wait: Annotated[
         float, Setting("How long a read waits for the size asked for in Registry-Min-Size.", _seconds(0, 60))
     ] = 5.0
+    head_timeout: Annotated[
+        float,
+        Setting(
+            "How long a request's head may take to come, and a connection may wait for its next; then it is closed.",
+            _seconds(1, 3600),
+        ),
+    ] = 30.0
+    body_timeout: Annotated[
+        float,
+        Setting("How long a request's body may take to come, in all; beyond it clients get 408.", _seconds(1, 3600)),
+    ] = 300.0
     max_body: Annotated[int, Setting("Bytes of a request's body, at most.", _integer(1024, 1024**3))] = 1024**2
     max_document: Annotated[int, Setting("Bytes of a document, at most.", _integer(1024, 1024**3))] = 50 * 1024**2
     postgres_bin: Annotated[

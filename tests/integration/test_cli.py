@@ -24,6 +24,7 @@ from services.registry.sample import report, story
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster, Database
 from tests.support.console import PATIENCE, command, environment, free_port, registry
+from tests.support.raw import exchange
 from tests.support.recording import connected
 
 
@@ -257,7 +258,7 @@ async def test_the_story_is_imported_once_its_report_is_on_file(database: Databa
 
 def test_serving_and_projecting_are_processes_of_their_own_and_end_in_order(settings: dict[str, str], tmp_path: Path):
     port = free_port()
-    environ = environment({**settings, "REGISTRY_PORT": str(port)})
+    environ = environment({**settings, "REGISTRY_PORT": str(port), "REGISTRY_HEAD_TIMEOUT": "1"})
     token = registry(
         "token", "create", "all", "--role", "reader", "--role", "recorder", settings=settings
     ).stdout.strip()
@@ -274,6 +275,8 @@ def test_serving_and_projecting_are_processes_of_their_own_and_end_in_order(sett
             size = {"Registry-Min-Size": recorded.headers["Registry-Size"]}
             read = client.get("/v1/parties", headers=size, timeout=30)
             assert [item["name"] for item in read.json()["items"]] == ["A"]
+        assert asyncio.run(exchange(port, b"")) == [], "a connection that says nothing is closed"
+        assert [answer.status for answer in asyncio.run(exchange(port, b"no request\r\n\r\n"))] == [400]
         for process in (serving, projecting):
             process.terminate()
             assert process.wait(PATIENCE) == 0

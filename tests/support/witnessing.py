@@ -89,7 +89,7 @@ def witness(folder: Path, key: SigningKey, *, origin: str, log_keys: Sequence[Si
     state.create()
     for one in log_keys:
         state.add(origin, one.verifier, now())
-    return Served(lambda: create_app(Cosigner([key], state, now)))
+    return Served(lambda: create_app(Cosigner([key], state, now), 30.0))
 
 
 def answering(answer: Callable[[bytes], Awaitable[Response[bytes]]]) -> Served:

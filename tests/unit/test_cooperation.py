@@ -270,13 +270,29 @@ def test_what_came_of_a_meeting_names_it(event):
     given(OPENED, MEETING).when(there).then(there)
 
 
+# Several rules at once
+
+
+def test_of_several_rules_that_are_broken_the_first_is_told_and_every_field_of_all():
+    broken = replace(MEETING, participants=people_of(NORTH), topics=(NO_TOPIC,), held=day("2019-06-20"))
+    given(OPENED).when(broken).then_refused(TooFewParties, "/participants", "/topics/0", "/held")
+    given(OPENED, MEETING).when(replace(broken, participants=people_of(NORTH, STRANGER))).then_refused(
+        NotAParty, "/participants/1/party", "/topics/0", "/id", "/held"
+    )
+
+
+def test_of_what_is_over_no_field_is_named():
+    broken = replace(MEETING, participants=people_of(NORTH), held=day("2019-06-20"))
+    given(OPENED, CONCLUDED).when(broken).then_refused(CooperationClosed)
+
+
 # Ids
 
 
 @pytest.mark.parametrize("event", ACTS, ids=by_type)
 def test_an_id_is_used_once(event):
     given(OPENED, event).when(replace(event, note="once more")).then_refused(
-        AlreadyExists, *(["/milestones/0/milestone_id"] if event is ROADMAP else ["/id"])
+        AlreadyExists, *(["/milestones/0/milestone_id"] if event is ROADMAP else []), "/id"
     )
 
 

@@ -93,6 +93,14 @@ def test_what_follows_is_decided_on_the_replacement():
     assert corrected.then(MEETING).state.opened.event == opened
 
 
+def test_what_was_broken_in_several_ways_may_be_mended_in_one_and_broken_in_no_more():
+    meeting = replace(MEETING, participants=people_of(NORTH, STRANGER, SOUTH), topics=(TOPIC_ID,))
+    broken = Told(SPECIFICATION, tuple(entries_of(STREAM, (OPENED, meeting), TODAY)), TODAY)
+    broken.correct(0, replace(OPENED, parties=(NORTH, SOUTH, STRANGER)))
+    with refused(NotAParty, entry=broken.position(1)):
+        broken.correct(0, replace(OPENED, parties=(NORTH, EAST)))
+
+
 @pytest.mark.parametrize("ended", [CONCLUDED, SUSPENDED], ids=["concluded", "suspended"])
 def test_what_is_over_or_rests_is_corrected_all_the_same(ended):
     corrected = told(*TALKS, ended).correct(2, LONGER)

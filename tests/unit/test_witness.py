@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -344,7 +345,7 @@ def test_beyond_its_bounds_a_request_is_malformed(witness: Cosigner, what: str):
 @settings(max_examples=60)
 def test_whatever_is_sent_over_http_is_never_answered_with_a_500(raw: bytes):
     async def ask(folder: str) -> httpx.Response:
-        app = create_app(cosigner(Path(folder), LOG))
+        app = create_app(cosigner(Path(folder), LOG), 30.0)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://w.test") as client:
             return await client.post("/add-checkpoint", content=raw)
@@ -353,8 +354,19 @@ def test_whatever_is_sent_over_http_is_never_answered_with_a_500(raw: bytes):
         assert asyncio.run(ask(folder)).status_code in TABLE
 
 
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path):
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"old 0\n"
+        await asyncio.Event().wait()
+
+    transport = httpx.ASGITransport(create_app(cosigner(tmp_path / "w", LOG), 0.01))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://w.test") as client:
+        answer = await client.post("/add-checkpoint", content=stalled())
+    assert (answer.status_code, answer.headers["connection"], answer.text) == (408, "close", "request timeout\n")
+
+
 async def test_over_http_the_answers_are_those_of_the_table_and_never_a_500(tmp_path: Path):
-    app = create_app(cosigner(tmp_path / "w", LOG))
+    app = create_app(cosigner(tmp_path / "w", LOG), 30.0)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://w.test") as client:
         good = await client.post("/add-checkpoint", content=LOG.submission(LEAVES, old=0, size=9))

@@ -17,6 +17,7 @@ ERRORS: dict[HTTPStatus, str] = {
     HTTPStatus.FORBIDDEN: "The token has none of the roles that this needs.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.METHOD_NOT_ALLOWED: "The method is not served at this address.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.CONFLICT: "A rule of the domain forbids it, or a value that belongs to one thing is taken.",
     HTTPStatus.PRECONDITION_FAILED: "The stream is not at the revision in If-Match.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body or the entry is too large.",
@@ -28,7 +29,7 @@ ERRORS: dict[HTTPStatus, str] = {
 COMMON = (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY)
 CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 FAILING = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
-WITH_BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+WITH_BODY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 OF_READS = (*COMMON, *CLOSED, *FAILING)
 OF_COMMANDS = (
     *OF_READS,

@@ -15,16 +15,25 @@ from litestar.types import ASGIApp
 from services.registry import journal
 from services.registry.cli import ports
 from services.registry.cli.failures import Unusable
+from services.registry.cli.heads import bounded
 
 FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
 POLL_SECONDS: Final = 0.005
 
 
 @contextlib.asynccontextmanager
-async def listening(app: ASGIApp, address: str, port: int) -> AsyncGenerator[asyncio.Task[None]]:
+async def listening(
+    app: ASGIApp, address: str, port: int, *, head_timeout: float
+) -> AsyncGenerator[asyncio.Task[None]]:
     """Serve the application in this loop; on the way out requests under way are finished, and then the app closes."""
     server = Server(
-        app, address=address, port=port, interface=Interfaces.ASGI, websockets=False, log_level=LogLevels.critical
+        app,
+        address=address,
+        port=port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_level=LogLevels.critical,
+        **bounded(head_timeout),
     )
     serving = asyncio.create_task(server.serve(), name="server")
     try:

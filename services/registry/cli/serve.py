@@ -17,6 +17,7 @@ from litestar.types import ASGIApp
 from events.log.migrate import check
 from events.vault import MasterKey
 from services.registry import journal
+from services.registry.cli.heads import bounded
 from services.registry.cli.ports import claim, claim_metrics, url
 from services.registry.settings import InvalidSettings, load
 from services.registry.signing import policy
@@ -51,6 +52,7 @@ def serve() -> int:
         websockets=False,
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING,
+        **bounded(settings.head_timeout),
     )
     server.on_startup(lambda: journal.logger().info("serving", url=url(settings.host, settings.port)))
     server.serve()

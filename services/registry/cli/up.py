@@ -143,7 +143,8 @@ class _Up:
             await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
         if self._stopped.is_set():
             return
-        async with listening(create_service(self._settings), self._address, self._settings.port) as server:
+        app, heads = create_service(self._settings), self._settings.head_timeout
+        async with listening(app, self._address, self._settings.port, head_timeout=heads) as server:
             sys.stdout.write(self._ready(size, sample_is))
             sys.stdout.flush()
             stopped = asyncio.create_task(self._stopped.wait())

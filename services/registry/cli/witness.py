@@ -18,7 +18,7 @@ from events.merkle.note import COSIGNATURE, ED25519, NoteError, SigningKey, Veri
 from services.registry.cli import ports
 from services.registry.cli.failures import Unusable
 from services.registry.clock import now
-from services.registry.settings import load, variable
+from services.registry.settings import Settings, load, variable
 from services.registry.signing.keyring import KeyRing
 from services.registry.witness.state import State, Witnessed
 
@@ -94,11 +94,11 @@ def serve(folder: Path, host: str, port: int) -> int:
     from services.registry.witness.cosigner import Cosigner
 
     journal.configure(settings.log_level, settings.log_format)
-    asyncio.run(_serve(Cosigner(keys, state, now), address, port, ports.url(host, port)))
+    asyncio.run(_serve(Cosigner(keys, state, now), settings, address, port, ports.url(host, port)))
     return 0
 
 
-async def _serve(cosigner: Cosigner, address: str, port: int, url: str) -> None:
+async def _serve(cosigner: Cosigner, settings: Settings, address: str, port: int, url: str) -> None:
     from services.registry import journal
     from services.registry.cli.listening import listening
     from services.registry.witness.app import create_app
@@ -106,7 +106,8 @@ async def _serve(cosigner: Cosigner, address: str, port: int, url: str) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with listening(create_app(cosigner), address, port) as server:
+    app = create_app(cosigner, settings.body_timeout)
+    async with listening(app, address, port, head_timeout=settings.head_timeout) as server:
         journal.logger().info("witnessing", url=url)
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([waiting, server], return_when=asyncio.FIRST_COMPLETED)

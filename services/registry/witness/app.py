@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from events.merkle.witnessing import MAX_BYTES, PATH
 from services.registry import journal
+from services.registry.arrival import Arrival, NotInTime
 from services.registry.journal import Journal
 from services.registry.witness.cosigner import TEXT, Cosigner
 from services.registry.witness.state import StateUnusable
@@ -28,7 +29,7 @@ async def add_checkpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
     return _response(answer.status, answer.body, {"Content-Type": answer.media_type})
 
 
-def create_app(cosigner: Cosigner) -> ASGIApp:
+def create_app(cosigner: Cosigner, body_timeout: float) -> ASGIApp:
     """Make what a server serves."""
     app = Litestar(
         route_handlers=[add_checkpoint],
@@ -38,7 +39,7 @@ def create_app(cosigner: Cosigner) -> ASGIApp:
         logging_config=None,
         request_max_body_size=MAX_BYTES,
     )
-    return Journal(app)
+    return Journal(Arrival(app, body_timeout))
 
 
 def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -47,6 +48,8 @@ def _failed(_request: Request[Any, Any, Any], error: Exception) -> Response[byte
         status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
     elif isinstance(error, HTTPException) and "disconnected" in error.detail:
         status, headers = HTTPStatus.BAD_REQUEST, {}  # the client hung up in the middle of its body
+    elif isinstance(error, NotInTime):
+        status, headers = HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"}
     else:
         journal.failure(error)
         unusable = isinstance(error, StateUnusable)
