@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from services.registry.access.addresses import Networks
+from services.registry.tracing import standard
 
 PREFIX: Final = "REGISTRY_"
 TEST_PREFIX: Final = "REGISTRY_TEST_"
@@ -45,12 +46,13 @@ class Setting(msgspec.Struct, frozen=True):
     """What an operator needs to know of a field of `Settings`.
 
     A secret may also be given as the path of a file that holds it, in the variable with `_FILE` behind its name;
-    its value is never shown.
+    its value is never shown. Where the variable is not set, `also` may find another that sets it: its name and text.
     """
 
     description: str
     rule: Rule
     secret: bool = False
+    also: Callable[[Mapping[str, str]], tuple[str, str] | None] = lambda _environ: None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,6 +104,10 @@ def _matching(pattern: str, allowed: str) -> Rule:
 
 
 _DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
+_TRACES = _matching(
+    r"https?://[^\s/?#@]+(/[^\s?#]*)?",
+    "an http or https URL without a user, such as http://collector:4318/v1/traces",
+)
 _PATH = Rule("a path", Path)
 _HOST = _matching(r"[A-Za-z0-9._:-]+", "an IP address or a host name")
 _NETWORKS = Rule("IP addresses and networks, separated by commas, such as 10.0.0.7, 192.168.0.0/16", Networks.parse)
@@ -199,6 +205,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _integer(1, 65535),
         ),
     ] = None
+    tracing_endpoint: Annotated[
+        str | None,
+        Setting(
+            "Where `serve`, `project` and `up` send traces, by OTLP over HTTP; not set, there are none. It needs the "
+            "extra `tracing`. OpenTelemetry's own variables, below, hold as well.",
+            _TRACES,
+            also=standard.endpoint,
+        ),
+    ] = None
     trusted_proxies: Annotated[
         Networks,
         Setting(
@@ -262,8 +277,11 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
     given: dict[str, Any] = {}
     for field, setting in known.items():
         name, allowed = variable(field), setting.rule.allowed
+        text = None
         try:
             text = _text(environ, field, setting)
+            if text is None and (found := setting.also(environ)) is not None:
+                name, text = found
             if text is not None:
                 given[field] = setting.rule.read(text)
             elif field in required:
@@ -271,8 +289,12 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
         except InvalidSettings as refused:
             problems += refused.problems
         except ValueError:
-            shown = "its value" if setting.secret else repr(environ[name])
+            shown = "its value" if setting.secret else repr(text)
             problems.append(f"{name}: {shown} is not allowed. Allowed: {allowed}.")
+    if standard.disabled(environ):
+        given.pop("tracing_endpoint", None)
+    if "tracing_endpoint" in given:
+        problems += standard.problems(environ)
     problems += _unknown(environ, known)
     if problems:
         raise InvalidSettings(problems)
