@@ -130,7 +130,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     owner_database_url: Annotated[
-        str, Setting("The database, as its owner. `migrate` needs it.", _DSN, secret=True)
+        str,
+        Setting(
+            "The database, as its owner. `migrate` needs it; `doctor` sees through it what only a monitor may, where "
+            "the service is none.",
+            _DSN,
+            secret=True,
+        ),
     ] = ""
     projector_database_url: Annotated[
         str, Setting("The database, as the projector's role. `project` and `rebuild` need it.", _DSN, secret=True)
@@ -289,7 +295,8 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
         except InvalidSettings as refused:
             problems += refused.problems
         except ValueError:
-            shown = "its value" if setting.secret else repr(text)
+            hidden = setting.secret or (text is not None and "@" in text)  # as of a user with a password
+            shown = "its value" if hidden else repr(text)
             problems.append(f"{name}: {shown} is not allowed. Allowed: {allowed}.")
     if standard.disabled(environ):
         given.pop("tracing_endpoint", None)

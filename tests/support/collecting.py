@@ -92,8 +92,8 @@ def collecting() -> Generator[Collector]:
             self.end_headers()
             collector.take(self.path, body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+        def log_message(self, format: str, *args: object) -> None:
+            pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
