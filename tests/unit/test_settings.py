@@ -182,7 +182,7 @@ def test_a_share_of_requests_can_be_named(ratio: str):
 def test_to_ask_for_traces_without_what_makes_them_stops_the_start(monkeypatch: pytest.MonkeyPatch):
     asked = settings.Settings(tracing_endpoint="http://collector/v1/traces")
     switch.check(asked)
-    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto", None)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     switch.check(settings.Settings())
     with pytest.raises(settings.InvalidSettings, match=r"Install cooperation-registry\[tracing\]"):
         switch.check(asked)

@@ -19,6 +19,7 @@ from services.registry.tracing.moments import epoch_nanoseconds
 
 PATIENCE: Final = 1.0  # seconds that hints are given to come
 KEPT: Final = 4096  # hints, of entries that are not projected yet
+LASTING: Final = 600.0  # seconds: one of entries that never come was made up
 
 
 class Following:
@@ -26,13 +27,13 @@ class Following:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
-        self._hints: deque[Hint] = deque(maxlen=KEPT)
+        self._hints: deque[tuple[float, Hint]] = deque(maxlen=KEPT)  # and when each was heard
         self._waiting: deque[tuple[Projected, asyncio.TimerHandle]] = deque()
 
     def heard(self, hint: str) -> None:
         """Keep a hint."""
         if (understood := read(hint)) is not None:
-            self._hints.append(understood)
+            self._hints.append((asyncio.get_running_loop().time(), understood))
 
     def projected(self, batch: Projected) -> None:
         """Have the batch's span made when the hints have had time to come."""
@@ -47,9 +48,10 @@ class Following:
 
     def _next(self) -> None:
         batch, _ = self._waiting.popleft()
-        commits = [hint for hint in self._hints if hint.first < batch.size and hint.size > batch.first]
-        later = [hint for hint in self._hints if hint.size > batch.size]
-        self._hints = deque(later, maxlen=KEPT)
+        oldest = asyncio.get_running_loop().time() - LASTING
+        known = [(heard, hint) for heard, hint in self._hints if heard > oldest]
+        commits = [hint for _, hint in known if hint.first < batch.size and hint.size > batch.first]
+        self._hints = deque(((heard, hint) for heard, hint in known if hint.size > batch.size), maxlen=KEPT)
         within = set_span_in_context(NonRecordingSpan(commits[0].span), Context()) if commits else Context()
         made = self._tracer.start_span(
             "project",
