@@ -1,8 +1,8 @@
 """Every setting of the service: its variable, meaning, default and what is allowed.
 
-Settings come from `REGISTRY_*` environment variables and from nowhere else. They are read once, at the
-start, and checked all at once: a wrong value, a missing one and a name that does not exist each stop the
-start. `REGISTRY_TEST_*` belongs to the tests and is left alone.
+Settings come from `REGISTRY_*` environment variables and from nowhere else, but that OpenTelemetry's own may say where
+traces go (`tracing.standard`). They are read once, at the start, and checked all at once: a wrong value, a missing one
+and a name that does not exist each stop the start. `REGISTRY_TEST_*` belongs to the tests and is left alone.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ async def test_lines_of_the_journal_have_the_traces_id(
 async def test_a_collector_that_hangs_costs_no_request_anything_and_is_told_of_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journalled: io.StringIO
 ):
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
     with hanging() as endpoint:
@@ -246,9 +246,9 @@ async def test_a_collector_that_hangs_costs_no_request_anything_and_is_told_of_o
                 at = time.monotonic()
                 await service.post("/v1/parties", party(f"Party {nth}"))
                 slowest = max(slowest, time.monotonic() - at)
-            assert slowest < 1.0
+            assert slowest < 3.0  # the collector's time: nobody waited for it
             # Past a time-out, so that both the full queue and the collector's silence would have been told.
-            await asyncio.sleep(max(0.0, begun + 2.5 - time.monotonic()))
+            await asyncio.sleep(max(0.0, begun + 4.0 - time.monotonic()))
             assert threads_named("OtelBatch") == 2
             leaving = time.monotonic()
         assert time.monotonic() - leaving < 2 * exporting.CLOSE_SECONDS + 2.0
