@@ -16,6 +16,7 @@ from events.catalogue.history import AMENDMENTS
 from events.edtf import EdtfDate
 from services.registry import settings
 from services.registry.cli.app import app
+from services.registry.tracing import standard
 
 MADE: Final = "<!-- Made by `just docs`; not edited by hand. -->"
 EDTF: Final = "a date of EDTF level 0 or 1, such as 2019-06-19, 2019-07 or 2019-06/.."
@@ -27,6 +28,7 @@ def settings_page() -> str:
         f"| `{row.variable}` | {row.description} | {f'`{row.default}`' if row.default else ''} | {row.allowed} |"
         for row in settings.documentation()
     )
+    others = "\n".join(f"| `{one.name}` | {one.meaning} | {one.allowed} |" for one in standard.VARIABLES)
     secrets = ", ".join(f"`{row.variable}`" for row in settings.documentation() if row.secret)
     return f"""# Settings
 
@@ -43,6 +45,15 @@ such as `REGISTRY_PORT`, into the environment.
 | variable | meaning | default | allowed |
 |---|---|---|---|
 {rows}
+
+## OpenTelemetry's variables
+
+They hold for traces ([operations](operations.md#trace-it)), once a collector is named. A wrong value of one of
+these stops the start as well; others that OpenTelemetry's SDK for Python knows are left to it.
+
+| variable | meaning | allowed |
+|---|---|---|
+{others}
 """
 
 

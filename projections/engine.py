@@ -23,6 +23,7 @@ from events.errors import Corrupt, NotCorrectable
 from events.sql import load
 from projections import MODELS
 from projections.model import ReadModel, Rows
+from projections.observer import Observer, Projected
 from projections.versions import Changes, Known
 
 QUERIES = load("projections", "generation.sql")
@@ -88,6 +89,7 @@ class Projection:
         self._rows = _Rows()
         self._live = live
         self.position = position
+        self.observer: Observer | None = None
 
     @property
     def generation(self) -> int:
@@ -181,6 +183,7 @@ class Projection:
             raise
 
     async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
+        begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
         gathered = _Gathered(self._models, self._rows)
         for number, entry in enumerate(entries, start=1):
@@ -191,8 +194,13 @@ class Projection:
                 after = streams[entry.stream] = _after(before, entry)
             gathered.apply(entry, before.state, after.state)
             if number == len(entries) or gathered.size > ROWS_HELD:
+                first = self.position
                 await self._write(gathered, entry.position + 1)
                 self._keep(streams)
+                ended = asyncio.get_running_loop().time()
+                if self.observer is not None:
+                    self.observer.projected(Projected(first, self.position, begun, ended))
+                begun = ended
                 gathered = _Gathered(self._models, self._rows)
                 progress(self.position)
             elif number % TURN == 0:

@@ -20,6 +20,7 @@ from projections import MODELS
 from projections.engine import QUERIES, Connection, Moved, Progress, Projection, version_of
 from projections.heartbeat import heard
 from projections.model import ReadModel
+from projections.observer import CHANNEL, Observer
 from projections.rebuild import ensure, tidy
 
 LOCK = int.from_bytes(b"registry", "big") >> 1
@@ -49,12 +50,18 @@ class Projector:
     """Follows the log until it is cancelled, through lost connections and restarts of PostgreSQL."""
 
     def __init__(
-        self, dsn: str, progress: Progress = lambda _position: None, models: Sequence[ReadModel] = MODELS
+        self,
+        dsn: str,
+        progress: Progress = lambda _position: None,
+        models: Sequence[ReadModel] = MODELS,
+        *,
+        observer: Observer | None = None,
     ) -> None:
         """Take the database to follow; `progress` is told how far the live read models are, after each commit."""
         self._dsn = dsn
         self._progress = progress
         self._models = models
+        self._observer = observer
         self._woken = asyncio.Event()
         self._failures = 0  # in a row
         self._followed = False  # whether it ever was the one that readers depend on
@@ -93,6 +100,8 @@ class Projector:
         try:
             connection.add_termination_listener(self._wake)
             await connection.add_listener("registry_log", self._wake)
+            if self._observer is not None:
+                await connection.add_listener(CHANNEL, self._hear)
             yield connection
         finally:
             await _close(connection)
@@ -100,6 +109,10 @@ class Projector:
     def _wake(self, *_what: object) -> None:
         """Whatever it was, the log tells what there is to do."""
         self._woken.set()
+
+    def _hear(self, *told: object) -> None:
+        if self._observer is not None:
+            self._observer.heard(str(told[-1]))
 
     @staticmethod
     async def _stand_by(connection: Connection) -> None:
@@ -127,6 +140,7 @@ class Projector:
         if self._followed and shown is not None and shown["version"] != version_of(self._models):
             raise Replaced(f"generation {shown['id']} is of version {shown['version'][:12]}")
         projection = await ensure(connection, self._models)
+        projection.observer = self._observer
         self._followed = True
         return projection
 

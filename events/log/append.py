@@ -26,6 +26,7 @@ from events.log.batch import Batch
 from events.log.command import Append, Appended, Head
 from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.distribution import Distribution
+from events.log.observer import Commit, Observer
 from events.log.preparation import EntryEncoder, Waiting
 from events.log.read import RecordedCommand
 from events.log.refusal import refusal_of, too_late
@@ -99,6 +100,7 @@ class Writer:
         self.counts = Counts()
         self.latency = Distribution(LATENCY_BOUNDS)  # seconds, from the call to what is durable
         self.batch_entries = Distribution(BATCH_BOUNDS)
+        self.observer: Observer | None = None
         self._connection = connection
         self._second = connection.another()
         self._alone_until = 0.0  # on the loop's clock: no batch is sent behind another before
@@ -308,6 +310,7 @@ class Writer:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
+        batch.sent = self._loop.time()
         return batch, await connection.append(batch.arguments(assumed=assumed))
 
     def _finish(self, batch: Batch) -> list[Answer]:
@@ -321,6 +324,9 @@ class Writer:
             durable = self._loop.time()
             for waiting in batch.included:
                 self.latency.note(durable - waiting.begun)
+            if self.observer is not None:
+                commands = [(waiting.command_id, waiting.begun) for waiting in batch.included]
+                self.observer(Commit(commands, batch.first, self._head.size, batch.sent, durable))
         for waiting in reversed(batch.held):
             self._queue.appendleft(waiting)
             self._queued_bytes += waiting.size

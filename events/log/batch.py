@@ -35,6 +35,7 @@ class Batch:
         last = head.last_recorded_at
         self.recorded_at = now if last is None else max(now, last)
         self._base = head.size
+        self.sent = 0.0  # when, on the loop's clock
         self.included: list[Waiting] = []
         self.held: list[Waiting] = []
         self._revisions: dict[str, int] = {}
@@ -155,6 +156,11 @@ class Batch:
             *_transposed([(owner, token) for owner, tokens in self._tokens.items() for token in tokens], 2),
             self._destroy or None,
         )
+
+    @property
+    def first(self) -> int:
+        """The position of its first entry."""
+        return self._base
 
     @property
     def entries(self) -> int:

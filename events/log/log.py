@@ -15,6 +15,7 @@ from events.log.command import Append, Appended
 from events.log.connection import Unreachable, WriterConnection
 from events.log.distribution import Distribution
 from events.log.failure import TRANSIENT
+from events.log.observer import Observer
 from events.log.read import Pool, Reader
 
 READERS: Final = 10  # connections of a pool of the log's own, at most
@@ -104,6 +105,10 @@ class Log(Reader):
     def batch_entries(self) -> Distribution:
         """How many entries were recorded together, for each batch."""
         return self._writer.batch_entries
+
+    def observe(self, observer: Observer) -> None:
+        """Have somebody told of each commit from now on."""
+        self._writer.observer = observer
 
     async def append(self, command: Append, *, within: float | None = None) -> Appended:
         """Record a command: all of it or nothing, durably before this returns, and once however often it is sent.

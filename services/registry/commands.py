@@ -37,6 +37,7 @@ from services.registry.ids import command_id
 from services.registry.reading import Reading
 from services.registry.resting import Resting
 from services.registry.streams import Streams
+from services.registry.tracing.spans import appending, span
 from services.registry.turns import Turns
 
 ATTEMPTS = 100  # a stream that moves under a command a hundred times in a row is busier than the service can serve
@@ -183,28 +184,32 @@ class Commands:
         new = {key.owner for draft in drafts for key in draft.keys}
         return (*said, *(await self._vault.tokens({token.owner for token in said} - new)))
 
+    async def _command(self, bodies: Sequence[Body], append: Append, expected: int | None, reading: Reading) -> Append:
+        """Decide what is asked for on what is read, and return it as it is to be recorded."""
+        drafts = await self._made(bodies, reading)
+        decided = await self._decided(drafts, expected, reading)
+        return replace(
+            append,
+            drafts=decided.drafts,
+            claims=decided.claims,
+            destroy=decided.destroy,
+            keys=tuple(key for draft in drafts for key in draft.keys),
+            # Read after deciding: if others add some from here on, the stream has moved.
+            tokens=await self._tokens(drafts),
+            reads=reading.reads({draft.stream for draft in decided.drafts}),
+            absent=tuple(reading.absent),
+            needed=tuple(sorted(reading.needed)),
+        )
+
     async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None, deadline: float) -> Answer:
         fresh = False
-        for _attempt in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             reading = Reading(self._streams, fresh=fresh)
             try:
-                drafts = await self._made(bodies, reading)
-                decided = await self._decided(drafts, expected, reading)
-                appended = await self._log.append(
-                    replace(
-                        append,
-                        drafts=decided.drafts,
-                        claims=decided.claims,
-                        destroy=decided.destroy,
-                        keys=tuple(key for draft in drafts for key in draft.keys),
-                        # Read after deciding: if others add some from here on, the stream has moved.
-                        tokens=await self._tokens(drafts),
-                        reads=reading.reads({draft.stream for draft in decided.drafts}),
-                        absent=tuple(reading.absent),
-                        needed=tuple(sorted(reading.needed)),
-                    ),
-                    within=deadline - asyncio.get_running_loop().time(),
-                )
+                with span("decide", {"registry.attempt": attempt, "registry.commands": len(bodies)}):
+                    command = await self._command(bodies, append, expected, reading)
+                with appending(command.command_id):
+                    appended = await self._log.append(command, within=deadline - asyncio.get_running_loop().time())
             except Overtaken:
                 fresh = True
                 continue

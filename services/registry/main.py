@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 from litestar import Litestar
@@ -39,6 +39,10 @@ from services.registry.signing.keyring import KeyRing
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
 from services.registry.signing.witnesses import Witnesses
+from services.registry.tracing import switch
+
+if TYPE_CHECKING:  # it is imported where traces are asked for
+    from services.registry.tracing.recording import Recording
 
 STATEMENT_SECONDS = 30.0
 SILENCE_SECONDS = 4
@@ -155,6 +159,16 @@ async def _measuring(parts: Parts, requests: Requests) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
+async def _tracing(parts: Parts, recording: Recording | None) -> AsyncGenerator[None]:
+    """Trace commits meanwhile, and tell who projects of them, where there is somebody to trace."""
+    async with AsyncExitStack() as stack:
+        if recording is not None:
+            parts.log.observe(recording.committed)
+            await stack.enter_async_context(_beside(recording.hints.tell(parts.pool), "trace hints"))
+        yield
+
+
+@asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
     """Do something meanwhile. That it failed, which it should not, is journalled when it does."""
     task = asyncio.create_task(work, name=name)
@@ -180,8 +194,15 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncGenerator[None]:
-        async with open_registry(settings, clock) as parts, _signing(parts), _measuring(parts, requests):
+        async with (
+            switch.recording(settings) as recording,
+            open_registry(settings, clock) as parts,
+            _signing(parts),
+            _measuring(parts, requests),
+            _tracing(parts, recording),
+        ):
             app.state.parts = parts
+            app.state.recording = recording
             yield
 
     async def identify(presented: str) -> tokens.Principal:
@@ -204,7 +225,16 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
 
 
 def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
-    """Make the application with what stands around it, the journal outermost: what a server serves."""
-    app = create_app(settings, clock)
+    """Make the application with what is around it: what a server serves."""
+    return surrounded(create_app(settings, clock), settings)
+
+
+def surrounded(app: Litestar, settings: Settings) -> ASGIApp:
+    """Put a time for bodies and the journal around an application, and tracing around all where it is asked for."""
     requests: Requests = app.state.requests
-    return Journal(Arrival(app, settings.body_timeout), requests.ended)
+    journal = Journal(Arrival(app, settings.body_timeout), requests.ended)
+    if settings.tracing_endpoint is None:
+        return journal
+    from services.registry.tracing.serving import Traced
+
+    return Traced(journal, lambda: app.state.recording)

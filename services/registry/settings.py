@@ -1,8 +1,8 @@
 """Every setting of the service: its variable, meaning, default and what is allowed.
 
-Settings come from `REGISTRY_*` environment variables and from nowhere else. They are read once, at the
-start, and checked all at once: a wrong value, a missing one and a name that does not exist each stop the
-start. `REGISTRY_TEST_*` belongs to the tests and is left alone.
+Settings come from `REGISTRY_*` environment variables and from nowhere else, but that OpenTelemetry's own may say where
+traces go (`tracing.standard`). They are read once, at the start, and checked all at once: a wrong value, a missing one
+and a name that does not exist each stop the start. `REGISTRY_TEST_*` belongs to the tests and is left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from services.registry.access.addresses import Networks
+from services.registry.tracing import standard
 
 PREFIX: Final = "REGISTRY_"
 TEST_PREFIX: Final = "REGISTRY_TEST_"
@@ -45,12 +46,13 @@ class Setting(msgspec.Struct, frozen=True):
     """What an operator needs to know of a field of `Settings`.
 
     A secret may also be given as the path of a file that holds it, in the variable with `_FILE` behind its name;
-    its value is never shown.
+    its value is never shown. Where the variable is not set, `also` may find another that sets it: its name and text.
     """
 
     description: str
     rule: Rule
     secret: bool = False
+    also: Callable[[Mapping[str, str]], tuple[str, str] | None] = lambda _environ: None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,6 +104,10 @@ def _matching(pattern: str, allowed: str) -> Rule:
 
 
 _DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
+_TRACES = _matching(
+    r"https?://[^\s/?#@]+(/[^\s?#]*)?",
+    "an http or https URL without a user, such as http://collector:4318/v1/traces",
+)
 _PATH = Rule("a path", Path)
 _HOST = _matching(r"[A-Za-z0-9._:-]+", "an IP address or a host name")
 _NETWORKS = Rule("IP addresses and networks, separated by commas, such as 10.0.0.7, 192.168.0.0/16", Networks.parse)
@@ -124,7 +130,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     owner_database_url: Annotated[
-        str, Setting("The database, as its owner. `migrate` needs it.", _DSN, secret=True)
+        str,
+        Setting(
+            "The database, as its owner. `migrate` needs it; `doctor` sees through it what only a monitor may, where "
+            "the service is none.",
+            _DSN,
+            secret=True,
+        ),
     ] = ""
     projector_database_url: Annotated[
         str, Setting("The database, as the projector's role. `project` and `rebuild` need it.", _DSN, secret=True)
@@ -197,6 +209,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "The port on which `serve`, `project` and `up` show metrics to anybody who can reach it; not set, none do. "
             "`serve` and `up` show them at /metrics of the API too, to operators.",
             _integer(1, 65535),
+        ),
+    ] = None
+    tracing_endpoint: Annotated[
+        str | None,
+        Setting(
+            "Where `serve`, `project` and `up` send traces, by OTLP over HTTP; not set, there are none. It needs the "
+            "extra `tracing`. OpenTelemetry's own variables, below, hold as well.",
+            _TRACES,
+            also=standard.endpoint,
         ),
     ] = None
     trusted_proxies: Annotated[
@@ -273,8 +294,11 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
     given: dict[str, Any] = {}
     for field, setting in known.items():
         name, allowed = variable(field), setting.rule.allowed
+        text = None
         try:
             text = _text(environ, field, setting)
+            if text is None and (found := setting.also(environ)) is not None:
+                name, text = found
             if text is not None:
                 given[field] = setting.rule.read(text)
             elif field in required:
@@ -282,8 +306,13 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
         except InvalidSettings as refused:
             problems += refused.problems
         except ValueError:
-            shown = "its value" if setting.secret else repr(environ[name])
+            hidden = setting.secret or (text is not None and "@" in text)  # as of a user with a password
+            shown = "its value" if hidden else repr(text)
             problems.append(f"{name}: {shown} is not allowed. Allowed: {allowed}.")
+    if standard.disabled(environ):
+        given.pop("tracing_endpoint", None)
+    if "tracing_endpoint" in given:
+        problems += standard.problems(environ)
     problems += _unknown(environ, known)
     if problems:
         raise InvalidSettings(problems)

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from events.errors import LogUnavailable
+from services.registry.tracing.spans import span
 
 
 class _Turn(asyncio.Lock):
@@ -34,9 +35,10 @@ class Turns:
         """
         async with AsyncExitStack() as held:
             try:
-                async with asyncio.timeout_at(deadline):
-                    for stream in sorted(set(streams)):  # in one order, so that no two wait for each other
-                        await held.enter_async_context(self._one(stream))
+                with span("wait for the stream's turn"):
+                    async with asyncio.timeout_at(deadline):
+                        for stream in sorted(set(streams)):  # in one order, so that no two wait for each other
+                            await held.enter_async_context(self._one(stream))
             except TimeoutError:
                 raise LogUnavailable(
                     "Too many commands are waiting to be recorded there. Nothing was recorded; try again in a moment."

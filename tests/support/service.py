@@ -20,8 +20,7 @@ from services.registry.access import tokens
 from services.registry.access.record import Who
 from services.registry.access.roles import Role
 from services.registry.clock import Clock, now
-from services.registry.journal import Journal
-from services.registry.main import create_app
+from services.registry.main import create_app, surrounded
 from services.registry.parts import Parts
 from services.registry.settings import Settings
 from services.registry.signing.keyring import KeyRing
@@ -84,7 +83,7 @@ class Service:
 
 def _client(app: Litestar, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.ASGITransport(Journal(app, app.state.requests.ended), raise_app_exceptions=False)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(surrounded(app, app.state.parts.settings), raise_app_exceptions=False)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://registry.test", headers=headers)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -39,6 +41,7 @@ OF_OTHERS = {"registry-tls": {"tls.crt", "tls.key"}, "registry-backups": {"acces
 """Secrets that whoever deploys makes: the ingress's certificate, and the way into the object store."""
 
 OF_OPERATORS = {"registry-db-ca": {"ca.crt"}}
+OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 METRICS = {"REGISTRY_METRICS_HOST", "REGISTRY_METRICS_PORT"}
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 NEEDED = {
@@ -380,3 +383,28 @@ def test_metrics_are_of_one_component_and_can_be_left_out(manifests: list[Manife
         assert environment(manifests, container)["REGISTRY_METRICS_PORT"] == str(ports["metrics"])
         assert {"name": "metrics", "containerPort": ports["metrics"]} in container["ports"]
     assert [endpoint["port"] for endpoint in monitor["spec"]["endpoints"]] == ["metrics"]
+
+
+def test_traces_are_of_a_component_that_is_in_no_overlay_and_may_be_put_in(tmp_path: Path, manifests: list[Manifest]):
+    assert not [one for _, one in registry_containers(manifests) if OTLP in environment(manifests, one)]
+    said = {
+        "resources": [os.path.relpath(FOLDER / "overlays" / "production", tmp_path)],
+        "components": [os.path.relpath(FOLDER / "components" / "tracing", tmp_path)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    traced = render(tmp_path)
+    policy = named(traced, "NetworkPolicy", "traces-to-collector")
+    for manifest in (policy, *of(traced, "Deployment")):
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    sending = {
+        container["name"]: settings.load(environ).tracing_endpoint
+        for _, container in registry_containers(traced)
+        if OTLP in (environ := {k: v for k, v in environment(traced, container).items() if k.startswith("OTEL_")})
+    }
+    assert sending.keys() == {"api", "projector"}
+    (endpoint,) = set(sending.values())
+    assert endpoint is not None
+    (port,) = policy["spec"]["egress"][0]["ports"]
+    assert urlsplit(endpoint).port == port["port"]
+    let = [labels for labels, _ in pods(traced) if selects(policy["spec"]["podSelector"], labels)]
+    assert {labels["app.kubernetes.io/component"] for labels in let} == {"api", "projector"}

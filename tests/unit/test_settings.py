@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from services.registry import settings
+from services.registry.tracing import switch
 
 
 def refusal(environ: dict[str, str], needed: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -106,3 +108,81 @@ def test_every_setting_is_documented_with_a_default_that_is_allowed():
     assert {row.variable for row in rows} == {settings.variable(name) for name in settings.Settings.__struct_fields__}
     given = {row.variable: row.default for row in rows if row.default}
     assert settings.load(given) == settings.Settings()
+
+
+# OpenTelemetry's variables
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, None),
+        ({"REGISTRY_TRACING_ENDPOINT": "http://c:4318/v1/traces"}, "http://c:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "http://c:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/otlp/"}, "https://c/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, None),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t/in", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"},
+            "http://t/in",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "REGISTRY_TRACING_ENDPOINT": "http://r"}, "http://r"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "TRUE"}, None),
+        ({"REGISTRY_TRACING_ENDPOINT": "http://r", "OTEL_SDK_DISABLED": "true"}, None),
+        ({"OTEL_SERVICE_NAME": "x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, None),
+    ],
+)
+def test_a_collector_is_named_by_our_variable_or_by_opentelemetrys(environ: dict[str, str], endpoint: str | None):
+    assert settings.load(environ).tracing_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REGISTRY_TRACING_ENDPOINT", "collector:4318"),
+        ("REGISTRY_TRACING_ENDPOINT", ""),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@collector"),
+    ],
+)
+def test_what_is_no_collector_is_refused_by_the_name_of_its_variable(name: str, value: str):
+    (problem,) = refusal({name: value})
+    assert problem.startswith(f"{name}: ")
+    assert "Allowed: an http or https URL" in problem
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10%"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.1"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_SDK_DISABLED", "yes"),
+    ],
+)
+def test_a_variable_of_opentelemetrys_that_cannot_be_followed_stops_the_start_where_there_is_a_collector(
+    name: str, value: str
+):
+    assert settings.load({name: value}) == settings.Settings()
+    (problem,) = refusal({name: value, "REGISTRY_TRACING_ENDPOINT": "http://collector/v1/traces"})
+    assert problem.startswith(f"{name}: its value is not allowed. Allowed: ")
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "1.0", "0.25", ".5"])
+def test_a_share_of_requests_can_be_named(ratio: str):
+    read = settings.load({"OTEL_TRACES_SAMPLER_ARG": ratio, "REGISTRY_TRACING_ENDPOINT": "http://collector"})
+    assert read.tracing_endpoint == "http://collector"
+
+
+def test_to_ask_for_traces_without_what_makes_them_stops_the_start(monkeypatch: pytest.MonkeyPatch):
+    asked = settings.Settings(tracing_endpoint="http://collector/v1/traces")
+    switch.check(asked)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    switch.check(settings.Settings())
+    with pytest.raises(settings.InvalidSettings, match=r"Install cooperation-registry\[tracing\]"):
+        switch.check(asked)

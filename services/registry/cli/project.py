@@ -18,12 +18,14 @@ from services.registry.metrics.listener import listening
 from services.registry.metrics.page import PATIENCE
 from services.registry.metrics.projecting import page
 from services.registry.settings import Settings, load
+from services.registry.tracing import switch
 
 
 def project() -> int:
     """Project until SIGTERM or Ctrl-C."""
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure(settings.log_level, settings.log_format)
+    switch.check(settings)
     claim_metrics(settings, api=False)
     asyncio.run(_project(settings))
     return 0
@@ -41,9 +43,10 @@ async def _project(settings: Settings) -> None:
 
 async def _checked(settings: Settings) -> None:
     await check(settings.projector_database_url)
-    projector = Projector(settings.projector_database_url)
-    async with _measuring(projector, settings):
-        await projector.run()
+    async with switch.following(settings) as following:
+        projector = Projector(settings.projector_database_url, observer=following)
+        async with _measuring(projector, settings):
+            await projector.run()
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ from services.registry.cli.heads import bounded
 from services.registry.cli.ports import claim, claim_metrics, url
 from services.registry.settings import InvalidSettings, load
 from services.registry.signing import policy
+from services.registry.tracing import switch
 
 LOGGING: Final[dict[str, Any]] = {
     "formatters": {},
@@ -39,6 +40,7 @@ def serve() -> int:
         raise InvalidSettings(["REGISTRY_MASTER_KEY_FILE is not set."])
     MasterKey.from_file(settings.master_key_file)
     policy.read(settings.witness_file)
+    switch.check(settings)
     journal.configure(settings.log_level, settings.log_format)
     asyncio.run(check(settings.database_url))
     host = claim(settings.host, settings.port)

@@ -25,6 +25,7 @@ from services.registry.cli.failures import Unusable
 from services.registry.cli.home import Home, held
 from services.registry.embedded import EmbeddedPostgres
 from services.registry.settings import Settings, load, variable
+from services.registry.tracing import switch
 
 if TYPE_CHECKING:  # all that takes long to import is imported while PostgreSQL starts
     from services.registry.parts import Parts
@@ -46,6 +47,7 @@ def up(data: Path, *, host: str | None, port: int | None, sample: bool) -> int:
     settings = msgspec.structs.replace(settings, host=host or settings.host, port=port or settings.port)
     if sys.stderr.isatty() and variable("log_format") not in os.environ:
         settings = msgspec.structs.replace(settings, log_format="console")
+    switch.check(settings)
     with held(data) as home:
         address = ports.claim(settings.host, settings.port)
         ports.claim_metrics(settings, api=True)
@@ -83,7 +85,7 @@ class _Up:
             projector_dsn = await self._prepare(postgres)
             beside = [
                 group.create_task(_keep_running(postgres), name="postgres"),
-                group.create_task(_project(projector_dsn), name="projector"),
+                group.create_task(_project(projector_dsn, self._settings), name="projector"),
             ]
             try:
                 await self._serve(sample=sample)
@@ -194,10 +196,11 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
     raise Unusable(f"PostgreSQL keeps ending; see {postgres.home / 'log'}.")
 
 
-async def _project(dsn: str) -> None:
+async def _project(dsn: str, settings: Settings) -> None:
     from projections.projector import Projector
 
-    await Projector(dsn).run()
+    async with switch.following(settings) as following:
+        await Projector(dsn, observer=following).run()
 
 
 async def _hold_token(home: Home, parts: Parts) -> None:
