@@ -23,6 +23,8 @@ from services.registry.witness.cosigner import Cosigner
 from services.registry.witness.state import State
 from tests.support.console import free_port
 
+PATIENT = 30.0  # seconds that a head, and a body, may take
+
 
 def leaves(branch: str, size: int, shared: int = 0) -> list[bytes]:
     """The leaves of a made-up log; two branches have the first `shared` in common."""
@@ -75,7 +77,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(listening(self._app(), "127.0.0.1", self._port))
+        await self._stack.enter_async_context(listening(self._app(), "127.0.0.1", self._port, head_timeout=PATIENT))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,7 +91,7 @@ def witness(folder: Path, key: SigningKey, *, origin: str, log_keys: Sequence[Si
     state.create()
     for one in log_keys:
         state.add(origin, one.verifier, now())
-    return Served(lambda: create_app(Cosigner([key], state, now), 30.0))
+    return Served(lambda: create_app(Cosigner([key], state, now), PATIENT))
 
 
 def answering(answer: Callable[[bytes], Awaitable[Response[bytes]]]) -> Served:
