@@ -30,8 +30,9 @@ TARGETS = {"read_and_decode": 0.2, "itself_when_small": 0.8}
 class Contest:
     """Both, over the entries of one log, as far as it has been recorded."""
 
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], dsn: str) -> None:
         self._connection = connection
+        self._helpers = rebuild.Helpers(dsn)
         self.size = 0
 
     async def grow(self, access: Access, size: int) -> None:
@@ -62,7 +63,7 @@ class Contest:
     async def rebuild(self) -> float:
         """Build all read models of them, which are then removed; how many a second."""
         begun = time.perf_counter()
-        projection = await rebuild.build(self._connection)
+        projection = await rebuild.build(self._connection, helpers=self._helpers)
         rate = self.size / (time.perf_counter() - begun)
         await rebuild.drop(self._connection, projection.generation)
         return rate
@@ -74,7 +75,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
         [(2_000, 3), (10_000, 3)] if quick else [(10_000, 5), (100_000, 3), (1_000_000, 1)]
     )
     connection = await asyncpg.connect(access.projector, server_settings=dict(SESSION))
-    contest = Contest(connection)
+    contest = Contest(connection, access.projector)
     figures: dict[str, Figure] = {}
     ratios: dict[str, float] = {}
     for size, rounds in sizes:

@@ -54,6 +54,13 @@ class Moved(Exception):
     """The generation is not where or what it was: somebody else moved it on, or switched to another."""
 
 
+class Share(NamedTuple):
+    """One of several shares of the streams, by number from 0. Each stream is in one of them."""
+
+    number: int
+    of: int
+
+
 class _Folded(NamedTuple):
     """A stream's state after its entry of this revision."""
 
@@ -75,10 +82,12 @@ class Projection:
         *,
         live: bool,
         models: Sequence[ReadModel] = MODELS,
+        share: Share | None = None,
     ) -> None:
         """Take a generation at the position that it has in the database; the connection is the projector's own.
 
-        Readers are told of each new position of a `live` one.
+        Readers are told of each new position of a `live` one. With a `share` only its streams are projected, and the
+        generation stays where it is: whoever shared it out moves it on (`shared`).
         """
         self._connection = connection
         self._generation = generation
@@ -88,8 +97,15 @@ class Projection:
         self._kept = 0  # how many entries `_streams` was folded from
         self._rows = _Rows()
         self._live = live
+        self._share = share
         self.position = position
+        self.projected = 0  # entries, by this object
         self.observer: Observer | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """What it is projected over."""
+        return self._connection
 
     @property
     def generation(self) -> int:
@@ -143,9 +159,18 @@ class Projection:
         begun = self.position
         while self.position < (end := await self._end(until)):
             while self.position < end:
-                for entries in self._portions(await self._read(min(self.position + batch, end))):
+                page = min(self.position + batch, end)
+                for entries in self._portions(await self._read(page)):
                     await self._project(entries, progress)
+                if self._share is not None and self.position < page:
+                    self.position = page
+                    progress(page)
         return self.position - begun
+
+    async def shared(self, position: int) -> None:
+        """Note that others have projected the entries up to a position, each a share. Raises `Moved`."""
+        await self._advance(position)
+        self.position = position
 
     async def _end(self, until: int | None) -> int:
         size: int = await self._connection.fetchval(ENTRIES["size"])
@@ -154,6 +179,10 @@ class Projection:
         return size if until is None else min(size, until)
 
     async def _read(self, end: int) -> list[Entry[Event]]:
+        if self._share is not None:
+            number, of = self._share
+            records = await self._connection.fetch(ENTRIES["share"], self.position, end, of, number)
+            return [decode_entry(record["bytes"]) for record in records]
         records = await self._connection.fetch(ENTRIES["page"], self.position, end)
         entries = [decode_entry(record["bytes"]) for record in records]
         if [entry.position for entry in entries] != list(range(self.position, end)):
@@ -173,7 +202,8 @@ class Projection:
                     portion, met, weight = [], set[str](), entry.revision
             met.add(entry.stream)
             portion.append(entry)
-        yield portion
+        if portion:
+            yield portion
 
     async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
         try:
@@ -181,6 +211,7 @@ class Projection:
         except BaseException:
             self._rows.clear()  # they may be ahead of what was written
             raise
+        self.projected += len(entries)
 
     async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
         begun = asyncio.get_running_loop().time()
@@ -242,18 +273,20 @@ class Projection:
 
     async def _write(self, gathered: _Gathered, position: int) -> None:
         async with self._connection.transaction():
-            state = "live" if self._live else "building"
-            moved = await self._connection.fetchval(
-                QUERIES["advance"], self._generation, self.position, position, state
-            )
-            if moved is None:
-                raise Moved(f"generation {self._generation} is not {state} at {self.position} any more")
+            if self._share is None:
+                await self._advance(position)
             await self._connection.execute(QUERIES["search_path"], self._schema)
             for changes in gathered.changes:
                 await changes.write(self._connection, self._schema)
             if self._live:
                 await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
+
+    async def _advance(self, position: int) -> None:
+        state = "live" if self._live else "building"
+        moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position, state)
+        if moved is None:
+            raise Moved(f"generation {self._generation} is not {state} at {self.position} any more")
 
     def _keep(self, streams: dict[str, _Folded]) -> None:
         for stream, folded in streams.items():

@@ -28,6 +28,10 @@ SELECT pg_try_advisory_lock($1::integer, $2::integer);
 -- $1 the locks' number, $2 generation.
 SELECT pg_advisory_unlock($1::integer, $2::integer);
 
+-- name: hold_share
+-- Be known to write a share of a generation, until the connection ends: $1 the locks' number, $2 generation.
+SELECT pg_advisory_lock_shared($1::integer, $2::integer);
+
 -- name: open_schema
 -- $1 generation.
 SELECT projection.open_schema($1);

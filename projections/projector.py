@@ -21,7 +21,7 @@ from projections.engine import QUERIES, Connection, Moved, Progress, Projection,
 from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.observer import CHANNEL, Observer
-from projections.rebuild import ensure, tidy
+from projections.rebuild import Helpers, ensure, tidy
 
 LOCK = int.from_bytes(b"registry", "big") >> 1
 STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapshot, so standing by means asking again
@@ -139,7 +139,8 @@ class Projector:
         shown = await connection.fetchrow(QUERIES["live"])
         if self._followed and shown is not None and shown["version"] != version_of(self._models):
             raise Replaced(f"generation {shown['id']} is of version {shown['version'][:12]}")
-        projection = await ensure(connection, self._models)
+        helpers = Helpers(self._dsn) if self._models is MODELS else None
+        projection = await ensure(connection, self._models, helpers)
         projection.observer = self._observer
         self._followed = True
         return projection

@@ -10,18 +10,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 import structlog
 
-from projections import MODELS
-from projections.engine import BUILDERS, QUERIES, Connection, Progress, Projection, version_of
+from projections import MODELS, shares
+from projections.engine import BUILDERS, ENTRIES, QUERIES, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
 
 REBUILD_BATCH = 4_000  # entries a transaction
 SWITCH_SECONDS = 0.2  # to wait before trying again to switch where readers were in the way
 
 log = structlog.get_logger("rebuild")
+
+
+class Helpers(NamedTuple):
+    """Processes that a build of this program's read models is shared out among, and where these connect.
+
+    None is as many as are worth it, 1 is none beside the own.
+    """
+
+    dsn: str
+    processes: int | None = None
 
 
 async def live(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection | None:
@@ -57,6 +68,7 @@ async def build(
     progress: Progress = lambda _position: None,
     models: Sequence[ReadModel] = MODELS,
     alone: ReadModel | None = None,
+    helpers: Helpers | None = None,
 ) -> Projection:
     """Make a new generation and bring it up to the log's end, without switching to it.
 
@@ -64,7 +76,7 @@ async def build(
     told the position after each batch.
     """
     projection = await begin(connection, models, alone)
-    await catch_up(connection, projection, alone, progress)
+    await catch_up(connection, projection, alone, progress, helpers)
     return projection
 
 
@@ -89,9 +101,18 @@ async def catch_up(
     projection: Projection,
     alone: ReadModel | None = None,
     progress: Progress = lambda _position: None,
+    helpers: Helpers | None = None,
 ) -> None:
-    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to the live generation."""
+    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to the live generation.
+
+    With `helpers`, what shows nothing yet is shared out among processes, if it is of this program's read models.
+    """
     until: int | None = await connection.fetchval(QUERIES["position"]) if alone else None
+    if helpers is not None and projection.position == 0:
+        size: int = await connection.fetchval(ENTRIES["size"]) if until is None else until
+        processes = shares.wanted(size) if helpers.processes is None else helpers.processes
+        if processes > 1:
+            await shares.project(projection, helpers.dsn, processes, size, alone, progress)
     await projection.catch_up(until, batch=REBUILD_BATCH, progress=progress)
 
 
@@ -116,13 +137,15 @@ async def tidy(connection: Connection) -> None:
             await connection.execute(QUERIES["let_go"], BUILDERS, generation)
 
 
-async def ensure(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection:
+async def ensure(
+    connection: Connection, models: Sequence[ReadModel] = MODELS, helpers: Helpers | None = None
+) -> Projection:
     """Return the live generation, made anew first if it is missing or of other code. Tidies up behind itself."""
     await tidy(connection)
     projection = await live(connection, models)
     if projection is None:
         log.info("read_models_are_built", version=version_of(models)[:12])
-        projection = await build(connection, models=models)
+        projection = await build(connection, models=models, helpers=helpers)
         await switch(connection, projection)
         await tidy(connection)
     return projection

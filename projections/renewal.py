@@ -50,6 +50,7 @@ async def renew(
     check: bool = False,
     accept: bool = False,
     progress: Progress = lambda _position: None,
+    helpers: rebuild.Helpers | None = None,
 ) -> Renewed:
     """Build all read models or one `alone` beside the live ones, compare, and switch unless it is only a `check`.
 
@@ -64,7 +65,7 @@ async def renew(
     size = 0
     same_program = shown is not None and shown["version"] == version_of()
     try:
-        await rebuild.catch_up(connection, projection, alone, progress)
+        await rebuild.catch_up(connection, projection, alone, progress, helpers)
         if shown is not None:
             size = min(await connection.fetchval(QUERIES["position"]), projection.position)
             models = MODELS if alone is None else (alone,)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import signal
 from datetime import date
+from pathlib import Path
 
 import asyncpg
 import pytest
 import rfc8785
 
+from events.errors import Corrupt
 from events.log.failure import TRANSIENT
 from projections import MODELS, projector, rebuild
 from projections.comparison import Difference
@@ -20,7 +23,9 @@ from projections.engine import QUERIES, version_of
 from projections.meetings import MEETINGS
 from projections.names import NAMES
 from projections.projector import Projector
+from projections.rebuild import Helpers
 from projections.renewal import LOCK, Renewed, renew
+from projections.shares import ShareLost
 from tests.integration.test_projector import NEWER, states
 from tests.support.cluster import Database
 from tests.support.console import command, environment, registry
@@ -38,6 +43,7 @@ from tests.support.recording import PATIENCE, connected, until
 
 SIZE = 150
 APPLICATION = "registry-projector"
+SHARE = "registry-rebuild-share"
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +67,7 @@ async def projected(database: Database, recorder: Recorder) -> Database:
     return database
 
 
-async def renewed(database: Database, *arguments: object, **more: bool) -> Renewed:
+async def renewed(database: Database, *arguments: object, **more: object) -> Renewed:
     async with projecting(database) as connection:
         return await renew(connection, *arguments, **more)  # type: ignore[arg-type]
 
@@ -448,6 +454,87 @@ async def test_a_rebuild_that_is_interrupted_at_the_console_leaves_nothing(proje
     else:
         assert (rebuilding.returncode, told) == (130, b"Interrupted.\n")
     assert await states(projected) == [(1, "live")]
+
+
+@pytest.mark.parametrize("alone", [None, MEETINGS], ids=["all", "one"])
+async def test_a_rebuild_that_is_shared_out_gives_what_one_process_does(projected, alone):
+    found = await renewed(projected, alone, helpers=Helpers(projected.projector_dsn, 3))
+    assert (found.differing, found.position) == ([], SIZE)
+    assert found.compared
+    await assert_as_rebuilt(projected)
+
+
+async def test_what_is_recorded_while_a_rebuild_is_shared_out_is_in_it(projected, recorder):
+    async with projecting(projected) as connection:
+        recorded: list[asyncio.Task[int]] = []
+
+        def progress(_position: int) -> None:
+            if not recorded:
+                recorded.append(asyncio.create_task(recorder.record(20)))
+
+        helpers = Helpers(projected.projector_dsn, 2)
+        projection = await rebuild.build(connection, progress, helpers=helpers)
+        await recorded[0]
+        await projection.catch_up()
+        assert projection.position == SIZE + 20
+        await rebuild.switch(connection, projection)
+    await assert_as_rebuilt(projected)
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "killed", "unconnected"])
+async def test_a_rebuild_that_is_shared_out_and_ends_early_leaves_nothing(projected, ended):
+    async with projecting(projected) as connection, connected(projected.admin_dsn) as administrator:
+        await administrator.execute("BEGIN; LOCK TABLE log.entry")  # nobody gets any further
+        helpers = Helpers(projected.projector_dsn, 2)
+        task = asyncio.create_task(renew(connection, helpers=helpers))
+        await until(lambda: _shares(projected, 2))
+        if ended == "cancelled":
+            task.cancel()
+        elif ended == "killed":
+            (child, *_) = children()
+            os.kill(child, signal.SIGKILL)
+        else:
+            await terminate(projected, SHARE)
+        await until(_no_children)
+        await administrator.execute("ROLLBACK")
+        with pytest.raises(asyncio.CancelledError if ended == "cancelled" else ShareLost):
+            await task
+        assert await _only_live(projected)
+    assert children() == []
+
+
+async def test_a_log_with_a_gap_is_found_by_a_rebuild_that_is_shared_out(projected):
+    await tamper(projected, f"DELETE FROM log.entry WHERE position = {SIZE - 1}")
+    with pytest.raises(Corrupt, match=f"below position {SIZE} the log has {SIZE - 1} entries"):
+        await renewed(projected, helpers=Helpers(projected.projector_dsn, 2))
+    assert await _only_live(projected)
+
+
+async def test_a_share_of_a_stream_with_a_gap_is_corrupt(projected):
+    await tamper(projected, "UPDATE log.entry SET bytes = convert_to('nothing', 'UTF8') WHERE position = 7")
+    with pytest.raises(Corrupt):
+        await renewed(projected, helpers=Helpers(projected.projector_dsn, 2))
+    assert await _only_live(projected)
+
+
+def children() -> list[int]:
+    """The processes that have a share of a rebuild of this one."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in listed if b"projections.share" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def _no_children() -> bool:
+    return not children()
+
+
+async def _shares(database: Database, many: int) -> bool:
+    async with connected(database.admin_dsn) as administrator:
+        return await administrator.fetchval(
+            "SELECT count(*) = $1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = $2 AND wait_event_type = 'Lock'",
+            many,
+            SHARE,
+        )
 
 
 async def test_one_rebuild_runs_at_a_time(projected):

@@ -20,11 +20,12 @@ from services.registry.cli.failures import FAILED, Unusable
 from services.registry.settings import load
 
 
-def rebuild(model: str | None, *, check: bool, accept: bool) -> int:
+def rebuild(model: str | None, *, check: bool, accept: bool, processes: int | None) -> int:
     """Build, compare, and switch or not; 1 where there is a difference that is not accepted."""
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure("debug" if settings.log_level == "debug" else "warning", settings.log_format)
-    return working.to_its_end(_rebuild(settings.projector_database_url, _named(model), check=check, accept=accept))
+    helpers = generations.Helpers(settings.projector_database_url, processes)
+    return working.to_its_end(_rebuild(helpers, _named(model), check=check, accept=accept))
 
 
 def _named(model: str | None) -> ReadModel | None:
@@ -34,9 +35,9 @@ def _named(model: str | None) -> ReadModel | None:
     return None if model is None else by_name[model]
 
 
-async def _rebuild(dsn: str, model: ReadModel | None, *, check: bool, accept: bool) -> int:
-    await check_form(dsn)
-    connection = await asyncpg.connect(dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
+async def _rebuild(helpers: generations.Helpers, model: ReadModel | None, *, check: bool, accept: bool) -> int:
+    await check_form(helpers.dsn)
+    connection = await asyncpg.connect(helpers.dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
     try:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")
@@ -50,7 +51,7 @@ async def _rebuild(dsn: str, model: ReadModel | None, *, check: bool, accept: bo
             )
         size = await connection.fetchval(ENTRIES["size"])
         with working.bar("rebuilding" if model is None else f"rebuilding {model.name}", size) as progress:
-            renewed = await renew(connection, model, check=check, accept=accept, progress=progress)
+            renewed = await renew(connection, model, check=check, accept=accept, progress=progress, helpers=helpers)
     finally:
         await connection.close(timeout=10)
     return _told(renewed, check=check)

@@ -95,7 +95,7 @@ async def _build(url: str, progress: Callable[[int], None]) -> int:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("A projector is at work on the database already; it builds the read models.")
         await rebuild.tidy(connection)
-        projection = await rebuild.build(connection, progress)
+        projection = await rebuild.build(connection, progress, helpers=rebuild.Helpers(url))
         await rebuild.switch(connection, projection)
         return projection.generation
     finally:
