@@ -8,7 +8,7 @@ come, since what an erasure or a withdrawal takes out of older sizes too is take
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -51,11 +51,12 @@ async def stream(
         headers["Content-Disposition"] = f'attachment; filename="{listing.name}.csv"'
     if answer := render.unchanged(request, tag, headers):
         return answer
-    lines = _lines(parts, listing, size, form, after)
-    return Stream(sending.streamed(request, lines), media_type=form, headers=headers)
+    body = pieces(parts, listing, size, form, after)
+    return Stream(sending.streamed(request, body), media_type=form, headers=headers)
 
 
-async def _lines(parts: Parts, listing: Listing, size: int, form: str, after: After) -> AsyncIterator[bytes]:
+async def pieces(parts: Parts, listing: Listing, size: int, form: str, after: After) -> AsyncGenerator[bytes]:
+    """Yield a list from its first line to its last: a page of it at a time, when the one ahead was taken."""
     yield forms.head(form, listing.columns)
     while True:
         found = await listing.read(after, PAGE)
