@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from events.catalogue import AMENDING, COMMANDS
 from events.catalogue.aggregate import CommandType
+from events.catalogue.cooperation_events import TopicRaised
+from events.catalogue.source import SourceFiled
 from events.shape import examine
 from services.registry.ids import new_id
 from tests.contract.test_commands import EVERY_COMMAND, KINDS
+from tests.golden.examples import FAIR, FERRIES, GAZETTE, HARBOURS, PILOT, TUGS, YARD
+from tests.support.check_log import check_log
+from tests.support.cluster import Database
 from tests.support.forms import DATA
 from tests.support.refusals import nothing_left_behind, refused
-from tests.support.service import Service
+from tests.support.service import Service, running
+from tests.support.spec import made_id
 from tests.support.world import World, build
 
 AGAIN = {"cancel-visit": "schedule-visit", "cancel-round": "schedule-round"}
@@ -95,6 +103,55 @@ async def test_every_reference_of_every_command_is_to_something_that_there_is(se
     async with nothing_left_behind(service):
         answer = await service.client.post("/v1/batch", json={"commands": commands})
         refused(answer, 422, "unknown-reference", *fields)
+
+
+COOPERATION = made_id("coop", 1)
+ABOUT = {"party": YARD, "person": PILOT, "occasion": FAIR, "source": GAZETTE, "cooperation": COOPERATION}
+"""What the examples of each kind of stream are told of."""
+
+FINAL = ("erase-person", "withdraw-source")
+TAKEN_BACK = {
+    *("merge-party", "cancel-occasion", "cancel-visit", "record-visit", "cancel-round", "record-round"),
+    *("meet-milestone", "miss-milestone", "terminate-agreement", "conclude-cooperation", "abandon-cooperation"),
+}
+"""After which little or nothing happens to a thing: so that the next is taken, too, each is retracted."""
+
+
+async def what_examples_refer_to(service: Service, text: str) -> None:
+    """Record, under the ids that examples have, what none of them brings."""
+    filed = {**DATA[SourceFiled], "id": GAZETTE, "sha256": await service.file(text), "size": len(text)}
+    await service.post("/v1/sources", filed)
+    for party in (HARBOURS, FERRIES):
+        await service.post("/v1/parties", {"id": party, "name": party, "kind": "agency", "country": "NO"})
+    await service.post("/v1/people", {"id": made_id("person", 2), "name": "Somebody Else"})
+
+
+async def test_every_command_is_taken_with_every_field_where_what_it_refers_to_is_there(
+    database: Database, tmp_path: Path
+):
+    async with running(database, tmp_path, clock=lambda: datetime(2036, 1, 1, tzinfo=UTC)) as service:
+        await what_examples_refer_to(service, "The cranes stand on the quay. " * 80)
+        order = sorted((one for one in COMMANDS if one != "file-source"), key=lambda one: one in FINAL)
+        for name in order:
+            aggregate, command = COMMANDS[name]
+            subject = f"{aggregate.kind}/{ABOUT[aggregate.kind]}"
+            answer = await service.post("/v1/batch", {"commands": [about(name, subject, DATA[command.body])]})
+            (recorded,) = answer["results"]
+            assert recorded["subject"] == subject
+            position = recorded["entries"][0]["position"]
+            said = (await service.get(f"/v1/log/entries/{position}"))["data"]
+            if not command.wire:
+                assert said == DATA[command.body], name
+            if command.prefix == "topic":
+                other = DATA[TopicRaised] | {"topic": DATA[TopicRaised]["topic"] | {"topic_id": TUGS}}
+                await service.post("/v1/batch", {"commands": [about(name, subject, other)]})
+            if name in TAKEN_BACK:
+                await service.post(f"/v1/log/entries/{position}/retract", {"reason": "it was another"})
+    await check_log(database.admin_dsn)
+
+
+def about(name: str, subject: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"command": name, "subject": subject, "data": data}
 
 
 @pytest.mark.parametrize("name", AMENDING)
