@@ -29,6 +29,16 @@ def test_every_apostrophe_of_a_word_is_read_in_either_way_as_long_as_they_are_fe
     assert readings(typed) == [meant]
 
 
+def test_what_is_asked_for_is_bounded_however_many_apostrophes_are_typed():
+    text = " ".join(f"{one}'b'c" for one in "defghijkl")
+    assert [len(meant) for meant in readings(text)] == [4, 4, 2, 2, 2, 2, 2, 2, 2]
+    assert [len(meant) for meant in readings("a'b a'c a'd a'e a'f a'g b'c'd")] == [2, 2, 2, 2, 2, 2, 4]
+    most = max(
+        sum(len(way) for meant in readings(typed) for way in meant) for typed in ("a'b'c'd'e", text, "x'y " * 75)
+    )
+    assert most == 48
+
+
 @given(st.lists(st.text("abo", min_size=1, max_size=3), min_size=1, max_size=5), st.data())
 def test_a_word_is_found_as_it_is_typed_whichever_of_its_signs_are_apostrophes(parts: list[str], data: st.DataObject):
     signs = data.draw(st.lists(st.sampled_from((SIGN, "'")), min_size=len(parts) - 1, max_size=len(parts) - 1))
