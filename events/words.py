@@ -7,12 +7,15 @@ word of a text is left out: the bounds of fields are what bounds them (an Arabic
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import product
 
 from anyascii import anyascii
 
 # PostgreSQL keeps lexemes of 2,046 bytes. A longer run (a script without spaces) is several words on both sides.
 _WORD = re.compile(r"[a-z0-9]{1,500}")
 _TYPED = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+_SIGNED = 4  # apostrophes, of words that have several, that are each read in either way: each doubles what is asked for
 
 # Soft and hard signs, and the letters of Uzbek and others that look like an apostrophe, are parts of a word. They would
 # be transliterated as apostrophes, which stand between words ("l'industrie"): a word is typed without or with them.
@@ -25,16 +28,29 @@ def words(text: str) -> list[str]:
 
 
 def readings(text: str) -> list[list[list[str]]]:
-    """Return what may be meant by each word that somebody typed: one list of words to be found, or the other.
+    """Return what may be meant by each word that somebody typed: one list of words to be found, or another.
 
     An apostrophe within it stands between two words ("l'industrie"), or for a sign that is part of one ("O'zbekiston",
-    whose sign keyboards do not have). All apostrophes of a word are read in one way.
+    whose sign keyboards do not have), or one for this and the next for that ("l'O'zbekiston"). Of what is typed with
+    more of them than any name has, all apostrophes of a word are read in one way.
     """
-    found: dict[str, list[list[str]]] = {}
-    for typed in _TYPED.findall(_plain(text)):
-        apart, joined = (list(dict.fromkeys(_WORD.findall(typed.replace("'", by)))) for by in (" ", ""))
-        found[typed] = [apart, joined] if "'" in typed else [apart]
-    return list(found.values())
+    left = _SIGNED
+    found: list[list[list[str]]] = []
+    for typed in dict.fromkeys(_TYPED.findall(_plain(text))):
+        signs = typed.count("'")
+        each = signs <= left
+        found.append([*_ways(typed.split("'"), each=each)])
+        left -= signs if each and signs > 1 else 0
+    return found
+
+
+def _ways(parts: list[str], *, each: bool) -> Iterator[list[str]]:
+    """Yield the words that parts are, apart from the next or joined to it: each as it may be, or all alike."""
+    between = len(parts) - 1
+    ways = product((" ", ""), repeat=between) if each else ((by,) * between for by in (" ", ""))
+    for signs in ways:
+        joined = "".join(part + by for part, by in zip(parts, (*signs, ""), strict=True))
+        yield list(dict.fromkeys(_WORD.findall(joined)))
 
 
 def whole(text: str) -> str:

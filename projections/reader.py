@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from events.errors import RegistryError
 from events.log.failure import FAILURES
@@ -45,12 +46,13 @@ class ReadModelBehind(RegistryError):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An item as it is kept: its JSON object and the ids named in it."""
+    """An item as it is kept: its JSON object and the ids named in it. In a timeline it has a kind, too."""
 
     id: str
     sort: str
     refs: tuple[str, ...]
     body: bytes
+    kind: str = ""
 
 
 class Dated(msgspec.Struct, frozen=True):
@@ -187,12 +189,12 @@ class ReadModels:
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
-    ) -> list[tuple[str, Found]]:
+    ) -> list[Found]:
         """Return up to `limit` things of a cooperation or party as of `size`, by date, each with its kind."""
         sort, last = after or (None, None)
         subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
         records = await self._pool.fetch(TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
-        return [(record["kind"], _found(record)) for record in records]
+        return [replace(_found(record), kind=record["kind"]) for record in records]
 
     async def calendar(
         self, of: Literal["visits", "rounds"], size: int, filters: Mapping[str, FilterValue], *, after: str, limit: int

@@ -3,23 +3,21 @@
 A correction puts another event of the same type in the original's place. A retraction takes out what it names: an
 original, a correction (what was there before it holds again) or a retraction (what that took out holds again). Both
 name their target by its position, a correction either the original or another correction of it. What is recorded stays
-in the log; only the fold reads differently, from the position of the amendment on.
+in the log; only the fold reads differently, from the position of the amendment on. What forbids one is in `amendments`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
-from functools import cache
-from typing import Annotated, Any, TypeAlias, cast
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from events.catalogue.aggregate import Aggregate, Amendment, CommandType, Entry, Event, Facts
-from events.errors import FieldProblem, NotCorrectable, NothingChanges, RegistryError
+from events.catalogue.aggregate import Aggregate, Amendment, CommandType, Entry, Event
+from events.errors import NotCorrectable
 from events.shape import from_text
 from events.values import Citation, Text, Value
 
@@ -77,13 +75,11 @@ AMENDMENTS: tuple[type[Event], ...] = (EntryCorrected, EntryRetracted)
 CORRECT = CommandType(name="correct-entry", event=EntryCorrected, wire=Correction)
 RETRACT = CommandType(name="retract-entry", event=EntryRetracted)
 
-FactsOn: TypeAlias = Callable[[date], Facts]
-
 
 # State
 
 
-class _Ledger:
+class Ledger:
     """What a stream's entries say, and which of them are in force. Only ever added to."""
 
     def __init__(self, entries: Iterable[Entry[Any]]) -> None:
@@ -213,21 +209,21 @@ def fold(aggregate: Aggregate, entries: Iterable[Entry[Any]]) -> Any:
 
     Raises `NotCorrectable` for an amendment that no decision let pass.
     """
-    ledger = _Ledger(entries)
+    ledger = Ledger(entries)
     state: Any = None
     for entry in ledger.effective():
         state = aggregate.evolve(state, entry)
-    return _with_forgone(aggregate, ledger, state)
+    return with_forgone(aggregate, ledger, state)
 
 
 def original_of(entries: Iterable[Entry[Any]], position: int) -> Entry[Any]:
     """Return the original entry that a position in a stream is, or corrects. Raises `NotCorrectable`."""
-    return _Ledger(entries).original(position)
+    return Ledger(entries).original(position)
 
 
 def ever_said(entries: Iterable[Entry[Any]]) -> list[Event]:
     """Return every event that a stream's entries ever stated: replacements, too, and what was retracted."""
-    return list(_Ledger(entries).said())
+    return list(Ledger(entries).said())
 
 
 def in_force(entries: Iterable[Entry[Any]]) -> list[tuple[int, Event]]:
@@ -235,130 +231,13 @@ def in_force(entries: Iterable[Entry[Any]]) -> list[tuple[int, Event]]:
 
     That a later change hides it from what is read makes no difference: it shows again when that change is retracted.
     """
-    return list(_Ledger(entries).in_force())
+    return list(Ledger(entries).in_force())
 
 
-def _with_forgone(aggregate: Aggregate, ledger: _Ledger, state: Any) -> Any:
+def with_forgone(aggregate: Aggregate, ledger: Ledger, state: Any) -> Any:
     """Keep in a state what was claimed by events that do not stand any more: it stays the stream's own."""
     if state is None:
         return None
     claims = (claim for event in ledger.forgone() for claim in aggregate.claims(None, event))
     forgone = frozenset((claim.scope, claim.value) for claim in claims)
     return replace(state, forgone=forgone) if forgone else state
-
-
-# Commands
-
-
-_Tell: TypeAlias = Callable[[int | None, RegistryError], None]
-"""Takes the position of an entry that a rule refuses, None for the history as a whole, and the refusal."""
-
-
-def decide_amendment(
-    aggregate: Aggregate, entries: Sequence[Entry[Any]], amendment: Entry[Any], facts_on: FactsOn
-) -> Any:
-    """Check that a stream's history obeys the rules with an amendment in place, and return the state it leads to.
-
-    Each entry that stands is decided again as of the day it was recorded, with what is known of other streams today:
-    what was recorded after the amended entry has to be allowed still. What would be refused in the same way without the
-    amendment (a meeting of two parties that have been merged since, say) is not held against it.
-
-    Raises `NotCorrectable`, or the error of the rule that would be broken, saying for which entry. Its pointers begin
-    with `/replacement`, and it has some only if it is the replacement that breaks the rule; the fields of any other
-    entry are named in its detail.
-    """
-    ledger = _Ledger((*entries, amendment))
-    today = _day(amendment)
-    at_replacement: tuple[int | None, ...] = ()
-    if isinstance(amendment.event, EntryCorrected):
-        original = ledger.original(amendment.position)
-        _must_keep_its_id(aggregate, original, ledger.stated(amendment.position))
-        at_replacement = (original.position, None)
-
-    @cache
-    def without() -> dict[int | None, RegistryError]:
-        found: dict[int | None, RegistryError] = {}
-        _decide_again(aggregate, _Ledger(entries).effective(), facts_on, today, found.__setitem__)
-        return found
-
-    def tell(position: int | None, refused: RegistryError) -> None:
-        if _is_the_same(without().get(position), refused):
-            return
-        within = position in at_replacement
-        refused.detail = (
-            f"With this in place, {_called(position)} would break a rule: "
-            f"{refused.detail if within else refused.in_full()}"
-        )
-        refused.problems = refused.under("/replacement").problems if within else ()
-        raise refused
-
-    state = _decide_again(aggregate, ledger.effective(), facts_on, today, tell)
-    return _with_forgone(aggregate, ledger, state)
-
-
-def newly_refused(
-    aggregate: Aggregate, entries: Iterable[Entry[Any]], before: FactsOn, now: FactsOn, today: date
-) -> list[tuple[str, RegistryError]]:
-    """Return what of a history the rules would allow `before` and not `now`, by what is known of other streams.
-
-    Each refusal comes with what it is of, as a message names it.
-    """
-    was: dict[int | None, RegistryError] = {}
-    found: dict[int | None, RegistryError] = {}
-    ledger = _Ledger(entries)
-    for facts_on, refused in ((before, was), (now, found)):
-        _decide_again(aggregate, ledger.effective(), facts_on, today, refused.__setitem__)
-    return [(_called(position), one) for position, one in found.items() if not _is_the_same(was.get(position), one)]
-
-
-def _decide_again(
-    aggregate: Aggregate, history: Iterable[Entry[Any]], facts_on: FactsOn, today: date, tell: _Tell
-) -> Any:
-    """Decide a history again, entry by entry, and fold it; `tell` may raise what it is told."""
-    state: Any = None
-    for entry in history:
-        try:
-            decided = aggregate.decide(state, entry.event, facts_on(_day(entry)))
-            if decided not in ((), (entry.event,)):  # it would be recorded otherwise, and a fold does not know how
-                raise NotCorrectable("It has to name what it is about as that was recorded.")
-        except NothingChanges:
-            pass  # to say again what is so breaks nothing
-        except RegistryError as refused:
-            tell(entry.position, refused)
-        state = aggregate.evolve(state, entry)
-    if state is not None:
-        try:
-            aggregate.stands(state, facts_on(today))
-        except RegistryError as refused:
-            tell(None, refused)
-    return state
-
-
-def _must_keep_its_id(aggregate: Aggregate, original: Entry[Any], replacement: Event) -> None:
-    """What an entry brought into its stream is still the same thing after a correction. Raises `NotCorrectable`."""
-    for command in aggregate.commands:
-        if command.event is type(replacement) and command.names(replacement) != command.names(original.event):
-            problem = FieldProblem(
-                f"is {command.names(original.event)}, and cannot be corrected",
-                f"/replacement/{'/'.join(command.identifies)}",
-            )
-            raise NotCorrectable(f"What entry {original.position} brought keeps its id.", [problem])
-
-
-def _is_the_same(one: RegistryError | None, other: RegistryError) -> bool:
-    """Tell whether what is refused was refused before: each field of it, or the whole for the same reason."""
-    if one is None:
-        return False
-    if other.problems:
-        return set(other.problems) <= set(one.problems)
-    return type(one) is type(other) and not one.problems
-
-
-def _called(position: int | None) -> str:
-    if position is None:
-        return "the history as a whole"
-    return f"entry {position}" if position >= 0 else "an entry of the same request"
-
-
-def _day(entry: Entry[Any]) -> date:
-    return date.fromisoformat(entry.recorded_at[:10])

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
+from msgspec.structs import replace
+
 from events import log
 from events.catalogue import Claim, Entry, Event, Facts
 from events.catalogue.aggregate import references
+from events.catalogue.amendments import decide_amendment
 from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.history import (
     AMENDMENTS,
     EntryCorrected,
     EntryRetracted,
     convert_replacement,
-    decide_amendment,
     ever_said,
     fold,
     in_force,
@@ -113,14 +115,10 @@ class Deciding:
             entry = self._entry(draft, draft.event, folded)
             entries = await self._prospect.entries(stream)
             facts = await self._prospect.facts(self._parties_of(entries, draft))
-            try:
-                state = decide_amendment(
-                    body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
-                )
-            except (NotFound, UnknownReference) as refused:
-                if refused.problems:  # it is the replacement that refers to what is not there
-                    raise
-                raise RestedUpon(refused.detail) from None
+            event, state = decide_amendment(
+                body.aggregate, entries, entry, lambda day: Facts(today=day, merged=facts[0], whole=facts[1])
+            )
+            entry = replace(entry, event=event)
             claims = self._claims_of_replacement(draft, folded)
             self._take(draft, entry, Folded(entry.revision, state), claims)
             await self._leave_in_order(draft, entries, entry, folded.state, state)
@@ -203,7 +201,8 @@ class Deciding:
         if after is None and before is not None:
             await self._resting.must_not_be_named(stream, first, self._prospect)
         if isinstance(before, Party) and before.merged and before.merged != getattr(after, "merged", None):
-            await self._resting.must_hold_apart(stream, self._prospect, self._now.date())
+            at = ["/replacement/into"] if isinstance(amendment.event, EntryCorrected) else []
+            await self._resting.must_hold_apart(stream, self._prospect, self._now.date(), at)
         if draft.body.aggregate is SOURCE:
             await self._documents.amend(amendment, first, cast("Source | None", before), after)
 

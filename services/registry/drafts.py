@@ -12,7 +12,7 @@ import msgspec
 from events.catalogue import AMENDING, COMMANDS, CommandType, Event
 from events.catalogue.history import EntryCorrected, in_force, original_of
 from events.catalogue.person import PersonalDetails, PersonErased, PersonRegistered
-from events.catalogue.source import SOURCE, Source, SourceFiled
+from events.catalogue.source import Source, SourceFiled
 from events.entry import canonical, to_builtins
 from events.errors import (
     DocumentDiffers,
@@ -115,7 +115,7 @@ class Drafting:
         brought: dict[str, Body] = {}
         attached = {one.document.document.sha256: one.document.document for one in bodies if one.document}
         for body in bodies:
-            if body.aggregate is SOURCE:
+            if _filed(body) is not None:
                 brought[body.stream] = body  # a document may be cited for what it says of itself
             invalid += body.problems
             unknown += [one async for one in self._unknown(body, brought, reading)]

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from events.catalogue import AGGREGATES, Entry, Event, Facts
 from events.catalogue.aggregate import references
+from events.catalogue.amendments import FactsOn, newly_refused
 from events.catalogue.cooperation import COOPERATION
-from events.catalogue.history import EntryCorrected, FactsOn, ever_said, in_force, newly_refused
+from events.catalogue.history import EntryCorrected, ever_said, in_force
 from events.catalogue.party import PartyDetailsAmended, PartyMerged, PartyRegistered
 from events.catalogue.person import PERSON
 from events.catalogue.source import Source, SourceFiled
@@ -62,10 +63,11 @@ class Resting:
         if named:
             raise RestedUpon(f"{stream} is named by {', '.join(named)}. Correct or retract what rests on it first.")
 
-    async def must_hold_apart(self, stream: str, prospect: Prospect, today: date) -> None:
+    async def must_hold_apart(self, stream: str, prospect: Prospect, today: date, at: Sequence[str]) -> None:
         """Refuse to take a party's merger back where histories obey the rules only on account of it.
 
-        A meeting of the survivor, say, in a cooperation that the party opened. Raises `RestedUpon`.
+        A meeting of the survivor, say, in a cooperation that the party opened. `at` is where the request says otherwise
+        into what it was merged, if it does. Raises `RestedUpon`.
         """
         merged = Prospect(prospect.reading)
         side, ahead, others = {stream}, [stream], dict[str, None]()
@@ -86,7 +88,8 @@ class Resting:
             for called, refused in newly_refused(aggregate, entries, before, now, today):
                 raise RestedUpon(
                     f"{called.capitalize()} of {other} rests on the merger, and would break a rule without it: "
-                    f"{refused.in_full()}"
+                    f"{refused.in_full()}",
+                    [FieldProblem(f"{called} of {other} rests on what it was", one) for one in at],
                 )
 
     async def must_quote_the_same(

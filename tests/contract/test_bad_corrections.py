@@ -141,3 +141,55 @@ async def test_milestones_keep_their_ids_in_a_correction_that_leaves_these_out(s
     assert kept == ids[:2]
     assert new not in ids
     assert await correct() == ids
+
+
+async def test_a_correction_that_breaks_history_points_at_the_fields_that_are_at_fault(service: Service):
+    one, other, third = [(await registered(service))[0] for _ in range(3)]
+    line = {"title": "A", "parties": [one, other], "fields": ["research"]}
+    opened = await service.post("/v1/cooperations", line)
+    held = {"held": "2019-06-18", "participants": [{"party": one}, {"party": other}]}
+    met = await service.post(f"/v1/cooperations/{opened['id']}/meetings", held)
+    position = opened["entries"][0]["position"]
+    body = {"reason": "misread", "replacement": {**line, "title": "B", "parties": [one, third]}}
+    commands = [
+        {"command": "correct-entry", "subject": opened["subject"], "data": {"corrects": position, **body}},
+        {"command": "register-party", "data": PARTY},
+    ]
+    async with nothing_left_behind(service):
+        answer = await service.client.post(f"/v1/log/entries/{position}/correct", json=body)
+        refused(answer, 409, "not-a-party", "/replacement/parties")
+        assert f"entry {met['entries'][0]['position']} would break a rule" in answer.json()["detail"]
+        answer = await service.client.post("/v1/batch", json={"commands": commands})
+        refused(answer, 409, "not-a-party", "/commands/0/data/replacement/parties")
+        answer = await service.client.post(f"/v1/log/entries/{position}/retract", json={"reason": "never was"})
+        refused(answer, 409, "rested-upon", "?position")
+
+
+async def test_a_correction_about_a_visit_that_there_is_not_points_at_its_id(service: Service):
+    one, other = [(await registered(service))[0] for _ in range(2)]
+    line = await service.post("/v1/cooperations", {"title": "A", "parties": [one, other], "fields": ["research"]})
+    at = f"/v1/cooperations/{line['id']}/visits"
+    visit = {"visitors": [{"party": one}], "host": other, "place": {"country": "FR"}, "window": "2019", "purpose": "x"}
+    scheduled = await service.post(at, visit)
+    cancelled = await service.post(f"{at}/{scheduled['id']}/cancel", {"reason": "rain"})
+    position = cancelled["entries"][0]["position"]
+    body = {"reason": "misread", "replacement": {"visit_id": "visit_00000000000000000000000000", "reason": "rain"}}
+    async with nothing_left_behind(service):
+        answer = await service.client.post(f"/v1/log/entries/{position}/correct", json=body)
+        refused(answer, 422, "unknown-reference", "/replacement/visit_id")
+
+
+async def test_a_merger_is_not_corrected_to_another_party_while_others_rest_on_it(service: Service):
+    loser, survivor, partner, third = [(await registered(service))[0] for _ in range(4)]
+    line = await service.post("/v1/cooperations", {"title": "A", "parties": [loser, partner], "fields": ["research"]})
+    merged = await service.post(f"/v1/parties/{loser}/merge", {"into": survivor, "reason": "bought"})
+    held = {"held": "2019-06-18", "participants": [{"party": survivor}, {"party": partner}]}
+    await service.post(f"/v1/cooperations/{line['id']}/meetings", held)
+    position = merged["entries"][0]["position"]
+    body = {"reason": "misread", "replacement": {"into": third, "reason": "bought"}}
+    async with nothing_left_behind(service):
+        answer = await service.client.post(f"/v1/log/entries/{position}/correct", json=body)
+        refused(answer, 409, "rested-upon", "/replacement/into")
+    await service.post(
+        f"/v1/log/entries/{position}/correct", {**body, "replacement": {"into": survivor, "reason": "?"}}
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import threading
@@ -18,6 +19,7 @@ from tests.support.service import Service
 
 TEXT = "Both sides met. They agreed on a roadmap."
 METADATA = {"title": "Report", "publisher": "Press", "published": "2019-06-19", "language": "en"}
+ZIP_BOMB = b"PK\x03\x04" + zlib.compress(bytes(10_000_000))
 HTML = b"<!doctype html><script>alert(1)</script>"
 
 
@@ -71,12 +73,26 @@ async def test_a_source_comes_with_its_document_in_one_request(service: Service)
     ("content", "media_type", "status"),
     [
         (HTML, "text/html", 415),
-        (b"PK\x03\x04" + zlib.compress(bytes(10_000_000)), "application/zip", 415),
+        (ZIP_BOMB, "application/zip", 415),
+        (ZIP_BOMB, "application/octet-stream", 422),
+        (ZIP_BOMB, "text/plain", 422),
+        (HTML, "application/xhtml+xml", 415),
+        (HTML, "application/pdf", 415),
         (b"\x00\x01\x02", "text/plain", 422),
         (b"", "text/plain", 422),
         (b"\xff\xfe", "text/plain", 422),
     ],
-    ids=["html", "zip bomb", "control characters", "empty", "not UTF-8"],
+    ids=[
+        "html",
+        "zip bomb",
+        "zip bomb unnamed",
+        "zip bomb as text",
+        "xhtml",
+        "html as another",
+        "control characters",
+        "empty",
+        "not UTF-8",
+    ],
 )
 async def test_what_is_not_taken_is_refused_and_leaves_nothing(
     service: Service, content: bytes, media_type: str, status: int
@@ -85,6 +101,20 @@ async def test_what_is_not_taken_is_refused_and_leaves_nothing(
     assert (await form(service, content, media_type)).status_code in (415, 422)
     assert await service.parts.pool.fetchval("SELECT count(*) FROM log.document") == 0
     assert (await service.parts.log.head()).size == 0
+
+
+async def test_what_would_have_to_be_unpacked_is_not_taken(service: Service) -> None:
+    packed = gzip.compress(bytes(10_000_000))
+    sha256 = hashlib.sha256(packed).hexdigest()
+    for address, method, media_type in (
+        (f"/v1/documents/{sha256}", "PUT", "text/plain"),
+        ("/v1/sources", "POST", "multipart/form-data; boundary=x"),
+        ("/v1/sources", "POST", "application/json"),
+    ):
+        headers = {"Content-Type": media_type, "Content-Encoding": "gzip"}
+        answer = await service.client.request(method, address, content=packed, headers=headers)
+        refused(answer, 415, "unsupported-media-type", "@Content-Type")
+    assert await service.parts.pool.fetchval("SELECT count(*) FROM log.document") == 0
 
 
 async def test_bytes_that_do_not_match_their_hash_are_refused(service: Service) -> None:

@@ -244,6 +244,6 @@ async def test_what_is_rested_upon_within_a_cooperation_is_named_with_the_field_
         corrected = await service.client.post(
             f"/v1/log/entries/{agreed['entries'][0]['position']}/correct", json=correction
         )
-        answer = refused(corrected, 409, "rested-upon", "?position")
+        answer = refused(corrected, 409, "rested-upon", "/replacement/milestones")
     assert f"There is no milestone {first}" in answer["detail"]
     assert "corrected" in answer["title"]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -49,6 +50,56 @@ async def test_a_cell_is_no_formula_and_people_and_commitments_have_their_column
     await a_visit(service)
     promised = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/commitments", "text/csv"))))
     assert [row["overdue"] for row in promised] == ["true"]
+
+
+async def test_timelines_and_what_was_found_are_streamed_to_their_end_as_every_list_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PAGE", 3)
+    cooperation, _, one, other = await a_visit(service)
+    for day in range(10, 18):
+        held = {"held": f"2019-06-{day}", "participants": [{"party": one}, {"party": other}], "summary": "=radar()"}
+        await service.post(f"/v1/cooperations/{cooperation}/meetings", held)
+    survivor = (await service.post("/v1/parties", {"name": "Radar AG", "kind": "company", "country": "DE"}))["id"]
+    await service.post(f"/v1/parties/{other}/merge", {"into": survivor, "reason": "bought"})
+    for name in ("Radar Ada", "Radar Bea", "Radar Cleo", "Radar Dora"):
+        await service.post("/v1/people", {"name": name})
+    for path, columns in (
+        (f"/v1/cooperations/{cooperation}/timeline", ["kind", "item"]),
+        (f"/v1/parties/{other}/timeline", ["kind", "item"]),
+        ("/v1/search?q=radar", ["id", "kind", "title", "cooperation", "survivor"]),
+    ):
+        address, _, text = path.partition("?q=")
+        query: dict[str, Any] = {"q": text} if text else {}
+        page = await service.get(address, limit=500, **query)
+        assert len(page["items"]) > 9, path
+        lines = [json.loads(line) for line in (await as_form(service, path, "application/x-ndjson")).splitlines()]
+        rows = list(csv.DictReader(io.StringIO(await as_form(service, path, "text/csv"))))
+        for line, row, item in zip(lines, rows, page["items"], strict=True):
+            names, survivors = line.pop("names"), line.pop("survivors")
+            assert line == item
+            assert names.items() <= page["names"].items()
+            assert survivors.items() <= page["survivors"].items()
+            assert list(row) == [*columns, "names", "survivors"]
+            assert (json.loads(row.pop("names")), json.loads(row.pop("survivors"))) == (names, survivors)
+            said = {key: "" if item[key] is None else item[key] for key in columns}
+            assert {key: json.loads(row[key]) if key == "item" else row[key].lstrip("'") for key in columns} == said
+
+
+async def test_a_timeline_in_lines_is_bounded_by_a_limit_and_says_where_the_next_page_is(service: Service) -> None:
+    cooperation, *_ = await a_visit(service)
+    for path in (f"/v1/cooperations/{cooperation}/timeline?limit=1", "/v1/search?q=te&limit=1"):
+        size = str((await service.parts.log.head()).size)
+        first = await service.client.get(path, headers={"Accept": "application/x-ndjson", "Registry-Min-Size": size})
+        (line,) = first.text.splitlines()
+        following = first.links["next"]["url"]
+        second = await service.client.get(following, headers={"Accept": "application/x-ndjson"})
+        assert second.status_code == 200
+        assert line not in second.text.splitlines()
+        whole = await service.client.get(path.replace("limit=1", ""), headers={"Accept": "application/x-ndjson"})
+        assert whole.text.splitlines()[:2] == [line, second.text.splitlines()[0]]
+        again = {"Accept": "application/x-ndjson", "If-None-Match": whole.headers["etag"]}
+        assert (await service.client.get(path.replace("limit=1", ""), headers=again)).status_code == 304
 
 
 async def test_every_event_version_has_a_schema_that_real_entries_obey(service: Service) -> None:

@@ -19,7 +19,8 @@ import pytest
 from msgspec.structs import replace
 
 from events.catalogue import Entry, Event, Facts
-from events.catalogue.history import EntryCorrected, EntryRetracted, decide_amendment, fold
+from events.catalogue.amendments import decide_amendment
+from events.catalogue.history import EntryCorrected, EntryRetracted, fold
 from events.catalogue.occasion import OCCASION
 from events.catalogue.party import PARTY, PartyDetailsAmended, PartyMerged, PartyRegistered, PartyRenamed
 from events.catalogue.person import PERSON, PersonAppointed, PersonErased, PersonLeftPost, PersonRegistered
@@ -89,9 +90,10 @@ class Told(NamedTuple):
 
     def _amended(self, event: Event) -> Told:
         before = repr(self.entries)
-        told = self._with(event)
-        state = decide_amendment(self.specification.aggregate, self.entries, told.entries[-1], self._facts_on)
+        asked = self._with(event).entries[-1]
+        event, state = decide_amendment(self.specification.aggregate, self.entries, asked, self._facts_on)
         assert repr(self.entries) == before, "deciding changed what was recorded"
+        told = self._with(event)
         assert repr(told.state) == repr(state), "what was decided on is not what is folded"
         return told
 

@@ -15,12 +15,24 @@ from events.errors import (
     MilestoneClosed,
     NotAParty,
     NotCorrectable,
-    NotFound,
+    NotInPost,
     NotScheduled,
+    RestedUpon,
     TooFewParties,
     UnknownReference,
 )
-from tests.support.amending import LATER, LONGER, TALKS, Told, refused, told
+from tests.support.amending import (
+    ADVISER,
+    LATER,
+    LONGER,
+    OF_PERSON,
+    PERSON_FOLLOWED,
+    TALKS,
+    THIRD,
+    Told,
+    refused,
+    told,
+)
 from tests.support.cooperating import (
     CONCLUDED,
     EAST,
@@ -97,7 +109,7 @@ def test_what_was_broken_in_several_ways_may_be_mended_in_one_and_broken_in_no_m
     meeting = replace(MEETING, participants=people_of(NORTH, STRANGER, SOUTH), topics=(TOPIC_ID,))
     broken = Told(SPECIFICATION, tuple(entries_of(STREAM, (OPENED, meeting), TODAY)), TODAY)
     broken.correct(0, replace(OPENED, parties=(NORTH, SOUTH, STRANGER)))
-    with refused(NotAParty, entry=broken.position(1)):
+    with refused(NotAParty, "/replacement/parties", entry=broken.position(1)):
         broken.correct(0, replace(OPENED, parties=(NORTH, EAST)))
 
 
@@ -178,7 +190,7 @@ def test_what_happened_may_have_happened_to_another_thing():
 
 def test_a_roadmap_s_milestones_keep_their_ids_as_long_as_something_became_of_them():
     second = replace(ROADMAP.milestones[0], milestone_id=made_id("milestone", 2))
-    with refused(NotFound, entry=46):
+    with refused(RestedUpon, "/replacement/milestones", entry=46):
         told(OPENED, ROADMAP, MET).correct(1, replace(ROADMAP, milestones=(second,)))
     corrected = told(OPENED, ROADMAP).correct(1, replace(ROADMAP, milestones=(second,)))
     assert list(corrected.state.milestones) == [second.milestone_id]
@@ -205,9 +217,9 @@ def test_what_a_replacement_refers_to_came_before_it():
 
 
 def test_what_was_recorded_later_obeys_the_rules_still():
-    with refused(NotAParty, entry=46):
+    with refused(NotAParty, "/replacement/parties", entry=46):
         told(OPENED, TOPIC, MEETING).correct(0, replace(OPENED, parties=(NORTH, EAST)))
-    with refused(NotScheduled, entry=52):
+    with refused(NotScheduled, "/replacement/visit_id", entry=52):
         second = replace(VISIT, visit_id=made_id("visit", 2))
         moved = told(OPENED, VISIT, second, replace(VISIT_OFF, visit_id=second.visit_id), VISIT_MOVED)
         moved.correct(3, VISIT_OFF)
@@ -216,13 +228,31 @@ def test_what_was_recorded_later_obeys_the_rules_still():
 def test_a_milestone_is_met_or_missed_once_by_a_correction_too():
     second = replace(ROADMAP.milestones[0], milestone_id=made_id("milestone", 2))
     both = replace(ROADMAP, milestones=(*ROADMAP.milestones, second))
-    with refused(MilestoneClosed, entry=49):
+    with refused(MilestoneClosed, "/replacement/milestone_id", entry=49):
         told(OPENED, both, MET, replace(MISSED, milestone_id=second.milestone_id)).correct(3, MISSED)
 
 
-def test_a_rule_that_another_entry_breaks_names_no_field_of_the_request():
+def test_of_a_rule_that_another_entry_breaks_the_fields_of_the_correction_that_are_at_fault_are_named():
+    wrong = replace(OPENED, title="Cranes, and more of them", parties=(NORTH, EAST), note="of the minutes")
+    with refused(NotAParty, "/replacement/parties", entry=46, says="/participants/1/party"):
+        told(OPENED, TOPIC, MEETING).correct(0, wrong)
+    appointed = Told.of(OF_PERSON, *PERSON_FOLLOWED[:3])
+    with refused(NotInPost, "/replacement/party", "/replacement/post", entry=46):
+        appointed.correct(1, replace(ADVISER, party=THIRD, post="head", from_=day("2019")))
+
+
+def test_a_replacement_about_what_there_is_not_says_by_which_field():
+    other = replace(VISITED, visit_id=made_id("visit", 2))
+    with refused(UnknownReference, "/replacement/visit_id", entry=46, says="There is no visit"):
+        told(OPENED, VISIT, VISITED).correct(2, other)
+
+
+def test_a_rule_that_a_retraction_breaks_is_of_no_field():
+    with refused(NotAParty, "/replacement/parties", entry=43):
+        told(OPENED, MEETING).correct(0, replace(OPENED, parties=(NORTH, EAST)))
     with refused(NotAParty, entry=46):
-        told(OPENED, TOPIC, MEETING).correct(0, replace(OPENED, parties=(NORTH, EAST)))
+        opened = told(replace(OPENED, parties=(NORTH, EAST))).correct(0, OPENED)
+        opened.then(MEETING).retract(1)
 
 
 def test_a_date_is_held_against_the_day_on_which_the_original_was_recorded():
@@ -258,7 +288,7 @@ def test_an_old_history_that_says_again_what_a_visit_came_with_is_amended_as_any
 def test_a_refused_amendment_leaves_everything_as_it_was():
     before = told(*TALKS)
     state = repr(before.state)
-    with refused(NotFound, entry=43):
+    with refused(RestedUpon, entry=43):
         before.retract(0)
     assert repr(before.state) == state
 

@@ -192,9 +192,9 @@ def test_an_appointment_is_corrected_to_the_survivor_of_a_merger_and_left_by_the
     assert (post.appointed.event, post.left and post.left.event) == (at_survivor, LEFT)
     (post,) = history.correct(1, at_survivor).retract(3).state.posts.values()
     assert (post.appointed.event, post.left and post.left.event) == (ADVISER, LEFT)
-    with refused(NotInPost, entry=history.position(2)):
+    with refused(NotInPost, "/replacement/party", entry=history.position(2)):
         history.knowing().correct(1, at_survivor)
-    with refused(NotInPost, entry=history.position(2)):
+    with refused(NotInPost, "/replacement/post", entry=history.position(2)):
         history.correct(1, replace(at_survivor, post="head"))
 
 
@@ -204,3 +204,34 @@ def test_what_was_left_while_an_appointment_was_corrected_is_left_when_it_is_not
     for named in (ADVISER.party, SURVIVOR):
         (post,) = corrected.then(replace(LEFT, party=named)).retract(2).state.posts.values()
         assert (post.appointed.event, post.left is not None) == (ADVISER, True)
+
+
+def test_a_leaving_is_corrected_by_the_name_of_the_survivor_and_stays_at_the_party_where_the_post_was_held():
+    history = Told.of(OF_PERSON, REGISTERED, ADVISER, LEFT).knowing(merged=MERGED)
+    until = EdtfDate.parse("2019-05")
+    for named in (SURVIVOR, made_id("party", 3)):
+        corrected = history.correct(2, replace(LEFT, party=named, until=until))
+        (post,) = corrected.state.posts.values()
+        assert (post.appointed.event, post.left and post.left.event) == (ADVISER, replace(LEFT, until=until))
+        assert corrected.entries[-1].event.replacement["party"] == LEFT.party
+        again = corrected.correct(3, replace(LEFT, party=named))
+        assert [one.left and one.left.event for one in again.state.posts.values()] == [LEFT]
+        (post,) = again.retract(4).state.posts.values()
+        assert post.left is not None
+        assert post.left.event == replace(LEFT, until=until)
+
+
+def test_a_leaving_is_not_corrected_to_a_post_that_was_not_held():
+    history = Told.of(OF_PERSON, REGISTERED, ADVISER, LEFT)
+    with refused(NotInPost, "/replacement/post", entry=history.position(2)):
+        history.correct(2, replace(LEFT, party=SURVIVOR))
+    for wrong in (replace(LEFT, party=made_id("party", 4)), replace(LEFT, party=SURVIVOR, post="head")):
+        with refused(NotInPost, "/replacement/post", entry=history.position(2)):
+            history.knowing(merged=MERGED).correct(2, wrong)
+
+
+def test_a_leaving_is_corrected_to_the_post_of_the_survivor_s_own_where_both_were_held():
+    at_survivor = replace(ADVISER, party=SURVIVOR)
+    both = Told.of(OF_PERSON, REGISTERED, ADVISER, at_survivor, LEFT).knowing(merged=MERGED)
+    one, other = both.correct(3, replace(LEFT, party=SURVIVOR)).state.posts.values()
+    assert (one.left, other.left and other.left.event) == (None, replace(LEFT, party=SURVIVOR))

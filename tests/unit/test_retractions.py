@@ -18,11 +18,10 @@ from events.errors import (
     CooperationSuspended,
     NotAParty,
     NotCorrectable,
-    NotFound,
     NotInPost,
     NotScheduled,
+    RestedUpon,
     TooFewParties,
-    UnknownReference,
 )
 from events.values import Identifier, Place
 from tests.support.amending import (
@@ -97,11 +96,11 @@ def test_a_stream_of_which_nothing_stands_begins_anew():
 @pytest.mark.parametrize(
     ("events", "number", "error"),
     [
-        ((OPENED, TOPIC), 0, NotFound),
-        ((OPENED, TOPIC, replace(MEETING, topics=(TOPIC_ID,))), 1, UnknownReference),
-        ((OPENED, MEETING, replace(NEGOTIATIONS, meeting=MEETING_ID)), 1, UnknownReference),
-        ((OPENED, VISIT, VISIT_MOVED), 1, NotFound),
-        ((OPENED, ROADMAP, MET), 1, NotFound),
+        ((OPENED, TOPIC), 0, RestedUpon),
+        ((OPENED, TOPIC, replace(MEETING, topics=(TOPIC_ID,))), 1, RestedUpon),
+        ((OPENED, MEETING, replace(NEGOTIATIONS, meeting=MEETING_ID)), 1, RestedUpon),
+        ((OPENED, VISIT, VISIT_MOVED), 1, RestedUpon),
+        ((OPENED, ROADMAP, MET), 1, RestedUpon),
         ((OPENED, SUSPENDED, RESUMED, TOPIC), 2, CooperationSuspended),
     ],
     ids=[
@@ -246,14 +245,14 @@ def test_a_withdrawal_is_not_undone():
     withdrawn = Told.of(OF_SOURCE, REPORT, SourceWithdrawn(authority="court", reason="not theirs"))
     with refused(NotCorrectable, says="cannot be undone"):
         withdrawn.retract(1)
-    with refused(NotFound, entry=43):
+    with refused(RestedUpon, entry=43):
         withdrawn.retract(0)
 
 
 def test_the_posts_of_an_erased_person_are_corrected():
     erased = Told.of(OF_PERSON, *PERSON_FOLLOWED)
     assert erased.retract(2).state.posts["1"].left is None
-    with refused(NotInPost, entry=46):
+    with refused(NotInPost, "/replacement/post", entry=46):
         erased.correct(1, replace(ADVISER, post="head"))
 
 

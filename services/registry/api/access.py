@@ -9,7 +9,7 @@ from litestar import Response, get
 
 from services.registry.access.record import Seen, list_seen
 from services.registry.access.roles import AUDIT
-from services.registry.api import query, reads, render
+from services.registry.api import lists, query, render
 from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
@@ -29,7 +29,7 @@ async def list_access(request: Asking) -> Response[bytes]:
     To look here is not recorded: what is shown is who saw what, and nothing of what they saw.
     """
     parts: Parts = request.app.state.parts
-    key = parts.master.derive(reads.CURSOR_PURPOSE)
+    key = lists.cursor_key(parts)
     asked = query.of_access(request, key)
     after = (datetime.fromisoformat(asked.cursor.sort), int(asked.cursor.id)) if asked.cursor else None
     seen = await list_seen(parts.pool, asked.wanted, asked.limit + 1, after=after)
@@ -38,7 +38,7 @@ async def list_access(request: Asking) -> Response[bytes]:
     following = None
     if more:
         following = seal_cursor(Cursor(head, seen[-1].at.isoformat(), str(seen[-1].id)), asked.context, key)
-    links = reads.next_link(request, following) if following else ""
+    links = lists.next_link(request, following) if following else ""
     return render.answer(request, msgspec.json.encode(SeenList(items=seen, next=following)), head, links=links)
 
 

@@ -246,8 +246,7 @@ async def body_of(request: Asking, problems: list[FieldProblem]) -> object:
         raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")
     if given.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType(f"JSON is UTF-8 (RFC 8259, section 8.1), not {given['charset']}.")
-    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding}.")
+    documents.must_be_uncoded(request)
     parts: Parts = request.app.state.parts
     body = await documents.bounded(request, parts.settings.max_body)
     try:

@@ -58,6 +58,7 @@ async def file_document(request: Asking) -> Response[Document]:
     declared, _, parameters = request.headers.get("content-type", "").partition(";")
     if declared.strip().lower() not in TAKEN or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
         raise UnsupportedMediaType(f"Send one of {', '.join(TAKEN)}; text as UTF-8.")
+    must_be_uncoded(request)
     content, found = await _hashed(request, parts.settings.max_document)
     if found != sha256:
         raise InvalidField.of([FieldProblem(f"the body's SHA-256 is {found}", parameter="sha256")])
@@ -108,10 +109,11 @@ def is_form(request: Asking) -> bool:
 async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object, Attached | None]:
     """Return the source's metadata with what is known of its document filled in, and the document, not yet on file.
 
-    What is wrong with the form is added to the problems. Raises `Malformed`, `BodyTooLarge`, and `InvalidField` where
-    there is no metadata that more could be said of.
+    What is wrong with the form is added to the problems. Raises `UnsupportedMediaType`, `Malformed`, `BodyTooLarge`,
+    and `InvalidField` where there is no metadata that more could be said of.
     """
     parts: Parts = request.app.state.parts
+    must_be_uncoded(request)
     most = parts.settings.max_document
     body, content_type = await bounded(request, most + FORM_ROOM), request.headers.get("content-type", "")
     given = await asyncio.to_thread(_fields, body, content_type)
@@ -149,6 +151,12 @@ def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None
         problems.append(FieldProblem("expected an object", "/metadata"))
         return None
     return cast("dict[str, Any]", metadata)
+
+
+def must_be_uncoded(request: Asking) -> None:
+    """Refuse a body that would have to be unpacked first: nothing here is, to whatever size. `UnsupportedMediaType`."""
+    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+        raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding}.")
 
 
 async def bounded(request: Asking, most: int) -> bytes:

@@ -31,27 +31,14 @@ def wanted(request: Asking, *served: str) -> str:
     return request.accept.best_match([JSON, *served], default=JSON) or JSON
 
 
-def written(
-    form: str,
-    model: ReadModel,
-    found: Sequence[Found],
-    items: Sequence[bytes],
-    *,
-    names: Mapping[str, Any],
-    survivors: Mapping[str, str],
-) -> bytes:
-    """Write a page of items as NDJSON or CSV, from its first line to its last."""
-    return head(form, model) + lines(form, model, found, items, names=names, survivors=survivors)
-
-
-def head(form: str, model: ReadModel) -> bytes:
+def head(form: str, columns: Sequence[str]) -> bytes:
     """Write what comes before the items: the columns' names of a table."""
-    return _row([*columns(model), "names", "survivors"]) if form == CSV else b""
+    return _row([*columns, "names", "survivors"]) if form == CSV else b""
 
 
 def lines(
     form: str,
-    model: ReadModel,
+    columns: Sequence[str],
     found: Sequence[Found],
     items: Sequence[bytes],
     *,
@@ -60,20 +47,19 @@ def lines(
 ) -> bytes:
     """Write items, a line each."""
     written: list[bytes] = []
-    cells = columns(model)
     for one, item in zip(found, items, strict=True):
         named = canonical.encode({key: names[key] for key in one.refs if key in names})
         live_on = canonical.encode({key: survivors[key] for key in one.refs if key in survivors})
         if form == CSV:
             fields: dict[str, object] = msgspec.json.decode(item)
-            written.append(_row([*(_cell(fields.get(name)) for name in cells), named.decode(), live_on.decode()]))
+            written.append(_row([*(_cell(fields.get(name)) for name in columns), named.decode(), live_on.decode()]))
         else:
             written.append(b'%b,"names":%b,"survivors":%b}\n' % (item[:-1], named, live_on))
     return b"".join(written)
 
 
-def columns(model: ReadModel) -> tuple[str, ...]:
-    """Return the columns of a table, in the order of the read model."""
+def columns_of(model: ReadModel) -> tuple[str, ...]:
+    """Return the columns of a read model's table, in its order."""
     fields = [field.encode_name for field in msgspec.structs.fields(model.item)] if model.item else []
     if model is COMMITMENTS:
         fields.append("overdue")

@@ -193,16 +193,20 @@ def _batch() -> Described:
 def _list(model: ReadModel) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
     filters = [parameter for one in model.filters for parameter in filter_parameters(one)]
-    link = text_header("The next page, as rel=next.", required=False)
-    read = described_read(schemas.list_name(model.name), Link=link)
-    read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
     return {
         "operationId": f"list-{model.name}",
         "summary": f"List {model.name}, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [*filters, *([CERTAIN] if dated else []), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {**read, **error_responses(OF_READS)},
+        "responses": {**_listed(schemas.list_name(model.name)), **error_responses(OF_READS)},
     }
+
+
+def _listed(schema: str) -> Described:
+    """Describe the answers with a list, in any of its forms."""
+    read = described_read(schema, Link=text_header("The next page, as rel=next.", required=False))
+    read["200"]["content"] |= {forms.NDJSON: {"schema": {"type": "string"}}, forms.CSV: {"schema": {"type": "string"}}}
+    return read
 
 
 def _one(model: ReadModel) -> Described:
@@ -223,13 +227,10 @@ def _timeline(collection: str) -> Described:
     errors = error_responses((*OF_READS, HTTPStatus.NOT_FOUND))
     return {
         "operationId": f"timeline-{collection}",
-        "summary": f"Everything of one of {collection}, by date, as of any log size.",
+        "summary": f"Everything of one of {collection}, by date, as of any log size: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [in_path("id", {"type": "string"}), AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {
-            **described_read("Timeline", Link=text_header("The next page, as rel=next.", required=False)),
-            **errors,
-        },
+        "responses": {**_listed("Timeline"), **errors},
     }
 
 
@@ -238,13 +239,10 @@ def _search() -> Described:
     words = {"name": "q", "in": "query", "required": True, "description": "Words, or how they begin.", "schema": text}
     return {
         "operationId": "search",
-        "summary": "Find things by words, whatever their case and diacritics, as of any log size.",
+        "summary": "Find things by words, whatever their case and diacritics: as JSON, NDJSON or CSV.",
         "tags": ["reads"],
         "parameters": [words, AS_OF, LIMIT, CURSOR, MIN_SIZE, IF_NONE_MATCH],
-        "responses": {
-            **described_read("SearchList", Link=text_header("The next page, as rel=next.", required=False)),
-            **error_responses(OF_READS),
-        },
+        "responses": {**_listed("SearchList"), **error_responses(OF_READS)},
     }
 
 

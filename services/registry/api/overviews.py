@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from events.entry import canonical
 from events.errors import FieldProblem, NotFound
@@ -15,15 +17,18 @@ from events.words import readings, words
 from projections import LISTED
 from projections.people import PEOPLE
 from projections.reader import Found
-from projections.search import Hit
+from projections.search import SEARCH, Hit
 from services.registry.access.roles import READ
-from services.registry.api import query, reads, render
-from services.registry.api.cursors import Cursor, seal_cursor
+from services.registry.api import forms, lists, query, reads, render
 from services.registry.api.query import Asking
+from services.registry.api.streams import After, Listing
 from services.registry.parts import Parts
 
 PEOPLE_FIRST = ""
 """The sort key of people in what was found: before that of all things."""
+
+PARTS_OF_TIMELINE = ("kind", "item")
+"""The columns of a timeline, whose items have as many forms as there are kinds."""
 
 BY = ("country", "field", "stage", "month")
 
@@ -48,29 +53,26 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 def _timeline(collection: str, of: Literal["cooperation", "party"]) -> HTTPRouteHandler:
     model = next(one for one in LISTED if one.name == collection)
 
-    async def timeline(request: Asking) -> Response[bytes]:
+    async def timeline(request: Asking) -> Response[bytes] | Stream:
         parts: Parts = request.app.state.parts
-        secret = parts.master.derive(reads.CURSOR_PURPOSE)
         key: str = request.path_params["id"]
-        asked = query.of_page(request, f"timeline of {key}", secret)
+        asked = query.of_page(request, f"timeline of {key}", lists.cursor_key(parts))
         size = await query.resolve(parts, asked, asked.cursor)
         if not reads.ANY_ID.fullmatch(key) or await parts.read_models.one(model, key, size) is None:
             raise NotFound(
                 f"There is no such {of} as of log size {size}.", [FieldProblem("names nothing here", parameter="id")]
             )
-        after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
-        found = await parts.read_models.timeline(of, key, size, after=after, limit=asked.limit + 1)
-        more, found = len(found) > asked.limit, found[: asked.limit]
-        following = None
-        if more:
-            last = found[-1][1]
-            following = seal_cursor(Cursor(size, last.sort, last.id), asked.context, secret)
-        things, survivors = await render.surviving(parts, [one for _, one in found], size)
-        items = [
-            b'{"kind":%b,"item":%b}' % (msgspec.json.encode(kind), item)
-            for (kind, _), item in zip(found, await render.items(parts, things, size), strict=True)
-        ]
-        return await reads.list_answer(request, items, (things, survivors), size, following)
+
+        async def read(after: After, limit: int) -> list[Found]:
+            return await parts.read_models.timeline(of, key, size, after=after, limit=limit)
+
+        async def items(found: Sequence[Found]) -> list[bytes]:
+            return [
+                b'{"kind":%b,"item":%b}' % (msgspec.json.encode(one.kind), item)
+                for one, item in zip(found, await render.items(parts, found, size), strict=True)
+            ]
+
+        return await lists.answer(request, Listing(f"timeline-of-{key}", PARTS_OF_TIMELINE, read, items), asked, size)
 
     return get(f"/v1/{collection}/{{id:str}}/timeline", opt=READ, name=f"timeline-{of}")(timeline)
 
@@ -92,26 +94,25 @@ async def statistics(request: Asking) -> Response[bytes]:
 
 
 @get("/v1/search", opt=READ, name="search")
-async def search(request: Asking) -> Response[bytes]:
+async def search(request: Asking) -> Response[bytes] | Stream:
     """Find things by words: case and diacritics do not matter, and the beginning of a word is enough; people by all."""
     parts: Parts = request.app.state.parts
-    secret = parts.master.derive(reads.CURSOR_PURPOSE)
-    asked, text = query.of_search(request, secret)
+    asked, text = query.of_search(request, lists.cursor_key(parts))
     size = await query.resolve(parts, asked, asked.cursor)
-    after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
-    wanted = asked.limit + 1
-    found: list[Found] = []
-    if after is None or after[0] == PEOPLE_FIRST:
-        found = await _people(parts, text, size, after=after[1] if after else "", limit=wanted)
-        after = None
-    if len(found) < wanted:
-        found += await parts.read_models.search(text, size, after=after, limit=wanted - len(found))
-    following = None
-    if len(found) > asked.limit:
-        found = found[: asked.limit]
-        following = seal_cursor(Cursor(size, found[-1].sort, found[-1].id), asked.context, secret)
-    surviving = await render.surviving(parts, found, size)
-    return await reads.list_answer(request, [one.body for one in surviving[0]], surviving, size, following)
+
+    async def read(after: After, limit: int) -> list[Found]:
+        found: list[Found] = []
+        if after is None or after[0] == PEOPLE_FIRST:
+            found = await _people(parts, text, size, after=after[1] if after else "", limit=limit)
+            after = None
+        if len(found) < limit:
+            found += await parts.read_models.search(text, size, after=after, limit=limit - len(found))
+        return found
+
+    async def items(found: Sequence[Found]) -> list[bytes]:
+        return [one.body for one in found]
+
+    return await lists.answer(request, Listing("search", forms.columns_of(SEARCH), read, items), asked, size)
 
 
 async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int) -> list[Found]:

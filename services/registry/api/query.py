@@ -34,14 +34,19 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FieldProblem, ...] = ()
 
 
-class Query(Moment, frozen=True, kw_only=True):
-    """A checked query; `context` is what a cursor is bound to, `on` the day as of which things are overdue."""
+class Page(Moment, frozen=True, kw_only=True):
+    """A checked query of a list without filters; `context` is what a cursor is bound to."""
 
-    filters: Mapping[str, FilterValue]
-    on: date | None = None
     limit: int
     cursor: Cursor | None
     context: str
+
+
+class Query(Page, frozen=True, kw_only=True):
+    """A checked query of a list; `on` is the day as of which things are overdue."""
+
+    filters: Mapping[str, FilterValue]
+    on: date | None = None
 
 
 def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
@@ -74,14 +79,6 @@ def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
         context=context,
         problems=given.problems(),
     )
-
-
-class Page(Moment, frozen=True, kw_only=True):
-    """A checked query of a list without filters; `context` is what a cursor is bound to."""
-
-    limit: int
-    cursor: Cursor | None
-    context: str
 
 
 def of_page(request: Asking, what: str, key: bytes) -> Page:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 from litestar import MediaType, Response
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
+from msgspec.structs import replace
 
 from events.edtf import EdtfDate
 from events.entry import canonical, time_text
@@ -87,7 +88,7 @@ def _surviving(one: Found, survivors: Mapping[str, str]) -> Found:
             if "survivor" in part:
                 part["survivor"] = survivors.get(part.get("party", one.id))
         body = canonical.encode(item)
-    return Found(id=one.id, sort=one.sort, refs=tuple(sorted({*one.refs, *named})), body=body)
+    return replace(one, refs=tuple(sorted({*one.refs, *named})), body=body)
 
 
 async def names(parts: Parts, found: Iterable[Found], size: int) -> dict[str, Any]:

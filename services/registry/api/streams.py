@@ -8,42 +8,63 @@ come, since what an erasure or a withdrawal takes out of older sizes too is take
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import date
+from typing import NamedTuple
 
 from litestar import Response
 from litestar.response import Stream
 
-from projections import ReadModel
+from projections.reader import Found
 from services.registry.api import forms, render, sending
-from services.registry.api.query import Asking, Query
+from services.registry.api.query import Asking
 from services.registry.parts import Parts
 
 PAGE = 500  # items read at a time
 
+After = tuple[str, str] | None
+"""The sort key and id of the item after which to go on; None from the start."""
 
-async def stream(request: Asking, model: ReadModel, asked: Query, size: int, form: str) -> Response[bytes] | Stream:
+
+class Listing(NamedTuple):
+    """A list as of one size, to be read page by page.
+
+    `read` returns up to so many items after one, and `items` writes them as they are served. `on` is the day as of
+    which something in it is overdue, if that matters.
+    """
+
+    name: str
+    columns: Sequence[str]
+    read: Callable[[After, int], Awaitable[list[Found]]]
+    items: Callable[[Sequence[Found]], Awaitable[list[bytes]]]
+    on: date | None = None
+
+
+async def stream(
+    request: Asking, listing: Listing, size: int, form: str, after: After = None
+) -> Response[bytes] | Stream:
     """Answer with everything that matches."""
     parts: Parts = request.app.state.parts
-    tag = render.tag_of_stream(request, size, form, asked.on, (await parts.log.head()).size)
+    tag = render.tag_of_stream(request, size, form, listing.on, (await parts.log.head()).size)
     headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
-        headers["Content-Disposition"] = f'attachment; filename="{model.name}.csv"'
+        headers["Content-Disposition"] = f'attachment; filename="{listing.name}.csv"'
     if answer := render.unchanged(request, tag, headers):
         return answer
-    lines = _lines(parts, model, asked, size, form)
-    return Stream(sending.streamed(request, lines), media_type=form, headers=headers)
+    body = pieces(parts, listing, size, form, after)
+    return Stream(sending.streamed(request, body), media_type=form, headers=headers)
 
 
-async def _lines(parts: Parts, model: ReadModel, asked: Query, size: int, form: str) -> AsyncIterator[bytes]:
-    yield forms.head(form, model)
-    after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
+async def pieces(parts: Parts, listing: Listing, size: int, form: str, after: After) -> AsyncGenerator[bytes]:
+    """Yield a list from its first line to its last: a page of it at a time, when the one ahead was taken."""
+    yield forms.head(form, listing.columns)
     while True:
-        found = await parts.read_models.page(model, size, asked.filters, after=after, limit=PAGE)
+        found = await listing.read(after, PAGE)
         if found:
             found, survivors = await render.surviving(parts, found, size)
-            items = await render.items(parts, found, size, asked.on)
+            items = await listing.items(found)
             names = await render.names(parts, found, size)
-            yield forms.lines(form, model, found, items, names=names, survivors=survivors)
+            yield forms.lines(form, listing.columns, found, items, names=names, survivors=survivors)
         if len(found) < PAGE:
             return
         after = (found[-1].sort, found[-1].id)
