@@ -363,16 +363,17 @@ class _Gathered:
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
             for number, changes, make, _ in self._of_kind.get(kind, ()):
                 met = (row.id for state in (before, after) if state is not None for row in make(state, None))
-                grown -= known[number].size
-                self.size += changes.apply(entry, make, before, after, list(dict.fromkeys(met)), known[number])
-                grown += known[number].size
+                of_model = known[number]
+                grown -= of_model.size
+                self.size += changes.apply(entry, make, before, after, list(dict.fromkeys(met)), of_model)
+                grown += of_model.size
         else:
             touched = after.touched if after is not None else ()
             for number, changes, make, which in self._plan(kind, touched):
-                keys = [touched[one] for one in which]
-                grown -= known[number].size
-                self.size += changes.apply(entry, make, before, after, keys, known[number])
-                grown += known[number].size
+                of_model = known[number]
+                grown -= of_model.size
+                self.size += changes.apply(entry, make, before, after, [touched[one] for one in which], of_model)
+                grown += of_model.size
         self._rows.grown(grown)
 
     def _plan(self, kind: str, touched: Sequence[str]) -> _Plan:

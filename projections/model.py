@@ -141,7 +141,7 @@ def refs_of(body: bytes) -> tuple[str, ...]:
     found = _REF.findall(body)
     if found and _ESCAPED in body:
         found = [one[1] for one in _REF.finditer(body) if body[one.start() - 1] != _ESCAPED[0]]
-    return tuple(sorted([one.decode() for one in set(found)]))
+    return tuple(b" ".join(sorted({*found})).decode().split()) if found else ()
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.

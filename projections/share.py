@@ -7,6 +7,7 @@ whoever started it is gone.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -63,5 +64,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)  # there are hardly any cycles, and looking for them takes time
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; who started this decides what it means
     main()

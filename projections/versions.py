@@ -73,31 +73,26 @@ class Changes:
         if known is None:
             known = self._known.setdefault(entry.stream, Known())
         current, held = known.rows, 0
-        if strange := [key for key in touched if key not in current]:
-            for key in strange:
-                current[key] = None
-            if before is not None and not known.whole:
-                for row in rows(before, strange):
-                    current[row.id] = row
-                    held += len(row.body) + OVERHEAD
-        gone = [key for key in touched if current[key] is not None]
-        for row in () if after is None else rows(after, touched):
-            key = row.id
-            was = current[key]
+        if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
+            current.update(dict.fromkeys(strange))
+            for row in rows(before, strange):
+                current[row.id] = row
+                held += len(row.body) + OVERHEAD
+        now: dict[str, Row] = {}
+        if after is not None:
+            for row in rows(after, touched):
+                now[row.id] = row
+        for key in touched:
+            was, row = current.get(key), now.get(key)
+            if was is row or was == row:
+                continue
             if was is not None:
-                gone.remove(key)
-                if was is row or was == row:
-                    continue
                 self._end(key, entry.position)
                 known.size -= len(was.body) + OVERHEAD
-            self._begin(row, entry.position)
+            if row is not None:
+                self._begin(row, entry.position)
+                held += len(row.body) + OVERHEAD
             current[key] = row
-            held += len(row.body) + OVERHEAD
-        for key in gone:
-            self._end(key, entry.position)
-            was = current[key]
-            known.size -= len(was.body) + OVERHEAD if was else 0
-            current[key] = None
         known.size += held
         return held
 
