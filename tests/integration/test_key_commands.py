@@ -91,7 +91,8 @@ async def test_another_name_is_adopted_once_and_names_the_one_before(
 
     connection = await asyncpg.connect(database.service_dsn)
     rows = await connection.fetch("SELECT origin, replaces, size, reason FROM log.origin")
-    statement, adopted_at = await connection.fetchrow("SELECT statement, adopted_at FROM log.origin") or ("", None)
+    statement = await connection.fetchval("SELECT statement FROM log.origin")
+    adopted_at = await connection.fetchval("SELECT adopted_at FROM log.origin")
     done = await connection.fetch("SELECT what, detail->>'origin' FROM access.record ORDER BY id")
     await connection.close()
     assert [tuple(row) for row in rows] == [(OTHER, ORIGIN, 0, "the disk was lost")]

@@ -31,13 +31,13 @@ class NotSigned(RegistryError):
 
 
 class LogRolledBack(NotSigned):
-    """The log has fewer entries than were vouched for: it was truncated, or restored from an old backup."""
+    """The log has fewer entries than were vouched for, or a name that it gave up: truncated, or an old backup."""
 
     code = "log-rolled-back"
 
 
 class LogRewritten(NotSigned):
-    """The log has other entries than were vouched for."""
+    """The log has other entries than were vouched for, or nobody signed how it came to its name."""
 
     code = "log-rewritten"
 
