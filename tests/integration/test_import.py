@@ -201,6 +201,7 @@ async def test_a_name_that_was_adopted_is_taken_over(
             assert adopted.returncode == 0, adopted.stderr
             await sign(service)
             await export(service, tmp_path / "export")
+            served = (await service.anonymous().get("/log/origins")).json()
     origins = tmp_path / "export" / "origins"
     whole = origins.read_bytes()
     origins.write_bytes(whole.replace(b'"reason":"a drill"', b'"reason":"a fire!"'))
@@ -215,6 +216,7 @@ async def test_a_name_that_was_adopted_is_taken_over(
     )
     assert row == ["registry.test/log-2", ORIGIN, "a drill", 3]
     assert Adoption.read(str(statement).encode()).last is not None
+    assert served["adopted"][0]["statement"] == statement
     assert Export(Folder(tmp_path / "export")).manifest().origins.adopted[0].statement == statement
     await check_log(empty.admin_dsn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
@@ -34,12 +35,14 @@ def adopt(origin: str, reason: str) -> int:
 
     async def work(pool: Pool, ring: KeyRing, before: str) -> tuple[str, str]:
         checkpoints = Checkpoints(pool)
-        before = await _bring_back(checkpoints, ring, before)
+        lost = _lost(ring, before)
+        before = lost[-1][0].origin if lost else before
         adopted = await checkpoints.origins()
         had = {before, *(name for one in adopted for name in (one.origin, one.replaces))}
         if origin in had | {one.origin for one, _ in ring.adoptions()}:
             raise Unusable(f"The log has or had the name {origin}: take another.")
         await record(pool, Looked(operator(), Action.ADOPT_LOG, {"origin": origin, "replaces": before}))
+        await _bring_back(checkpoints, ring, lost)
         key = next(iter(ring.keys(origin)), None) or ring.create(origin)
         await checkpoints.add_verifier(key.verifier, now())
         last, head, at = await _last(checkpoints, ring, before), await Reader(pool).head(), now()
@@ -88,14 +91,21 @@ async def _last(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> tuple[C
     return (stored.checkpoint, stored.note.encode()) if stored else None
 
 
-async def _bring_back(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> str:
-    """Put back the names that the key ring knows and a database from before then does not; return the last one."""
+def _lost(ring: KeyRing, origin: str) -> list[tuple[Adoption, str]]:
+    """Return the names that were taken after this one, as the key ring knows and a database from before does not."""
     following = {adoption.replaces: (adoption, statement) for adoption, statement in ring.adoptions()}
+    lost: list[tuple[Adoption, str]] = []
     while origin in following:
-        adoption, statement = following.pop(origin)
-        await checkpoints.add_verifier(adoption.key, now())
-        for key in reversed(ring.keys(adoption.origin)):
-            await checkpoints.add_verifier(key.verifier, now())
+        lost.append(following.pop(origin))
+        origin = lost[-1][0].origin
+    return lost
+
+
+async def _bring_back(checkpoints: Checkpoints, ring: KeyRing, lost: Sequence[tuple[Adoption, str]]) -> None:
+    """Put names back into the database, with the keys that were theirs."""
+    for adoption, statement in lost:
+        for key in (adoption.key, *(one.verifier for one in reversed(ring.keys(adoption.origin)))):
+            await checkpoints.add_verifier(key, now())
         await checkpoints.adopt(
             Origin(
                 origin=adoption.origin,
@@ -107,5 +117,3 @@ async def _bring_back(checkpoints: Checkpoints, ring: KeyRing, origin: str) -> s
                 statement=statement,
             )
         )
-        origin = adoption.origin
-    return origin
