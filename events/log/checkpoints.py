@@ -46,7 +46,10 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """A name that checkpoints are signed under, taken in place of another when the log had `size` entries."""
+    """A name that checkpoints are signed under, taken in place of another when the log had `size` entries.
+
+    `statement` is the signed note that says so; None for a name that was taken before these were made.
+    """
 
     origin: str
     size: int
@@ -54,6 +57,7 @@ class Origin(msgspec.Struct, frozen=True):
     last_checkpoint: str | None
     reason: str
     adopted_at: datetime
+    statement: str | None = None
 
 
 class Checkpoints:

@@ -61,11 +61,12 @@ INSERT INTO log.verifier (key, added_at) VALUES ($1, $2) ON CONFLICT ON CONSTRAI
 
 -- name: origins
 -- The newest first.
-SELECT origin, size, replaces, last_checkpoint, reason, adopted_at FROM log.origin ORDER BY number DESC;
+SELECT origin, size, replaces, last_checkpoint, reason, adopted_at, statement FROM log.origin ORDER BY number DESC;
 
 -- name: adopt
--- $1 origin, $2 size, $3 the name before, $4 its last checkpoint or null, $5 reason, $6 now.
-INSERT INTO log.origin (origin, size, replaces, last_checkpoint, reason, adopted_at) VALUES ($1, $2, $3, $4, $5, $6);
+-- $1 origin, $2 size, $3 the name before, $4 its last checkpoint or null, $5 reason, $6 now, $7 what was signed of it.
+INSERT INTO log.origin (origin, size, replaces, last_checkpoint, reason, adopted_at, statement)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: size
 SELECT size FROM log.head WHERE one;

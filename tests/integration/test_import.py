@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.log.transfer import receive
+from events.merkle.adoption import Adoption
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import VerifierKey
 from services.registry.archive.folder import ArchiveUnusable, Folder
@@ -200,11 +201,23 @@ async def test_a_name_that_was_adopted_is_taken_over(
             assert adopted.returncode == 0, adopted.stderr
             await sign(service)
             await export(service, tmp_path / "export")
+            served = (await service.anonymous().get("/log/origins")).json()
+    origins = tmp_path / "export" / "origins"
+    whole = origins.read_bytes()
+    origins.write_bytes(whole.replace(b'"reason":"a drill"', b'"reason":"a fire!"'))
+    code, _, told = import_(empty, tmp_path / "export", "--key", adopted.stdout.strip())
+    assert (code, "the reason that was signed is 'a drill', not 'a fire!'" in told) == (1, True), told
+    origins.write_bytes(whole)
     code, said, told = import_(empty, tmp_path / "export", "--key", adopted.stdout.strip())
     assert (code, "of registry.test/log-2" in said) == (0, True)
     assert "published as the log's from now on, on the word of the export alone" in told  # the key of the name before
-    connection = "SELECT origin, replaces, reason, size FROM log.origin"
-    assert await rows(empty.admin_dsn, connection) == [("registry.test/log-2", ORIGIN, "a drill", 3)]
+    ((*row, statement),) = await rows(
+        empty.admin_dsn, "SELECT origin, replaces, reason, size, statement FROM log.origin"
+    )
+    assert row == ["registry.test/log-2", ORIGIN, "a drill", 3]
+    assert Adoption.read(str(statement).encode()).last is not None
+    assert served["adopted"][0]["statement"] == statement
+    assert Export(Folder(tmp_path / "export")).manifest().origins.adopted[0].statement == statement
     await check_log(empty.admin_dsn)
 
 

@@ -14,11 +14,13 @@ import pytest
 from events.log import Log
 from events.log.checkpoints import Checkpoints, Origin, Signed
 from events.log.tree import Tree
+from events.merkle.adoption import Adoption
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import NoteError, SigningKey
 from events.merkle.proofs import verify_consistency, verify_inclusion
 from events.merkle.tree import EMPTY_ROOT, root_of
 from services.registry.clock import now
+from services.registry.signing.adoptions import sign
 from services.registry.signing.keyring import KeyRing, KeyRingUnusable
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import LogRewritten, LogRolledBack, NotSigned, Signer
@@ -252,6 +254,73 @@ async def test_a_database_restored_from_an_old_backup_is_not_signed_before_or_af
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{backup}" WITH (FORCE)')
         await admin.close()
+
+
+async def adopt(signing: Signing, origin: str, *, altered: bool = False) -> str:
+    """Take another name as the operator does, but for the key ring's remembering it."""
+    head, key, at = await signing.log.head(), signing.ring.create(origin), now()
+    adoption = Adoption(
+        origin=origin,
+        key=key.verifier,
+        replaces=ORIGIN,
+        size=head.size,
+        root=head.frontier.root(),
+        last=None,
+        adopted_at=at.isoformat(),
+        reason="the disk was lost",
+    )
+    statement = sign(adoption, [key]).replace("lost" if altered else "", "found" if altered else "")
+    await signing.checkpoints.add_verifier(key.verifier, now())
+    await signing.checkpoints.adopt(Origin(origin, head.size, ORIGIN, None, adoption.reason, at, statement))
+    return statement
+
+
+async def test_a_database_from_before_a_name_was_taken_is_not_signed_under_the_one_before(
+    database: Database, cluster: Cluster, tmp_path: Path
+):
+    async with opened(database, tmp_path / "keys") as signing:
+        await signing.record(3)
+        await adopt(signing, "registry.test/log-2")
+        signed = await signing.signer.sign()
+        assert (signed.checkpoint.origin, signed.checkpoint.size) == ("registry.test/log-2", 3)
+    with cluster.database() as before:
+        async with opened(before, tmp_path / "keys") as restored:
+            await restored.record(4)
+            with pytest.raises(LogRolledBack, match=rf"{ORIGIN} was given up for registry\.test/log-2 at 3 entries"):
+                await restored.signer.sign()
+            assert await restored.pool.fetchval("SELECT count(*) FROM log.checkpoint") == 0
+        await check_log(before.admin_dsn)
+    await check_log(database.admin_dsn)
+
+
+async def test_the_first_checkpoint_under_a_name_extends_the_log_that_took_it(
+    signing: Signing, database: Database, cluster: Cluster
+):
+    await signing.record(3)
+    signing.ring.keep_adoption(await adopt(signing, "registry.test/log-2"))
+    rows = await signing.pool.fetch("SELECT * FROM log.origin")
+    with cluster.database() as other:
+        async with opened(other, signing.ring.folder) as replaced:
+            for row in rows:
+                await replaced.checkpoints.adopt(Origin(**{name: row[name] for name in Origin.__struct_fields__}))
+            await replaced.record(2)
+            with pytest.raises(LogRolledBack, match="has 2 entries, but "):
+                await replaced.signer.sign()
+            await replaced.record(2)
+            with pytest.raises(LogRewritten, match="first 3 entries"):
+                await replaced.signer.sign()
+    assert (await signing.signer.sign()).checkpoint.size == 3
+    await check_log(database.admin_dsn)
+
+
+async def test_a_name_is_not_signed_under_when_what_is_said_of_it_was_altered(signing: Signing, database: Database):
+    await signing.record(3)
+    await adopt(signing, "registry.test/log-2", altered=True)
+
+    with pytest.raises(LogRewritten, match=r"how the log came to the name registry\.test/log-2 was altered"):
+        await signing.signer.sign()
+    assert signing.ring.adoptions() == ()
+    await check_log(database.admin_dsn)
 
 
 @pytest.mark.parametrize(

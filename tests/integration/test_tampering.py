@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,37 +24,38 @@ from services.registry.verify.verification import Asked, verify
 from tests.support import service as services
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster, Database
+from tests.support.console import registry
 from tests.support.exported import note_of
 from tests.support.service import ORIGIN, Service
 from tests.support.verifying import lines
 
 ENTRIES = 600
-TABLES = ("entry", "head", "tile", "checkpoint", "signature", "verifier")
+TABLES = ("entry", "head", "tile", "checkpoint", "signature", "verifier", "origin")
 
 
 class Recorded:
     """A registry's log with checkpoints over 200, 400 and 600 entries, and what was kept outside of it."""
 
-    def __init__(self, database: Database, keys: Sequence[VerifierKey], notes: dict[int, bytes]) -> None:
+    def __init__(self, database: Database, keys: Sequence[VerifierKey], notes: dict[int, bytes], ring: Path) -> None:
         self.database = database
         self.keys = keys
         self.notes = notes
+        self.ring = ring
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recorded]:
     notes: dict[int, bytes] = {}
+    folder = tmp_path_factory.mktemp("tampering")
     with cluster.database() as database:
-        async with services.running(
-            database, tmp_path_factory.mktemp("tampering"), project=False, checkpoint_seconds=3600
-        ) as running:
+        async with services.running(database, folder, project=False, checkpoint_seconds=3600) as running:
             for first in range(0, ENTRIES, 100):
                 await record(running, first, 100)
                 if (size := first + 100) % 200 == 0:
                     notes[size] = await sign(running)
             keys = await running.parts.publication.keys()
         await check_log(database.admin_dsn)
-        yield Recorded(database, keys, notes)
+        yield Recorded(database, keys, notes, folder / "keys")
 
 
 async def record(service: Service, first: int, count: int) -> None:
@@ -390,7 +392,7 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
             theirs = (database.admin_dsn, database.owner_dsn, database.service_dsn)
             theirs = (*theirs, database.projector_dsn, database.reader_dsn)
             restored = Database(yesterday, *(dsn_for(dsn, database=yesterday) for dsn in theirs))
-            known = Recorded(restored, keys, {})
+            known = Recorded(restored, keys, {}, tmp_path / "keys")
             alone = await verified(restored.admin_dsn, known)
             (found,) = (await verified(restored.admin_dsn, known, against=today)).findings
             async with services.running(
@@ -405,3 +407,35 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
     assert alone.verified
     assert (found.code, found.size) == ("rolled-back", 110)
     assert "the log has 100 entries, and today's checkpoint vouches for 110" in found.line
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        (
+            "UPDATE log.origin SET reason = 'a drill'",
+            "the reason that was signed is 'the disk was lost', not 'a drill'",
+        ),
+        ("UPDATE log.origin SET adopted_at = adopted_at - interval '1 day'", "the date that was signed is "),
+        ("UPDATE log.origin SET size = size - 1", "the size that was signed is 600, not 599"),
+        ("UPDATE log.origin SET statement = null", "nobody signed it"),
+        ("UPDATE log.origin SET statement = replace(statement, 'lost', 'sold'), reason = 'the disk was sold'", "text"),
+    ],
+)
+async def test_what_is_altered_of_the_reason_for_another_name_is_named(
+    recorded: Recorded, tmp_path: Path, statement: str, why: str
+):
+    shutil.copytree(recorded.ring, tmp_path / "keys")
+    async with tampered(recorded) as (connection, dsn):
+        settings = {"REGISTRY_DATABASE_URL": dsn, "REGISTRY_KEY_DIR": str(tmp_path / "keys"), "REGISTRY_ORIGIN": ORIGIN}
+        done = registry("log", "adopt", f"{ORIGIN}-2", "--reason", "the disk was lost", settings=settings)
+        assert done.returncode == 0, done.stderr
+        keys = (VerifierKey.parse(done.stdout.strip()),)
+        before = await verified(dsn, recorded, keys=keys)
+        await connection.execute(statement)
+        after = await verified(dsn, recorded, keys=keys)
+
+    assert lines(before) == []
+    (found,) = [one for one in after.findings if one.code == "adoption-forged"]
+    assert f"that {ORIGIN}-2 took the place of {ORIGIN}, when and why, is not vouched for" in found.line
+    assert why in found.line

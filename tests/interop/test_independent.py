@@ -7,7 +7,8 @@ import base64
 import json
 import random
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from events.merkle.checkpoint import base64_of
-from events.merkle.note import VerifierKey
+from events.merkle.note import ED25519, SigningKey, VerifierKey
 from events.merkle.tiles import tiles_of
 from tests.support import independent
 from tests.support import service as services
@@ -51,6 +52,26 @@ class Mirror:
     @property
     def note(self) -> str:
         return (self.folder / "checkpoint").read_text(encoding="utf-8")
+
+    @contextmanager
+    def each_altered(self, random_: random.Random) -> Iterator[Iterator[Path]]:
+        """Hand out some files, bundles and tiles, each with a bit turned for as long as it is the one handed out."""
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name != "checkpoint")
+        entries = [path for path in files if "entries" in path.parts]
+        hashes = [path for path in files if "entries" not in path.parts]
+
+        def alterations() -> Generator[Path]:
+            for path in [*random_.sample(entries, 3), *random_.sample(hashes, 3), hashes[-1]]:
+                kept = path.read_bytes()
+                at = random_.randrange(len(kept))
+                path.write_bytes(kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :])
+                try:
+                    yield path
+                finally:
+                    path.write_bytes(kept)
+
+        with closing(alterations()) as each:
+            yield each
 
 
 async def fetch(client: httpx.AsyncClient, path: str, **query: Any) -> bytes:
@@ -103,6 +124,30 @@ def aics() -> Any:
     return independent.aics_tlog()
 
 
+class Sumdb:
+    """Go's checksum database code, as a program that judges what was fetched."""
+
+    def __init__(self, program: Path, mirror: Mirror) -> None:
+        self._program = program
+        self._always = {"note": mirror.note, "key": mirror.key.text, "folder": str(mirror.folder)}
+
+    def answers(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        asked = json.dumps([{**self._always, **one} for one in cases])
+        done = subprocess.run([self._program], input=asked, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        answers = json.loads(done.stdout)
+        assert len(answers) == len(cases)
+        return answers
+
+    def refusals(self, cases: Sequence[dict[str, Any]]) -> list[str]:
+        return [one["refused"] for one in self.answers(cases)]
+
+
+@pytest.fixture(scope="module")
+def sumdb(mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Sumdb:
+    return Sumdb(independent.go_sumdb(tmp_path_factory.mktemp("sumdb")), mirror)
+
+
 def accepted(aics: Any, mirror: Mirror, note: str) -> bool:
     """Whether aics-tlog takes a checkpoint for the log's."""
     try:
@@ -119,41 +164,35 @@ def turned(value: str) -> str:
     return ("B" if value[0] != "B" else "C") + value[1:]
 
 
-async def test_aics_tlog_accepts_the_checkpoint_and_no_other(aics: Any, mirror: Mirror):
-    assert accepted(aics, mirror, mirror.note)
-    origin, size, root, _, line, _ = mirror.note.split("\n")
+def altered_notes(note: str) -> list[str]:
+    origin, size, root, _, line, _ = note.split("\n")
     signed = ["", line, ""]
-    for lines in (
+    altered = (
         [origin, str(int(size) - 1), root, *signed],
         [origin, size, turned(root), *signed],
         [origin + "2", size, root, *signed],
         [origin, size, root, "", f"{line[:-20]}{turned(line[-20:])}", ""],
         [origin, size, root, "", " ".join([*line.split(" ")[:-1], turned(line.split(" ")[-1])]), ""],
         [origin, size, root, "", ""],
-    ):
-        assert not accepted(aics, mirror, "\n".join(lines))
+    )
+    return ["\n".join(lines) for lines in altered]
 
 
-async def test_aics_tlog_accepts_every_tile_and_every_bundle_and_none_that_was_altered(
-    aics: Any, mirror: Mirror, tmp_path: Path
-):
+async def test_aics_tlog_accepts_the_checkpoint_and_no_other(aics: Any, mirror: Mirror):
+    assert accepted(aics, mirror, mirror.note)
+    for note in altered_notes(mirror.note):
+        assert not accepted(aics, mirror, note)
+
+
+async def test_aics_tlog_accepts_every_tile_and_every_bundle_and_none_that_was_altered(aics: Any, mirror: Mirror):
     checkpoint = aics.parse_checkpoint(aics.parse_note(mirror.note).text)
     report = aics.audit_tiles(aics.FileSystemTileReader(mirror.folder), checkpoint.size, checkpoint.root)
     assert (report.size, report.tiles, report.bundles) == (ENTRIES, 277, 274)
 
-    random_ = random.Random(7)
-    files = sorted(path for path in mirror.folder.rglob("*") if path.is_file() and path.name != "checkpoint")
-    entries = [path for path in files if "entries" in path.parts]
-    hashes = [path for path in files if "entries" not in path.parts]
-    for path in [*random_.sample(entries, 3), *random_.sample(hashes, 3), hashes[-1]]:
-        kept = path.read_bytes()
-        at = random_.randrange(len(kept))
-        path.write_bytes(kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :])
-        try:
+    with mirror.each_altered(random.Random(7)) as alterations:
+        for _ in alterations:
             with pytest.raises((aics.TileVerificationError, aics.TileMissingError, ValueError)):
                 aics.audit_tiles(aics.FileSystemTileReader(mirror.folder), checkpoint.size, checkpoint.root)
-        finally:
-            path.write_bytes(kept)
 
 
 async def test_aics_tlog_makes_the_proofs_that_we_serve_of_the_tiles(aics: Any, mirror: Mirror):
@@ -204,6 +243,75 @@ def _holds(verify: Callable[..., bool], *arguments: object) -> bool:
         return verify(*arguments)
     except ValueError:
         return False
+
+
+async def test_go_accepts_the_checkpoint_and_no_other(sumdb: Sumdb, mirror: Mirror):
+    asked = {"ask": "checkpoint"}
+    assert sumdb.refusals([asked]) == [""]
+    refused = sumdb.refusals([{**asked, "note": note} for note in altered_notes(mirror.note)])
+    assert all(refused), refused
+    another = SigningKey(ORIGIN, ED25519, bytes(range(32))).verifier.text
+    assert all(sumdb.refusals([{**asked, "key": another}]))
+
+
+async def test_go_accepts_every_tile_and_every_bundle_and_none_that_was_altered(sumdb: Sumdb, mirror: Mirror):
+    asked = {"ask": "audit"}
+    assert sumdb.answers([asked]) == [{"refused": "", "Tiles": 277, "Bundles": 274}]
+    with mirror.each_altered(random.Random(11)) as alterations:
+        for path in alterations:
+            assert all(sumdb.refusals([asked])), path
+    assert sumdb.refusals([asked]) == [""]
+
+
+async def test_go_accepts_inclusion_proofs_makes_the_same_of_the_tiles_and_refuses_altered_ones(
+    sumdb: Sumdb, mirror: Mirror
+):
+    good = [
+        {
+            "ask": "inclusion",
+            "index": position,
+            "entry": base64_of(mirror.entries[position]),
+            "path": mirror.proofs[position]["path"],
+        }
+        for position in POSITIONS
+    ]
+    assert sumdb.refusals(good) == [""] * len(good)
+    bad: list[dict[str, Any]] = []
+    for one in good:
+        path = one["path"]
+        bad += [
+            {**one, "entry": base64_of(base64.b64decode(one["entry"]) + b" ")},
+            {**one, "index": one["index"] ^ 1},
+            {**one, "index": ENTRIES},
+            {**one, "path": path[:-1]},
+            {**one, "path": [*path, path[0]]},
+            {**one, "path": [base64_of(bytes(32)), *path[1:]]},
+            {**one, "path": [*path[1:], path[0]]},
+        ]
+    refused = sumdb.refusals(bad)
+    assert all(refused), refused
+
+
+async def test_go_accepts_consistency_proofs_makes_the_same_of_the_tiles_and_refuses_altered_ones(
+    sumdb: Sumdb, mirror: Mirror
+):
+    good = [
+        {"ask": "consistency", "from": size, "fromRoot": proof["from_root"], "path": proof["path"]}
+        for size, proof in mirror.consistency.items()
+    ]
+    assert sumdb.refusals(good) == [""] * len(good)
+    bad: list[dict[str, Any]] = []
+    for one, proof in zip(good, mirror.consistency.values(), strict=True):
+        path = one["path"]
+        bad += [
+            {**one, "fromRoot": proof["to_root"]},
+            {**one, "from": one["from"] + 1},
+            {**one, "path": path[:-1]},
+            {**one, "path": [*path, base64_of(bytes(32))]},
+            {**one, "path": [base64_of(bytes(32)), *path[1:]]},
+        ]
+    refused = sumdb.refusals(bad)
+    assert all(refused), refused
 
 
 async def test_sigstore_accepts_checkpoints_and_inclusion_proofs_and_refuses_altered_ones(mirror: Mirror):

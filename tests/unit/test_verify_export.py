@@ -11,16 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.merkle.note import ED25519, SigningKey
+from events.merkle.adoption import Adoption, Last
+from events.merkle.note import ED25519, Note, SigningKey
+from events.merkle.tree import root_of
+from services.registry.signing.adoptions import sign
+from services.registry.signing.published import Origins, OriginTaken, encode_origins
 from services.registry.verify import index
 from services.registry.verify.chunk import STRETCH
 from services.registry.verify.earlier import Earlier
 from services.registry.verify.source import Unreadable
-from tests.support.exported import KEY, ORIGIN, entries, entry, export, note_of, write
+from tests.support.exported import KEY, ORIGIN, entries, entry, export, leaf, note_of, write
 from tests.support.verifying import OTHER_KEY, lines, verified
 
 SIZE = 600  # two full tiles and a partial one; one tile above
@@ -323,14 +328,102 @@ def test_a_checkpoint_of_another_log_or_none_at_all_is_told_as_such(tmp_path: Pa
     assert [one.code for one in nothing.findings] == ["checkpoint-malformed"]
 
 
-def test_a_name_that_was_given_up_is_told_with_its_reason(tmp_path: Path):
-    new = SigningKey("registry.test/log-2", ED25519, bytes(range(2, 34)))
-    origins = (
-        b'{"origin":"registry.test/log-2","adopted":[{"origin":"registry.test/log-2","size":500,"replaces":'
-        b'"registry.test/log","last_checkpoint":null,"reason":"An old backup.","adopted_at":"2026-11-24"}]}'
+NEW = SigningKey("registry.test/log-2", ED25519, bytes(range(2, 34)))
+TAKEN = Adoption(
+    origin=NEW.name,
+    key=NEW.verifier,
+    replaces=ORIGIN,
+    size=500,
+    root=root_of([leaf(one) for one in log()[:500]]),
+    last=Last(400, root_of([leaf(one) for one in log()[:400]])),
+    adopted_at="2026-11-24T00:00:00+00:00",
+    reason="An old backup.",
+)
+
+
+def taken(adoption: Adoption = TAKEN, signing: Sequence[SigningKey] = (NEW, KEY), **told: Any) -> OriginTaken:
+    """What is told of a name that was taken, and what was signed of it."""
+    return OriginTaken(
+        **{
+            "origin": TAKEN.origin,
+            "size": TAKEN.size,
+            "replaces": TAKEN.replaces,
+            "last_checkpoint": note_of(log()[:400]).decode(),
+            "reason": TAKEN.reason,
+            "adopted_at": TAKEN.adopted_at,
+            "statement": sign(adoption, signing),
+        }
+        | told
     )
-    keys = f"{new.verifier.text}\n{KEY.verifier.text}\n".encode()
-    folder = write(log()[:550], tmp_path, note_of(log()[:550], new), keys, origins)
+
+
+def renamed(folder: Path, one: OriginTaken, made: Sequence[bytes] | None = None) -> Path:
+    """An export of a log that took another name."""
+    made = (made or log())[:550]
+    keys = f"{NEW.verifier.text}\n{KEY.verifier.text}\n".encode()
+    return write(made, folder, note_of(made, NEW), keys, encode_origins(Origins(NEW.name, (one,))))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"statement": None}, "nobody signed it"),
+        ({"statement": "nothing"}, "the note has no text"),
+        ({"statement": note_of(log(), NEW).decode()}, "this is no statement"),
+        ({"signing": (KEY,)}, "none of the known keys of registry.test/log-2 signed this"),
+        ({"signing": (SigningKey(NEW.name, ED25519, bytes(32)),)}, "none of the known keys signed this"),
+        ({"reason": "A drill."}, "the reason that was signed is 'An old backup.', not 'A drill.'"),
+        ({"adopted_at": "2026-11-23T00:00:00+00:00"}, "the date that was signed is "),
+        ({"size": 499}, "the size that was signed is 500, not 499"),
+        ({"last_checkpoint": note_of(log()[:401]).decode()}, "is not the one that was spoken of"),
+        ({"last_checkpoint": note_of(log()[:400], NEW).decode()}, "none of the known keys signed this"),
+    ],
+)
+def test_what_is_told_of_another_name_and_was_not_signed_is_found(tmp_path: Path, told: dict[str, Any], why: str):
+    (found,) = verified(renamed(tmp_path, taken(**told))).findings
+
+    assert (found.code, found.file) == ("adoption-forged", "origins")
+    assert (
+        "that registry.test/log-2 took the place of registry.test/log, when and why, is not vouched for" in found.line
+    )
+    assert why in found.line
+
+
+def test_the_last_checkpoint_of_the_name_before_may_be_lost(tmp_path: Path):
+    assert lines(verified(renamed(tmp_path, taken(last_checkpoint=None)))) == []
+
+
+def test_a_log_that_is_not_the_one_that_took_its_name_is_found(tmp_path: Path):
+    other = taken(msgspec.structs.replace(TAKEN, root=bytes(32)))
+    (found,) = verified(renamed(tmp_path / "rewritten", other)).findings
+    assert (found.code, found.size) == ("rewritten", 500)
+    assert "what was signed when it became registry.test/log-2" in found.line
+
+    longer = taken(msgspec.structs.replace(TAKEN, size=560), size=560)
+    (found,) = verified(renamed(tmp_path / "rolled-back", longer)).findings
+    assert (found.code, found.size) == ("rolled-back", 560)
+
+
+def test_it_is_said_when_no_key_that_was_given_signed_how_the_log_came_to_its_name(tmp_path: Path):
+    rotated = SigningKey(NEW.name, ED25519, bytes(range(3, 35)))
+    note = Note.parse(note_of(log()[:550], NEW))
+    both = Note(note.text, (rotated.sign(note.text), *note.signatures)).encode()
+    folder = renamed(tmp_path, taken())
+    (folder / "checkpoint").write_bytes(both)
+
+    words = "when and why registry.test/log-2 took the place of registry.test/log: none of the keys that were given"
+    for keys, said in (
+        ((rotated.verifier,), True),
+        ((NEW.verifier,), False),
+        ((rotated.verifier, KEY.verifier), False),
+    ):
+        report = verified(folder, keys=keys)
+        assert lines(report) == []
+        assert any(words in one for one in report.not_checked) is said
+
+
+def test_a_name_that_was_given_up_is_told_with_its_reason(tmp_path: Path):
+    folder = renamed(tmp_path, taken())
 
     grown = verified(folder, against=against(500))
     assert lines(grown) == []

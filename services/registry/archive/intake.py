@@ -86,6 +86,7 @@ class Intake:
                         last_checkpoint=one.last_checkpoint,
                         reason=one.reason,
                         adopted_at=datetime.fromisoformat(one.adopted_at),
+                        statement=one.statement,
                     )
                 )
 

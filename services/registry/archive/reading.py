@@ -2,7 +2,8 @@
 
 From the checkpoint's root down: the tiles at the right edge lead to it, each tile below is held against its hash in the
 one above, each entry against its leaf. So every entry is proved before it is handed on, in one reading, with a tile a
-level in memory. The texts in `origins`, and which further keys are the log's, rest on the export's word alone.
+level in memory. Names that were taken are proved by what was signed then; which further keys are the log's rests on the
+export's word alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from events.merkle.tiles import TILE_BYTES, WIDTH, Tile, TileError, decode_bundl
 from events.merkle.tree import EMPTY_ROOT, HASH_BYTES, Subtree, root_of
 from services.registry.archive.folder import CHECKPOINT, KEYS, ORIGINS, ArchiveUnusable, Folder
 from services.registry.archive.writing import BUNDLE_BYTES, MAX_KEYS_BYTES, MAX_ORIGINS_BYTES
-from services.registry.signing import published
+from services.registry.signing import adoptions, published
 from services.registry.signing.published import Origins
 
 
@@ -46,6 +47,8 @@ class Export:
             keys = tuple(published.decode_keys(self._folder.need(KEYS, MAX_KEYS_BYTES)))
             at = ORIGINS
             origins = published.decode_origins(self._folder.need(ORIGINS, MAX_ORIGINS_BYTES))
+            for one in origins.adopted:
+                adoptions.check(one, (*keys, *trusted))
             at = CHECKPOINT
             checkpoint = Checkpoint.verified(raw, keys, origin=origins.origin)
             if trusted:

@@ -105,13 +105,13 @@ def adopt(origin: str, /, *, reason: str) -> int:
 
     Signing stops when the log is not what its checkpoints vouch for, as after an old backup was restored. What is
     missing had better be brought back. Where it cannot be, the log as it is now gets a name of its own, with a key of
-    its own; the name before, its last checkpoint and the reason are kept and published at /log/origins. Whoever
-    verified the log before has to be told.
+    its own. That it took the place of the name before, when, at which size and why, is signed with the keys of both
+    names, kept here and in the key ring, and published at /log/origins. Whoever verified the log before has to be told.
 
     Needs `REGISTRY_DATABASE_URL` and `REGISTRY_KEY_DIR`.
 
     :param origin: The new name, such as registry.example/log-2.
-    :param reason: Why, for those who ask.
+    :param reason: Why, for those who ask: one line, which is signed and cannot be changed.
     """
     from services.registry.cli.adopting import adopt
 

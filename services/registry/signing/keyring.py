@@ -5,7 +5,8 @@ which was restored from an old backup, or altered, is noticed: it cannot tell so
 restored together with the database, and processes that sign for one log had better share it.
 
 A key's file is `<number>-<key id>.key` and holds one line as Go's sumdb/note writes it (PRIVATE+KEY+…); the highest
-number is the current key.
+number is the current key. Where the log took another name, `<number>.adopted` holds the statement that was signed of
+it, so that a database from before then is noticed as well.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from events.errors import RegistryError
+from events.merkle import VerificationError
+from events.merkle.adoption import Adoption
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import ALGORITHMS, ED25519, NoteError, SigningKey
 from services.registry import durable
 
 SIGNED: Final = "signed"
+_ADOPTED: Final = re.compile(r"([0-9]{4})\.adopted")
 _FILE: Final = re.compile(r"([0-9]{4})-([0-9a-f]{8})\.key")
 
 
@@ -90,14 +94,40 @@ class KeyRing:
             if newer and (known is None or known[1] != note):
                 self._write(SIGNED, note)
 
-    def _files(self) -> Iterator[tuple[Path, SigningKey]]:
+    def adoptions(self) -> tuple[tuple[Adoption, str], ...]:
+        """Return which names were taken in place of which, the first one first, each with what was signed of it."""
+        return tuple((adoption, note) for _, adoption, note in self._adopted())
+
+    def keep_adoption(self, statement: str) -> None:
+        """Keep for good, durably, that a name was taken; what is kept of it stays as it is."""
+        adoption = Adoption.read(statement.encode())
+        with self._locked():
+            known = list(self._adopted())
+            if all(one.origin != adoption.origin for _, one, _ in known):
+                number = max((number for number, _, _ in known), default=0) + 1
+                self._write(f"{number:04}.adopted", statement.encode())
+
+    def _adopted(self) -> Iterator[tuple[int, Adoption, str]]:
+        for path in self._named(_ADOPTED):
+            try:
+                note = path.read_bytes()
+                yield int(path.name[:4]), Adoption.read(note), note.decode()
+            except VerificationError as error:
+                raise KeyRingUnusable(f"{path} is damaged: {error}.") from None
+            except OSError as error:
+                raise KeyRingUnusable(f"{path} cannot be read: {error.strerror}.") from None
+
+    def _named(self, form: re.Pattern[str]) -> list[Path]:
+        """Return the files whose names have a form, in their order; none where there is no folder."""
         try:
-            named = sorted(path for path in self.folder.iterdir() if _FILE.fullmatch(path.name))
+            return sorted(path for path in self.folder.iterdir() if form.fullmatch(path.name))
         except FileNotFoundError:
-            return
+            return []
         except OSError as error:
             raise KeyRingUnusable(f"{self.folder} cannot be read: {error.strerror}.") from None
-        for path in named:
+
+    def _files(self) -> Iterator[tuple[Path, SigningKey]]:
+        for path in self._named(_FILE):
             try:
                 yield path, SigningKey.parse(path.read_text(encoding="ascii").strip())
             except (NoteError, UnicodeDecodeError):

@@ -13,8 +13,11 @@ from events.log.checkpoints import Checkpoints
 from events.merkle.note import NoteError, VerifierKey
 
 
-class OriginTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A name that checkpoints were signed under, and which it took the place of."""
+class OriginTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A name that checkpoints were signed under, and which it took the place of.
+
+    All of it is told again, signed, in `statement` (ADR 0027).
+    """
 
     origin: str
     size: int
@@ -22,6 +25,7 @@ class OriginTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_checkpoint: str | None
     reason: str
     adopted_at: str
+    statement: str | None = None
 
 
 class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +45,7 @@ async def origins(checkpoints: Checkpoints, origin: str) -> Origins:
             last_checkpoint=one.last_checkpoint,
             reason=one.reason,
             adopted_at=one.adopted_at.isoformat(),
+            statement=one.statement,
         )
         for one in await checkpoints.origins()
     )

@@ -15,6 +15,7 @@ from events.log.checkpoints import Checkpoints, Signed
 from events.log.failure import TRANSIENT
 from events.log.tree import Tree
 from events.merkle import VerificationError
+from events.merkle.adoption import Adoption
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.proofs import verify_consistency
 from events.merkle.tree import EMPTY_ROOT
@@ -30,13 +31,13 @@ class NotSigned(RegistryError):
 
 
 class LogRolledBack(NotSigned):
-    """The log has fewer entries than were vouched for: it was truncated, or restored from an old backup."""
+    """The log has fewer entries than were vouched for, or a name that it gave up: truncated, or an old backup."""
 
     code = "log-rolled-back"
 
 
 class LogRewritten(NotSigned):
-    """The log has other entries than were vouched for."""
+    """The log has other entries than were vouched for, or nobody signed how it came to its name."""
 
     code = "log-rewritten"
 
@@ -87,9 +88,11 @@ class Signer:
         `KeyRingUnusable`, `LogUnavailable`; then nothing was signed.
         """
         origin = await self.origin()
+        self._must_not_be_given_up(origin)
         keys = self._ring.keys(origin)
         if not keys:
             raise NotSigned(f"There is no key of {origin} in {self._ring.folder}. `registry key create` makes one.")
+        await self._remember_name(origin)
         await self._tree.integrate((await self._log.head()).size)
         async with self._checkpoints.signing() as connection:
             now = await self._head(origin)
@@ -117,6 +120,30 @@ class Signer:
                 await self._news.wait()
             return self.newest
 
+    def _must_not_be_given_up(self, origin: str) -> None:
+        """Raise `LogRolledBack` if the key ring knows of another name in this one's place."""
+        for adoption, _ in self._ring.adoptions():
+            if adoption.replaces == origin:
+                raise LogRolledBack(
+                    f"{origin} was given up for {adoption.origin} at {adoption.size} entries, which the database does "
+                    "not know: it was restored from a backup of before then. Bring back what is missing, or take "
+                    "another name (`registry log adopt`)."
+                )
+
+    async def _remember_name(self, origin: str) -> None:
+        """See that the key ring knows how the log came to its name. Raises `LogRewritten` for what nobody signed."""
+        newest = next(iter(await self._checkpoints.origins()), None)
+        statement = newest.statement if newest else None
+        if statement is None or any(adoption.origin == origin for adoption, _ in self._ring.adoptions()):
+            return
+        try:
+            Adoption.verified(statement.encode(), await self._checkpoints.verifiers())
+        except VerificationError as refused:
+            raise LogRewritten(
+                f"What is said of how the log came to the name {origin} was altered: {refused}."
+            ) from None
+        self._ring.keep_adoption(statement)
+
     async def _head(self, origin: str) -> Checkpoint:
         """Return the tree head to be signed, as the head and the tiles agree on it. Raises `LogRewritten`."""
         head = await self._log.head()
@@ -129,12 +156,16 @@ class Signer:
         return Checkpoint(origin, head.size, root)
 
     def _known(self, origin: str, last: Signed | None) -> list[Checkpoint]:
-        """Return what was signed under this name, as the database and as the key ring know it."""
+        """Return what was signed under this name, as the database and as the key ring know it.
+
+        Before the first checkpoint that is the log as it was when it took the name.
+        """
         remembered = self._ring.remembered()
         known = [last.checkpoint] if last else []
         if remembered is not None and remembered[0].origin == origin:
             known.append(remembered[0])
-        return known
+        taken = (one for one, _ in self._ring.adoptions() if one.origin == origin)
+        return known or [Checkpoint(origin, one.size, one.root) for one in taken]
 
     async def _extends(self, known: Checkpoint, now: Checkpoint) -> None:
         """Show that the tree to be signed extends one that was signed. Raises `LogRolledBack`, `LogRewritten`."""

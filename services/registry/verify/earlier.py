@@ -16,6 +16,7 @@ from events.merkle.checkpoint import Checkpoint
 from events.merkle.proofs import consistency_subtrees, verify_consistency
 from events.merkle.tiles import Tile, roots_from, tiles_for
 from events.merkle.tree import EMPTY_ROOT, Subtree
+from services.registry.signing.adoptions import check
 from services.registry.signing.published import Origins
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.signatures import Keys, read_checkpoint
@@ -47,6 +48,28 @@ def read_origins(raw: bytes | None, origin: str | None, findings: Findings) -> O
         words = f"it says that the log is {origins.origin}, the checkpoint {origin}"
         findings.note(Finding("origins-malformed", words, file="origins"))
     return origins
+
+
+def read_adoptions(origins: Origins, keys: Keys, findings: Findings) -> tuple[Checkpoint | None, list[str]]:
+    """Hold what is told of each change of the log's name against what was signed of it.
+
+    Return the log as it was when it took its name of today, as a checkpoint that it has to extend; and for people the
+    names that rest on keys which only the log itself publishes, where the caller gave keys.
+    """
+    newest, unknown = None, list[str]()
+    for one in origins.adopted:
+        try:
+            adoption, signers = check(one, keys.known)
+        except VerificationError as refused:
+            words = f"that {one.origin} took the place of {one.replaces}, when and why, is not vouched for: {refused}"
+            findings.note(Finding("adoption-forged", words, file="origins"))
+            continue
+        if one is origins.adopted[0]:
+            newest = Checkpoint(adoption.origin, adoption.size, adoption.root)
+        if keys.given and not set(keys.given) & set(signers):
+            what = f"when and why {one.origin} took the place of {one.replaces}"
+            unknown.append(f"{what}: none of the keys that were given signed it")
+    return newest, unknown
 
 
 def read_earlier(

@@ -25,6 +25,7 @@ from services.registry.verify.chunk import STRETCH, Chunk, Examined
 from services.registry.verify.earlier import (
     Earlier,
     extends,
+    read_adoptions,
     read_earlier,
     read_origins,
     rewritten,
@@ -83,6 +84,7 @@ class _Verification:
         self._keys = Keys((), ())
         self._roots: dict[int, bytes] = {}  # at the sizes of `_kept`
         self._kept: list[tuple[Checkpoint, str]] = []  # what today's log is held against
+        self._unknown: list[str] = []  # of the changes of its name
 
     async def run(self) -> Report:
         published = await self._source.published()
@@ -94,6 +96,9 @@ class _Verification:
         origin = known.origin if known else published.origin
         origins = read_origins(published.origins, origin, self._findings)
         self._given_up = {one.replaces: 0 for one in (origins.adopted if origins else ()) if one.replaces}
+        if origins:
+            taken, self._unknown = read_adoptions(origins, self._keys, self._findings)
+            self._kept += [(taken, f"what was signed when it became {taken.origin}")] if taken else []
         if size is None:
             return self._report(origin, None, None, 0, CHECKED)
         if known and known.size > size:
@@ -234,7 +239,7 @@ class _Verification:
             if heads:
                 self._notes.append(f"{heads} checkpoints of {name}, a name that was given up, are not of this log.")
         found = set(self._vouched.signers) if self._vouched else set[VerifierKey]()
-        not_checked = [*unchecked, *self._source.beyond]
+        not_checked = [*unchecked, *self._source.beyond, *self._unknown]
         if not self._keys.given:
             not_checked.append(
                 "whose the keys are: they are the log's own word, so that what is signed shows no more than that the "
