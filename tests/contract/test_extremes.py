@@ -23,6 +23,8 @@ from services.registry.ids import new_id
 from tests.support.service import Service
 from tests.support.world import TEXT, source
 
+pytestmark = pytest.mark.long
+
 WORDS = list("abcdefghijklmnopqrstuvwxyz0123456789 ")
 ALPHABETS = {
     "four bytes each, that no index can compress": [chr(one) for one in range(0x20000, 0x2A000)],

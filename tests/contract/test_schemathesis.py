@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import pytest
 
 from projections import LISTED
 from services.registry.access import tokens
@@ -24,6 +25,8 @@ from tests.support.history import steps
 from tests.support.processes import deployed
 from tests.support.service import ALL_ROLES, OPERATOR
 from tests.support.world import TEXT, Names, party
+
+pytestmark = pytest.mark.long
 
 EXAMPLES = 2  # of random requests to a route
 AT_LEAST = 12_000  # requests; fewer, and something was not tried

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -35,6 +36,8 @@ from tests.support.cluster import Cluster
 from tests.support.service import Service, running
 from tests.support.spec import made_id
 from tests.support.world import source
+
+pytestmark = pytest.mark.long
 
 REFUSALS = {404, 409, 412, 422}
 DATES = st.sampled_from(["2019-06-18", "2019-06", "2019?", "2019-06/2019-07", "2030-01-01", "2019-13"])

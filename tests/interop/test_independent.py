@@ -30,7 +30,7 @@ from tests.support.cluster import Cluster
 from tests.support.recording import command, draft
 from tests.support.service import ORIGIN, Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 ENTRIES = 70_000
 BATCH = 500
