@@ -466,6 +466,33 @@ async def test_references_to_nothing_are_all_named(world: World):
         refused(await post(world, MEETINGS, body), 422, "unknown-reference", *fields)
 
 
+async def test_what_is_not_in_the_cooperation_is_named_beside_fields_that_are_wrong(world: World):
+    subject, brought = "cooperation/$cooperation", "topic_01j0000000e00800000000000a"
+    visit = {
+        "visitors": [{"party": "$company"}],
+        "host": "$ministry",
+        "place": {"country": "AZ"},
+        "window": "July",
+        "purpose": "x",
+        "topics": ["$topic", "$no_topic", "x", "$no_topic"],
+        "meeting": "meeting_01j0000000e00800000000000a",
+    }
+    fields = ["/window", "/topics/1", "/topics/2", "/topics/3", "/meeting"]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/cooperations/$cooperation/visits", visit)
+        refused(answer, 422, "invalid-field", *fields)
+        topic = {"id": brought, "topic": {"kind": "dialogue", "subject": "x"}}
+        held = meeting(held="July", topics=["$topic", "$other_topic", brought])
+        commands = [
+            {"command": "raise-topic", "subject": subject, "data": topic},
+            {"command": "record-meeting", "subject": subject, "data": held},
+            {"command": "record-meeting", "subject": "cooperation/$other", "data": meeting(topics=[brought])},
+        ]
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        fields = ["/commands/1/data/held", "/commands/1/data/topics/1", "/commands/2/data/topics/0"]
+        refused(answer, 422, "invalid-field", *fields)
+
+
 async def test_what_a_rule_forbids_is_named_beside_references_to_nothing(world: World):
     body = {
         "held": "2999",
