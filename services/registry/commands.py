@@ -22,6 +22,7 @@ from events.errors import (
     FieldProblem,
     LogUnavailable,
     RegistryError,
+    RuleBroken,
     SourceWithdrawn,
     UnknownReference,
     WrongExpectedVersion,
@@ -156,20 +157,21 @@ class Commands:
         return _answer(found.appended, replayed=True)
 
     async def _made(self, bodies: Sequence[Body], reading: Reading) -> list[Draft]:
-        """Make drafts; where something is unknown, what only deciding finds to be unknown is named with it."""
+        """Make drafts; where something is unknown, the fields that only deciding finds wrong are named with it."""
         whole = await self._drafting.complete(bodies, reading)
         try:
             await self._drafting.check(whole, reading)
         except UnknownReference as refused:
-            refused.problems += await self._unknown_within(whole)
+            named = {one.pointer for one in refused.problems}
+            refused.problems += tuple(one for one in await self._wrong_within(whole) if one.pointer not in named)
             raise
         return await self._drafting.make(whole, reading)
 
-    async def _unknown_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
+    async def _wrong_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
         reading = Reading(self._streams, fresh=True)
         try:
             await self._decided(await self._drafting.make(whole, reading), None, reading)
-        except UnknownReference as found:
+        except (UnknownReference, RuleBroken) as found:
             return found.problems
         except RegistryError:
             pass  # to be said when there is nothing else

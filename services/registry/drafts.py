@@ -28,6 +28,7 @@ from events.log import NewKey, NewToken
 from events.shape import Leaf, convert
 from events.values import Value
 from events.vault import Vault, person_owner, seal
+from services.registry import inner_references
 from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations, well_formed
 from services.registry.filing import SHA256, Filing
@@ -132,7 +133,9 @@ class Drafting:
                 brought[body.stream] = body
         rest = [*missing, *withdrawn, *differing]
         if invalid:
-            raise InvalidField.of([*invalid, *unknown, *rest])
+            named = {one.pointer for one in invalid}
+            inner = [one for one in await inner_references.unknown(bodies, reading) if one.pointer not in named]
+            raise InvalidField.of([*invalid, *unknown, *inner, *rest])
         if unknown:
             raise UnknownReference("What is referred to has not been recorded. Record it first.", [*unknown, *rest])
         if withdrawn:

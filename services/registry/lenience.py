@@ -29,7 +29,12 @@ def decode(content: bytes, problems: list[FieldProblem]) -> object:
 def _decode(content: bytes, reason: str, problems: list[FieldProblem]) -> object:
     """Decode what msgspec does not take, for a reason."""
     try:
-        decoded: object = json.loads(content.decode(), parse_constant=_no_constant, parse_int=_integer)
+        text = content.decode()
+    except UnicodeDecodeError as refused:
+        # Counted from where the content begins: msgspec counts from where the text in it does.
+        raise ValueError(f"it is not UTF-8 (byte {refused.start} is wrong)") from None
+    try:
+        decoded: object = json.loads(text, parse_constant=_no_constant, parse_int=_integer)
         problems += repetitions.named(content)
     except (ValueError, RecursionError):
         raise ValueError(reason) from None

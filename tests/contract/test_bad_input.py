@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,11 @@ async def test_what_is_no_json_or_is_nested_beyond_measure_is_malformed(world: W
     async with nothing_left_behind(world.service):
         for path in ("/v1/parties", "/v1/people", "/v1/batch"):
             refused(await post_raw(world, path, body), 400, "malformed", "")
+
+
+async def test_a_body_that_is_not_utf_8_is_told_where(world: World):
+    problem = refused(await post_raw(world, "/v1/parties", b'{"name": "a\xffb"}'), 400, "malformed", "")
+    assert problem["detail"] == "The body is not JSON: it is not UTF-8 (byte 11 is wrong)."
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"1", b"true"])
@@ -426,6 +432,24 @@ async def test_a_document_of_another_kind_is_refused(world: World, media_type: s
         refused(answer, 415, "unsupported-media-type", "@Content-Type")
 
 
+async def test_a_body_of_two_kinds_at_once_is_of_none(world: World):
+    client = world.service.client
+    async with nothing_left_behind(world.service):
+        for kinds in (("application/json", "text/plain"), ("multipart/form-data", "application/json")):
+            headers = [("Content-Type", kind) for kind in kinds]
+            for path in ("/v1/parties", "/v1/sources", "/v1/batch"):
+                body = json.dumps(party("x"))
+                refused(
+                    await client.post(path, content=body, headers=headers),
+                    415,
+                    "unsupported-media-type",
+                    "@Content-Type",
+                )
+        headers = [("Content-Type", kind) for kind in ("text/plain", "application/pdf")]
+        answer = await client.put(f"/v1/documents/{hashlib.sha256(b'x').hexdigest()}", content=b"x", headers=headers)
+        refused(answer, 415, "unsupported-media-type", "@Content-Type")
+
+
 # References and rules
 
 
@@ -440,6 +464,46 @@ async def test_references_to_nothing_are_all_named(world: World):
     async with nothing_left_behind(world.service):
         fields = ["/participants/0/person", "/occasion", "/topics/1", "/topics/2", "/citations/1/source"]
         refused(await post(world, MEETINGS, body), 422, "unknown-reference", *fields)
+
+
+async def test_what_is_not_in_the_cooperation_is_named_beside_fields_that_are_wrong(world: World):
+    subject, brought = "cooperation/$cooperation", "topic_01j0000000e00800000000000a"
+    visit = {
+        "visitors": [{"party": "$company"}],
+        "host": "$ministry",
+        "place": {"country": "AZ"},
+        "window": "July",
+        "purpose": "x",
+        "topics": ["$topic", "$no_topic", "x", "$no_topic"],
+        "meeting": "meeting_01j0000000e00800000000000a",
+    }
+    fields = ["/window", "/topics/1", "/topics/2", "/topics/3", "/meeting"]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/cooperations/$cooperation/visits", visit)
+        refused(answer, 422, "invalid-field", *fields)
+        topic = {"id": brought, "topic": {"kind": "dialogue", "subject": "x"}}
+        held = meeting(held="July", topics=["$topic", "$other_topic", brought])
+        commands = [
+            {"command": "raise-topic", "subject": subject, "data": topic},
+            {"command": "record-meeting", "subject": subject, "data": held},
+            {"command": "record-meeting", "subject": "cooperation/$other", "data": meeting(topics=[brought])},
+        ]
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        fields = ["/commands/1/data/held", "/commands/1/data/topics/1", "/commands/2/data/topics/0"]
+        refused(answer, 422, "invalid-field", *fields)
+
+
+async def test_what_a_rule_forbids_is_named_beside_references_to_nothing(world: World):
+    body = {
+        "held": "2999",
+        "participants": [{"party": "$ministry", "person": "$no_person"}, {"party": "$no_party"}],
+        "topics": ["$no_topic"],
+    }
+    alone = {"held": "2019", "occasion": "$no_occasion", "participants": [{"party": "$ministry"}]}
+    async with nothing_left_behind(world.service):
+        fields = ["/participants/0/person", "/participants/1/party", "/topics/0", "/held"]
+        refused(await post(world, MEETINGS, body), 422, "unknown-reference", *fields)
+        refused(await post(world, MEETINGS, alone), 422, "unknown-reference", "/occasion", "/participants")
 
 
 async def test_a_party_that_is_not_registered_is_no_party(world: World):

@@ -241,6 +241,7 @@ async def body_of(request: Asking, problems: list[FieldProblem]) -> object:
 
     Raises `UnsupportedMediaType`, `Malformed`, and `BodyTooLarge`.
     """
+    documents.content_type(request)  # or there is more than one
     media_type, given = request.content_type
     if media_type.lower() != "application/json":
         raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")

@@ -55,7 +55,7 @@ async def file_document(request: Asking) -> Response[Document]:
     parts: Parts = request.app.state.parts
     query.nothing(request)
     sha256 = _address(request)
-    declared, _, parameters = request.headers.get("content-type", "").partition(";")
+    declared, _, parameters = content_type(request).partition(";")
     if declared.strip().lower() not in TAKEN or not re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', parameters.lower()):
         raise UnsupportedMediaType(f"Send one of {', '.join(TAKEN)}; text as UTF-8.")
     must_be_uncoded(request)
@@ -101,9 +101,17 @@ async def get_document(request: Asking) -> Response[bytes]:
     return render.unchanged(request, tag, headers) or Response(contents[sha256], media_type=media_type, headers=headers)
 
 
+def content_type(request: Asking) -> str:
+    """Return what a request says that its body is, empty if nothing. Raises `UnsupportedMediaType` if it says two."""
+    given = request.headers.getall("content-type", [])
+    if len(given) > 1:
+        raise UnsupportedMediaType(f"Send one Content-Type, not {len(given)}.")
+    return given[0] if given else ""
+
+
 def is_form(request: Asking) -> bool:
-    """Tell whether a request brings a document together with its source."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART
+    """Tell whether a request brings a document together with its source. Raises as `content_type`."""
+    return content_type(request).partition(";")[0].strip().lower() == MULTIPART
 
 
 async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object, Attached | None]:
@@ -115,8 +123,8 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
     parts: Parts = request.app.state.parts
     must_be_uncoded(request)
     most = parts.settings.max_document
-    body, content_type = await bounded(request, most + FORM_ROOM), request.headers.get("content-type", "")
-    given = await asyncio.to_thread(_fields, body, content_type)
+    declared, body = content_type(request), await bounded(request, most + FORM_ROOM)
+    given = await asyncio.to_thread(_fields, body, declared)
     names = [str(one.name) for one in given]
     fields = dict(zip(names, given, strict=True))
     problems += [FieldProblem("required", f"/{name}") for name in PARTS if name not in fields]
