@@ -174,12 +174,18 @@ def happened(facts: Facts, **dates: EdtfDate) -> None:
         raise DateNotReached("What has not happened yet cannot be recorded as done; schedule it instead.", problems)
 
 
+class Unreadable(Exception):
+    """A rule came to a field that cannot be read, and has nothing to say."""
+
+
 def must_all_hold(*rules: Callable[[], None]) -> None:
     """Raise the first rule that is broken, with the fields by which the others are: they can be mended in one go."""
     first: RegistryError | None = None
     for rule in rules:
         try:
             rule()
+        except Unreadable:
+            continue
         except RegistryError as refused:
             if first is None:
                 first = refused

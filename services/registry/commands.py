@@ -20,6 +20,7 @@ from events.errors import (
     CommandIdReused,
     DocumentDiffers,
     FieldProblem,
+    InvalidField,
     LogUnavailable,
     RegistryError,
     RuleBroken,
@@ -29,6 +30,7 @@ from events.errors import (
 )
 from events.log import Append, Appended, Log, NewToken, Overtaken, Recorded
 from events.vault import Document, Vault, person_owner, plain_hash, salted_hash
+from services.registry import partial_bodies
 from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
@@ -103,7 +105,7 @@ class Commands:
         """
         bodies, invalid = read_all(asked)
         if problems or invalid or any(body.problems for body in bodies):
-            await self._drafting.refuse(bodies, [*problems, *invalid], Reading(self._streams, fresh=True))
+            await self._refuse(bodies, [*problems, *invalid])
         command = command_id(actor.name, actor.party, key)
         said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
@@ -129,6 +131,17 @@ class Commands:
                 raise
             answer = recorded
         return await self._with_documents(bodies, answer)
+
+    async def _refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
+        """Refuse a request that is known to be wrong; of a single command, name what rules forbid as well."""
+        reading = Reading(self._streams, fresh=True)
+        try:
+            await self._drafting.refuse(bodies, problems, reading)
+        except InvalidField as refused:
+            if len(bodies) == 1:
+                found = await partial_bodies.forbidden(bodies[0], refused.problems, reading, self._clock().date())
+                raise InvalidField.of([*refused.problems, *found]) from None
+            raise
 
     async def must_be_as_stated(self, document: Document) -> None:
         """Refuse a document that is to be filed for what a source says otherwise of it. Raises `DocumentDiffers`."""

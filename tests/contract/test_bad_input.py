@@ -344,6 +344,32 @@ async def test_fields_headers_and_parameters_that_are_wrong_are_named_at_once(wo
         refused(answer, 422, "invalid-field", *fields, "?dry_run", "@If-Match", "@Idempotency-Key")
 
 
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"held": "July", "participants": [{"party": "$ministry"}]}, ["/held", "/participants"]),
+        (
+            {"held": "2999-06-19", "participants": [{"party": "$ministry"}], "summary": 7},
+            ["/summary", "/participants", "/held"],
+        ),
+        (
+            {"held": "2999-06-19", "participants": "two", "topics": ["topic_0123456789abcdefghjkmnpqrs"]},
+            ["/participants", "/topics/0", "/held"],
+        ),
+        (
+            {"held": "July", "participants": [{"party": "$ministry"}, {"party": "$stranger"}]},
+            ["/held", "/participants/1/party"],
+        ),
+    ],
+    ids=["a rule", "two rules", "an inner reference", "a stranger"],
+)
+async def test_what_rules_forbid_is_named_beside_fields_that_cannot_be_read(
+    world: World, body: object, fields: list[str]
+):
+    async with nothing_left_behind(world.service):
+        refused(await post(world, MEETINGS, body), 422, "invalid-field", *fields)
+
+
 # Entries and bodies that are too large
 
 

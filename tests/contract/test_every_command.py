@@ -73,6 +73,20 @@ async def test_every_command_is_recorded_in_a_batch_as_on_its_own(service: Servi
     assert (await service.get(f"/v1/cooperations/{world.ids['suspended']}"))["stage"] == "abandoned"
 
 
+async def test_whatever_field_cannot_be_read_the_rest_is_looked_at(service: Service):
+    world = await build(service)
+    commands = in_batch(world)
+    await service.post("/v1/batch", {"commands": commands})
+    async with nothing_left_behind(service):
+        for one in commands:
+            for field in one["data"]:
+                broken = one | {"data": one["data"] | {field: 1.5}}
+                answer = await service.client.post("/v1/batch", json={"commands": [broken]})
+                assert answer.status_code == 422, answer.text
+                named = {problem["pointer"] for problem in answer.json()["errors"]}
+                assert f"/commands/0/data/{field}" in named, (one["command"], field)
+
+
 def nowhere(name: str, command: CommandType, number: int) -> tuple[dict[str, Any], list[str]]:
     """Return a command that is about nothing and refers to nothing, with all that is to be named of it."""
     at = f"/commands/{number}"
