@@ -179,7 +179,7 @@ async def test_it_tells_what_is_wrong_with_a_request(client: Client) -> None:
     meeting.held = "in June"
     refused = await client.call("commands.record_meeting", cooperation, body=meeting)
     assert (refused.status, refused.code) == (422, "invalid-field")
-    assert [problem.pointer for problem in refused.errors] == ["/held"]
+    assert [problem.pointer for problem in refused.errors] == ["/held", "/participants"]
 
 
 async def test_it_follows_what_was_promised(client: Client) -> None:
