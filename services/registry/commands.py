@@ -138,10 +138,8 @@ class Commands:
         try:
             await self._drafting.refuse(bodies, problems, reading)
         except InvalidField as refused:
-            if len(bodies) == 1:
-                found = await partial_bodies.forbidden(bodies[0], refused.problems, reading, self._clock().date())
-                raise InvalidField.of([*refused.problems, *found]) from None
-            raise
+            found = await partial_bodies.also_wrong(bodies, refused.problems, reading, self._clock().date())
+            raise InvalidField.of([*refused.problems, *found]) from None
 
     async def must_be_as_stated(self, document: Document) -> None:
         """Refuse a document that is to be filed for what a source says otherwise of it. Raises `DocumentDiffers`."""

@@ -28,7 +28,6 @@ from events.log import NewKey, NewToken
 from events.shape import Leaf, convert
 from events.values import Value
 from events.vault import Vault, person_owner, seal
-from services.registry import inner_references
 from services.registry.bodies import Body, corrected, within
 from services.registry.citations import Citations, well_formed
 from services.registry.filing import SHA256, Filing
@@ -133,9 +132,7 @@ class Drafting:
                 brought[body.stream] = body
         rest = [*missing, *withdrawn, *differing]
         if invalid:
-            named = {one.pointer for one in invalid}
-            inner = [one for one in await inner_references.unknown(bodies, reading) if one.pointer not in named]
-            raise InvalidField.of([*invalid, *unknown, *inner, *rest])
+            raise InvalidField.of([*invalid, *unknown, *rest])
         if unknown:
             raise UnknownReference("What is referred to has not been recorded. Record it first.", [*unknown, *rest])
         if withdrawn:

@@ -1,12 +1,13 @@
-"""What rules say of a body some of whose fields cannot be read: so that all that is wrong is named at once.
+"""What is wrong with bodies beside the fields that cannot be read: so that all of it is named at once.
 
-Rules are functions of an event. It is made here of the fields that can be read, with a stand-in for each of the others
-that gives itself away (`Unreadable`) whatever it is asked: a rule that comes to it has nothing to say.
+Deciding finds what a body refers to within its cooperation, and what rules forbid; these bodies cannot be decided.
+Rules are functions of an event. Of a single command it is made here of the fields that can be read, with a stand-in for
+each of the others that gives itself away (`Unreadable`) whatever it is asked: a rule that comes to it says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NoReturn, cast
 
@@ -14,11 +15,13 @@ import msgspec
 
 from events.catalogue import Facts
 from events.catalogue.aggregate import Unreadable
+from events.catalogue.cooperation import COOPERATION
 from events.catalogue.cooperation_state import Cooperation
 from events.catalogue.history import AMENDMENTS
 from events.errors import FieldProblem, RegistryError
 from events.shape import from_text
 from services.registry.bodies import Body
+from services.registry.ids import is_id
 from services.registry.prospect import Prospect
 from services.registry.reading import Reading
 
@@ -36,8 +39,24 @@ class _StandIn:
 _STAND_IN: Final = _StandIn()
 
 
-async def forbidden(body: Body, named: Collection[FieldProblem], reading: Reading, today: date) -> list[FieldProblem]:
-    """Name the fields that a rule forbids, beside those that are `named` already."""
+async def also_wrong(
+    bodies: Sequence[Body], named: Collection[FieldProblem], reading: Reading, today: date
+) -> list[FieldProblem]:
+    """Name what is wrong with bodies beside the fields that are `named` already."""
+    found = await _unknown(bodies, reading)
+    if len(bodies) == 1:
+        found += await _forbidden(bodies[0], named, reading, today)
+    told = {one.pointer for one in named}
+    wrong: list[FieldProblem] = []
+    for one in found:
+        if one.pointer not in told:
+            told.add(one.pointer)
+            wrong.append(one)
+    return wrong
+
+
+async def _forbidden(body: Body, named: Collection[FieldProblem], reading: Reading, today: date) -> list[FieldProblem]:
+    """Name the fields that rules forbid, as far as these do not rest on those that are `named` already."""
     if not body.stream or body.command.wire is not None or body.command.event in AMENDMENTS:
         return []
     state: Any = (await reading.load(body.stream)).state
@@ -50,8 +69,7 @@ async def forbidden(body: Body, named: Collection[FieldProblem], reading: Readin
     except Unreadable:
         return []
     except RegistryError as refused:
-        pointers = {problem.pointer for problem in named}
-        return [one for one in refused.under(body.pointer).problems if one.pointer not in pointers]
+        return list(refused.under(body.pointer).problems)
     return []
 
 
@@ -71,3 +89,47 @@ def _event(body: Body, named: Collection[FieldProblem]) -> Any:
 
 def _within(pointer: str | None, at: str) -> bool:
     return pointer is not None and (pointer == at or pointer.startswith(f"{at}/"))
+
+
+async def _unknown(bodies: Sequence[Body], reading: Reading) -> list[FieldProblem]:
+    """Name the topics and meetings that are neither in their cooperation nor brought by a body ahead.
+
+    Of what may not be an id at all nothing is said.
+    """
+    known: dict[str, set[str]] = {}
+    found: list[FieldProblem] = []
+    for body in bodies:
+        if body.aggregate is not COOPERATION or not body.stream:
+            continue
+        if body.stream not in known:
+            state: Cooperation | None = (await reading.load(body.stream)).state
+            if state is None and not body.command.opens:
+                continue  # that is what is to be said of it
+            known[body.stream] = set() if state is None else {*state.topics, *state.meetings}
+        fields = cast("dict[str, Any]", body.data)
+        found += [
+            FieldProblem(f"there is no {kind} {key} in {body.stream.partition('/')[2]}", body.pointer + at)
+            for at, kind, key in _references(fields)
+            if key not in known[body.stream]
+        ]
+        known[body.stream] |= set(_brought(body, fields))
+    return found
+
+
+def _references(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    topics: object = fields.get("topics")
+    for number, key in enumerate(cast("list[object]", topics) if isinstance(topics, list) else ()):
+        if isinstance(key, str) and is_id("topic", key):
+            yield f"/topics/{number}", "topic", key
+    meeting: object = fields.get("meeting")
+    if isinstance(meeting, str) and is_id("meeting", meeting):
+        yield "/meeting", "meeting", meeting
+
+
+def _brought(body: Body, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Return the id of the thing that a body brings, where it has one."""
+    value: object = fields
+    for step in body.command.identifies:
+        value = cast("Mapping[str, object]", value).get(step) if isinstance(value, dict) else None
+    if isinstance(value, str):
+        yield value
