@@ -23,7 +23,6 @@ _APPEND: Final = _queries["append"]
 _DURABILITY: Final = _queries["durability"]
 _HEAD: Final = _queries["head"]
 _LOCK_HEAD: Final = _queries["lock_head"]
-_LOCK_TURN: Final = _queries["lock_turn"]
 
 DURABLE: Final = frozenset({"on", "remote_apply"})
 """The values of synchronous_commit under which an answered commit is on disk, and at the standbys that must have it."""
@@ -85,7 +84,6 @@ class WriterConnection:
         connection, _ = await self._ready()
         with self._watch():
             async with connection.transaction(isolation="read_committed"):
-                await connection.execute(_LOCK_TURN)
                 yield head_of(await connection.fetchrow(_LOCK_HEAD))
 
     def drop(self) -> None:

@@ -15,11 +15,8 @@ SELECT current_setting('synchronous_commit');
 -- name: head
 SELECT size, frontier, last_recorded_at FROM log.head WHERE one;
 
--- name: lock_turn
--- To keep other writers out for the length of a transaction: this, then the head, as log.append_batch does.
-SELECT pg_advisory_xact_lock(3510617700008342194);
-
 -- name: lock_head
+-- To keep other writers out for the length of a transaction.
 SELECT size, frontier, last_recorded_at FROM log.head WHERE one FOR UPDATE;
 
 -- name: commands

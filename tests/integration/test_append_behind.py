@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 
 import pytest
 
 from events.errors import CommandIdReused, LogUnavailable, WrongExpectedVersion
-from events.log import Append, Appended, Log
+from events.log import Append, Appended, Log, migrate
 from events.log.append import BEHIND
 from events.log.connection import Found, Unreachable
 from tests.support.check_log import check_log
@@ -18,7 +20,7 @@ from tests.support.recording import command, connected, draft, note, obstacle, o
 WAITING = """SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event_type = 'Lock'
 ORDER BY state_change"""
-
+MIGRATION = Path(migrate.__file__).parent / "migrations" / "0011_one_append.sql"
 GIVING_WAY = """SELECT count(*) > 0 FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event = 'PgSleep'"""
 
@@ -91,6 +93,15 @@ async def test_a_batch_whose_one_ahead_never_comes_is_recorded_after_all(
     monkeypatch.setattr(log._writer._connection, "append", lost)
     answers = await asyncio.gather(*sent(log, notes("never")))
     assert sorted(answer.entries[0].position for answer in answers) == list(range(2 * BEHIND))
+
+
+async def test_nobody_who_may_only_read_can_keep_others_from_appending(database: Database, log: Log) -> None:
+    """The mark of whoever appends is an advisory lock, which any login may take."""
+    (mark,) = {int(one) for one in re.findall(r"append CONSTANT bigint := ([0-9]+)", MIGRATION.read_text())}
+    async with connected(database.reader_dsn) as reader:
+        assert await reader.fetchval("SELECT pg_try_advisory_lock($1)", mark)
+        answers = await asyncio.gather(*sent(log, notes("held")), *sent(log, [note("held/one")]))
+    assert sorted(answer.entries[0].position for answer in answers) == list(range(2 * BEHIND + 1))
 
 
 async def test_a_few_commands_are_not_split(database: Database, log: Log) -> None:

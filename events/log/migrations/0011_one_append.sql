@@ -6,6 +6,8 @@
 --
 -- Two batches of a writer come over two connections, and PostgreSQL may take up the second one first. That one gives
 -- way until the one ahead has the lock, for a fifth of a second at least; then it is answered as any that assumed too much.
+-- That somebody has it is told by an advisory lock, as a row's cannot be asked about without taking it. Nobody waits for
+-- that one: any login may take it, and must not be able to keep others from appending.
 CREATE FUNCTION log.append_batch(
     _after bytea[],
     _read_stream text[],
@@ -49,7 +51,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    append CONSTANT bigint := 3510617700008342194;  -- the lock of whoever appends, before that of the head; as in queries.sql
+    append CONSTANT bigint := 3510617700008342194;  -- the mark of whoever holds the head's lock
     as_assumed boolean;
     unmoved boolean;
     unclaimed boolean := true;
@@ -68,11 +70,10 @@ BEGIN
             PERFORM pg_sleep(0.001);
         END LOOP;
     END IF;
-    PERFORM pg_advisory_xact_lock(append);
-
     SELECT h.size, h.frontier, h.last_recorded_at, coalesce(h.frontier = _after, _after IS NULL)
     INTO STRICT size, frontier, last_recorded_at, as_assumed
     FROM log.head AS h WHERE h.one FOR UPDATE;
+    PERFORM pg_try_advisory_xact_lock(append);
 
     IF as_assumed AND (cardinality(_read_stream) > 0 OR cardinality(_absent) > 0 OR cardinality(_needed) > 0) THEN
         SELECT array_agg(rested.upon) INTO overtaken
