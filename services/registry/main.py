@@ -185,37 +185,45 @@ def _told(task: asyncio.Task[None]) -> None:
         failure(error)
 
 
+@asynccontextmanager
+async def _running(app: Litestar) -> AsyncGenerator[None]:
+    settings: Settings = app.state.settings
+    async with (
+        switch.recording(settings) as recording,
+        open_registry(settings, app.state.clock) as parts,
+        _signing(parts),
+        _measuring(parts, app.state.requests),
+        _tracing(parts, recording),
+    ):
+        app.state.parts = parts
+        app.state.recording = recording
+        yield
+
+
+def opens(settings: Settings, clock: Clock = now) -> dict[str, Any]:
+    """Return the state of an application that opens this registry, and has served nothing yet."""
+    return {"settings": settings, "clock": clock, "requests": Requests()}
+
+
 def create_app(settings: Settings, clock: Clock = now) -> Litestar:
     """Make the application. It opens the registry when it starts and closes it when it stops.
 
-    Raises `UndeclaredRoute` for a route that does not say who may use it.
+    What it opens is in its state (`opens`), so that one that has stopped may be started over another registry, if
+    bodies may be as large there: routes are dear to make. Raises `UndeclaredRoute` for a route that does not say who
+    may use it.
     """
-    requests = Requests()
-
-    @asynccontextmanager
-    async def running(app: Litestar) -> AsyncGenerator[None]:
-        async with (
-            switch.recording(settings) as recording,
-            open_registry(settings, clock) as parts,
-            _signing(parts),
-            _measuring(parts, requests),
-            _tracing(parts, recording),
-        ):
-            app.state.parts = parts
-            app.state.recording = recording
-            yield
 
     async def identify(presented: str) -> tokens.Principal:
         parts: Parts = app.state.parts
-        return await tokens.identify(parts.pool, presented, now=clock())
+        return await tokens.identify(parts.pool, presented, now=parts.clock())
 
     app = Litestar(
         route_handlers=HANDLERS,
-        lifespan=[running],
+        lifespan=[_running],
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,
         before_send=[complete],
-        state=State({"requests": requests}),
+        state=State(opens(settings, clock)),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.max_body,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import asyncpg
 import httpx
 from litestar import Litestar
+from litestar.datastructures import State
 
 from events.vault import MasterKey
 from projections.projector import Projector
@@ -20,7 +22,7 @@ from services.registry.access import tokens
 from services.registry.access.record import Who
 from services.registry.access.roles import Role
 from services.registry.clock import Clock, now
-from services.registry.main import create_app, surrounded
+from services.registry.main import create_app, opens, surrounded
 from services.registry.parts import Parts
 from services.registry.settings import Settings
 from services.registry.signing.keyring import KeyRing
@@ -30,6 +32,8 @@ ALL_ROLES = tuple(role.value for role in Role)
 ORIGIN = "registry.test/log"
 OPERATOR = Who(name="operator@test")
 """Who makes tokens for tests."""
+_IDLE: defaultdict[int, list[Litestar]] = defaultdict(list)
+"""Applications that were left in order, by how large a body may be."""
 
 
 class Service:
@@ -104,7 +108,24 @@ async def running(
     database: Database, folder: Path, *, clock: Clock = now, project: bool = True, **more: Any
 ) -> AsyncGenerator[Service, None]:
     """Run the application and, unless told not to, a projector."""
-    app = create_app(settings_for(database, folder, **more), clock)
+    with _application(settings_for(database, folder, **more), clock) as app:
+        async with _started(app, database, folder, project=project) as service:
+            yield service
+
+
+@contextmanager
+def _application(settings: Settings, clock: Clock) -> Generator[Litestar]:
+    """Lend an application that nobody runs: to make one takes longer than most tests."""
+    idle = _IDLE[settings.max_body]
+    app = idle.pop() if idle else create_app(settings, clock)
+    app.state = State(opens(settings, clock))
+    yield app
+    idle.append(app)  # not one that failed
+
+
+@asynccontextmanager
+async def _started(app: Litestar, database: Database, folder: Path, *, project: bool) -> AsyncGenerator[Service]:
+    clock: Clock = app.state.clock
     async with _task(Projector(database.projector_dsn).run() if project else None), _lifespan(app):
         parts: Parts = app.state.parts
         for signing in KeyRing(folder / "keys").keys(ORIGIN):
