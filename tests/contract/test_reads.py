@@ -56,7 +56,7 @@ class Told(World):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def told(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
     clock = StoppedClock(BEGIN)
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path_factory.mktemp("told"), clock=clock) as running:
             told = Told(running, clock)
             sha256 = await running.file(TEXT)
@@ -399,7 +399,7 @@ async def test_every_citation_comes_with_its_words_wherever_it_stands(told: Told
 
 
 async def test_what_can_no_longer_be_opened_reads_so_at_every_size(cluster: Cluster, tmp_path: Path):
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path) as running:
             world = World(running)
             for name, path, body in steps(await running.file(TEXT)):
@@ -465,7 +465,7 @@ async def test_a_stream_has_a_weak_tag_and_is_not_sent_again(told: Told, path: s
 
 
 async def test_the_tag_of_a_stream_as_of_then_changes_with_an_erasure(cluster: Cluster, tmp_path: Path):
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path) as running:
             person = (await running.post("/v1/people", {"name": "Ada Example"}))["id"]
             await running.get("/v1/people")
@@ -515,7 +515,7 @@ async def test_a_read_that_asks_for_what_is_yet_to_come_waits_for_it(told: Told)
 
 
 async def test_reads_that_come_too_early_are_told_to_come_again(cluster: Cluster, tmp_path: Path):
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path, project=False, min_size_wait=0.05) as never:
             for path in ("/v1/parties", "/v1/parties/party_00000000000000000000000000", "/health/ready"):
                 answer = await never.client.get(path)

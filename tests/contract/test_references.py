@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.check_log import check_log
 from tests.support.check_references import what_is_referred_to_is_there
-from tests.support.cluster import Database
+from tests.support.cluster import Cluster
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service, running
 from tests.support.world import TEXT, party, source
@@ -21,10 +21,11 @@ WHY = {"reason": "a mistake"}
 
 
 @pytest.fixture
-async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
-    async with running(database, tmp_path) as one:
-        yield one
-    await check_log(database.admin_dsn, [what_is_referred_to_is_there])
+async def service(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Service]:
+    with cluster.database(projected=True) as database:
+        async with running(database, tmp_path) as one:
+            yield one
+        await check_log(database.admin_dsn, [what_is_referred_to_is_there])
 
 
 @pytest.fixture

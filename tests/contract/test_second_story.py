@@ -70,7 +70,7 @@ class Story(Telling):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     clock = StoppedClock(datetime(2021, 1, 1, tzinfo=UTC))
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path_factory.mktemp("story"), clock=clock) as running:
             story = Story(running, clock, database)
             await tell(story)

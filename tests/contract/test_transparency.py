@@ -31,7 +31,7 @@ ENTRIES = 300
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def audited(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """A registry with 300 entries, all of them under a checkpoint."""
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path_factory.mktemp("audited")) as running:
             for first in range(0, ENTRIES, 100):
                 commands = [
@@ -220,7 +220,7 @@ async def test_an_answer_that_the_client_has_is_not_sent_again(audited: Service)
 async def test_without_a_signing_key_there_is_no_checkpoint_and_proofs_at_a_size_all_the_same(
     cluster: Cluster, tmp_path: Path
 ):
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         async with services.running(database, tmp_path, key_dir=None) as service:
             await service.post("/v1/parties", {"name": "Yard", "kind": "company", "country": "NO"})
             for path in ("/log/checkpoint", "/v1/log/entries/0/proof", "/v1/log/consistency?from=0"):

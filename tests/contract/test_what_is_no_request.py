@@ -63,7 +63,7 @@ class Port(msgspec.Struct, frozen=True):
 async def port(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Port]:
     """A registry as `registry up` serves it."""
     lines = io.StringIO()
-    with cluster.database() as database:
+    with cluster.database(projected=True) as database:
         folder = tmp_path_factory.mktemp("port")
         chosen = settings_for(database, folder, body_timeout=BODY_SECONDS)
         async with open_registry(chosen) as parts:

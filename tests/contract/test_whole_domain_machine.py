@@ -400,7 +400,7 @@ def _lasting(page: Any) -> Any:
 
 def test_history_obeys_its_rules_and_every_read_is_of_it(cluster: Cluster) -> None:
     async def start(stack: AsyncExitStack) -> Service:
-        database = stack.enter_context(cluster.database())
+        database = stack.enter_context(cluster.database(projected=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.push_async_callback(check_log, database.admin_dsn, [what_is_referred_to_is_there])
         return await stack.enter_async_context(running(database, folder))
