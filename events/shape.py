@@ -88,9 +88,14 @@ def convert(raw: object, kind: type[T], pointer: str = "") -> T:
     problems, _ = examine(raw, kind, pointer)
     if problems:
         raise InvalidField.of(problems)
+    return typed(raw, kind, pointer)
+
+
+def typed(raw: object, kind: type[T], pointer: str = "") -> T:
+    """Turn what `examine` found no problem in into `kind`, without examining it again."""
     try:
         return msgspec.convert(raw, kind, dec_hook=from_text)
-    except msgspec.ValidationError as refused:  # only if the walk below knows less than msgspec
+    except msgspec.ValidationError as refused:  # only if the walk knows less than msgspec
         raise InvalidField.of([FieldProblem(str(refused), pointer)]) from None
 
 

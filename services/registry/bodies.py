@@ -13,7 +13,7 @@ from events.catalogue.aggregate import references
 from events.catalogue.history import EntryCorrected
 from events.entry import to_builtins
 from events.errors import FieldProblem, InvalidField
-from events.shape import Leaf, clean, convert, examine
+from events.shape import Leaf, clean, examine, typed
 from events.values import Citation, Classification, Value
 from services.registry.filing import Attached
 from services.registry.ids import is_id, new_id
@@ -69,7 +69,7 @@ class Body(msgspec.Struct, frozen=True):
 
     def value(self) -> Value:
         """Return the typed body: the event itself, or its form before sealing. Only if there are no problems."""
-        return convert(self.data, self.command.body)
+        return typed(self.data, self.command.body)
 
 
 def within(pointer: str) -> str:

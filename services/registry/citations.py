@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
 from events.errors import FieldProblem
-from events.shape import convert, examine
+from events.shape import examine, typed
 from events.values import Citation
 from events.vault import Document, Vault
 
@@ -49,7 +49,7 @@ def well_formed(body: object) -> Iterator[tuple[int, Citation]]:
     if isinstance(citations, list):
         for number, raw in enumerate(cast("list[object]", citations)):
             if not examine(raw, Citation)[0]:
-                yield number, convert(raw, Citation)
+                yield number, typed(raw, Citation)
 
 
 def _beyond(citation: Citation, characters: int | None, pointer: str) -> Iterator[FieldProblem]:

@@ -25,7 +25,7 @@ from events.errors import (
     UnknownReference,
 )
 from events.log import NewKey, NewToken
-from events.shape import Leaf, convert
+from events.shape import Leaf, convert, typed
 from events.values import Value
 from events.vault import Vault, person_owner, seal
 from services.registry.bodies import Body, corrected, within
@@ -199,7 +199,7 @@ class Drafting:
     async def _draft(self, body: Body, reading: Reading) -> Draft:
         if body.command.event is EntryCorrected:
             target = cast("CommandType", body.target)
-            replacing = await self._sealed(body, convert(body.replacement, target.body), new=False)
+            replacing = await self._sealed(body, typed(body.replacement, target.body), new=False)
             replacement = {
                 "replacement": to_builtins(replacing.event),
                 "replacement_type": replacing.event.event_type,

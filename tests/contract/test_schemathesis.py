@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from projections import LISTED
 from services.registry.access import tokens
 from services.registry.clock import now
 from tests.support.check_log import check_log
+from tests.support.cluster import EMBEDDED
 from tests.support.history import steps
 from tests.support.processes import deployed
 from tests.support.service import ALL_ROLES, OPERATOR
@@ -61,8 +63,8 @@ ITEMS = {
 
 
 async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_it_does_not_state(tmp_path: Path):
-    async with deployed(tmp_path) as deployment:
-        with deployment.start("serve"), deployment.start("project"):
+    async with deployed(tmp_path, EMBEDDED) as deployment:
+        with deployment.start("serve", REGISTRY_CHECKPOINT_SECONDS="1"), deployment.start("project"):
             await deployment.ready()
             token = await make_token(deployment.access.service)
             configuration = tmp_path / "schemathesis.toml"
@@ -75,6 +77,7 @@ async def test_nothing_that_the_document_allows_or_forbids_gets_an_answer_that_i
                 *(f"--max-examples={EXAMPLES}", f"--seed={SEED}", "--no-shrink", "--continue-on-failure"),
                 *("--warnings=off", "--generation-database=none"),
                 cwd=tmp_path,
+                env={**os.environ, "NO_PROXY": "*"},  # or the environment is searched for proxies at each request
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )

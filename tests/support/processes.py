@@ -135,9 +135,11 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def deployed(folder: Path) -> AsyncGenerator[Deployment, None]:
-    """Make a cluster of its own, with PostgreSQL's own settings of durability, migrated and empty."""
-    postgres = EmbeddedPostgres(folder / "postgres")
+async def deployed(
+    folder: Path, settings: Mapping[str, str | int | bool] | None = None
+) -> AsyncGenerator[Deployment, None]:
+    """Make a cluster of its own, migrated and empty; PostgreSQL's own settings, of durability too, but for these."""
+    postgres = EmbeddedPostgres(folder / "postgres", settings=settings)
     await asyncio.to_thread(postgres.start)
     try:
         access = await provision(postgres.dsn(), "registry")
