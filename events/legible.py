@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
@@ -40,13 +40,24 @@ _IN_A_LINE: Final[Mapping[re.Pattern[str], str]] = {
 _BLANK: Final = re.compile(f"[{_UNSEEN}]")
 
 
+def _members(characters: str) -> Iterator[str]:
+    """Write out the ranges of a character class."""
+    for first, last in re.findall("(.)(?:-(.))?", characters, re.DOTALL):
+        yield from map(chr, range(ord(first), ord(last or first) + 1))
+
+
+_SUSPECT: Final = frozenset(_members(_NONCHARACTERS + _DIRECTIONS + _SEPARATORS + _UNSEEN + _JOINERS))
+"""All that the patterns look for: to look a character up takes a fraction of trying them on it."""
+
+
 def illegible(text: str, *, lines: bool) -> str:
     """Say why a text is not taken, or nothing; `lines`: it may have several, in which what is not seen does no harm."""
     if text.isascii() and not text.isspace():
         return ""
-    for pattern, says in (_ANYWHERE if lines else _ANYWHERE | _IN_A_LINE).items():
-        if found := pattern.search(text):
-            return f"holds U+{ord(found[0]):04X}, {says}"
+    if not _SUSPECT.isdisjoint(text):
+        for pattern, says in (_ANYWHERE if lines else _ANYWHERE | _IN_A_LINE).items():
+            if found := pattern.search(text):
+                return f"holds U+{ord(found[0]):04X}, {says}"
     return "" if any(map(_seen, text)) else "holds nothing that can be seen"
 
 
