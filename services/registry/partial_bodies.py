@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
@@ -77,7 +78,7 @@ def _event(body: Body, named: Collection[FieldProblem]) -> Any:
     """Make the event that a body asks for, of what can be read of it."""
     said = cast("dict[str, Any]", body.data)
     fields: dict[str, Any] = {}
-    for field in msgspec.structs.fields(body.command.event):
+    for field in _fields(body.command.event):
         if field.encode_name not in said and not field.required:
             continue
         at = f"{body.pointer}/{field.encode_name}"
@@ -85,6 +86,11 @@ def _event(body: Body, named: Collection[FieldProblem]) -> Any:
         if field.encode_name in said and not any(_within(problem.pointer, at) for problem in named):
             fields[field.name] = msgspec.convert(said[field.encode_name], field.type, dec_hook=from_text)
     return body.command.event(**fields)
+
+
+@cache
+def _fields(kind: type) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
 
 
 def _within(pointer: str | None, at: str) -> bool:
