@@ -19,8 +19,7 @@ from bench.measure import Figure, Result, interleave
 from events.codec import decode_entry
 from events.log.transfer import receive
 from projections import rebuild
-from projections.engine import ENTRIES
-from projections.projector import SESSION
+from projections.engine import ENTRIES, SESSION
 from services.registry.provision import Access
 
 PAGE = 1_000

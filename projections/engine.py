@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
@@ -29,6 +30,7 @@ from projections.observer import Observer, Projected
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
+REBUILD_BATCH = 4_000  # the same, of what nobody waits for
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
@@ -36,6 +38,16 @@ SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
 BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds
 TURN = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
 HEAVY = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
+# The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
+SESSION = MappingProxyType(
+    {
+        "application_name": "registry-projector",
+        "role": "registry_projector",
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
+)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Progress: TypeAlias = Callable[[int], None]
