@@ -291,7 +291,11 @@ class Projection:
             raise Corrupt(f"{stream} cannot be folded to position {end}: {error}") from error
 
     async def _write(self, gathered: Gathered, position: int) -> None:
+        # A crash leaves nothing of what is being built. The commit that shows it is waited for, so all before it are.
+        unhurried = not self._live and not self._connection.is_in_transaction()
         async with self._connection.transaction():
+            if unhurried:
+                await self._connection.execute(QUERIES["unhurried"])
             if self._share is None:
                 await self._advance(position)
             await self._connection.execute(QUERIES["search_path"], self._schema)

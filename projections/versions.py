@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from events.catalogue import Entry
 from events.errors import Corrupt
@@ -21,15 +22,12 @@ OVERHEAD = 200  # bytes that a row takes besides its body, about
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
 
-class _Version:
+class _Version(msgspec.Struct, gc=False):
     """A version that began within this run of entries."""
 
-    __slots__ = ("born", "died", "row")
-
-    def __init__(self, row: Row, born: int) -> None:
-        self.row = row
-        self.born = born
-        self.died: int | None = None
+    row: Row
+    born: int
+    died: int | None = None
 
 
 class Known:
