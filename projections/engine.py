@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
@@ -22,19 +23,31 @@ from events.codec import decode_entry
 from events.errors import Corrupt, NotCorrectable
 from events.sql import load
 from projections import MODELS
-from projections.gathering import Gathered, KnownRows
+from projections.gathering import Gathered, KnownRows, Step
 from projections.model import ReadModel
 from projections.observer import Observer, Projected
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
+REBUILD_BATCH = 4_000  # the same, of what nobody waits for
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
 SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
 BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds
-TURN = 50  # entries after which whoever else waits for the event loop has a turn
+TURN = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
+HEAVY = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
+# The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
+SESSION = MappingProxyType(
+    {
+        "application_name": "registry-projector",
+        "role": "registry_projector",
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
+)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Progress: TypeAlias = Callable[[int], None]
@@ -216,13 +229,20 @@ class Projection:
         begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
         gathered = Gathered(self._models, self._rows)
+        steps: list[Step] = []
+        weight = 0
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
                 after = streams[entry.stream] = await self._whole(entry.stream, entry.position + 1)
             else:
                 after = streams[entry.stream] = _after(before, entry)
-            gathered.apply(entry, before.state, after.state)
+            steps.append(Step(entry, before.state, after.state))
+            weight += entry.revision
+            if number < len(entries) and len(steps) < TURN and weight < HEAVY:
+                continue
+            gathered.apply(steps)
+            steps, weight = [], 0
             if number == len(entries) or gathered.size > ROWS_HELD:
                 first = self.position
                 await self._write(gathered, entry.position + 1)
@@ -233,7 +253,7 @@ class Projection:
                 begun = ended
                 gathered = Gathered(self._models, self._rows)
                 progress(self.position)
-            elif number % TURN == 0:
+            else:
                 await asyncio.sleep(0)
 
     async def _before(self, entries: list[Entry[Event]]) -> dict[str, _Folded]:
@@ -271,7 +291,11 @@ class Projection:
             raise Corrupt(f"{stream} cannot be folded to position {end}: {error}") from error
 
     async def _write(self, gathered: Gathered, position: int) -> None:
+        # A crash leaves nothing of what is being built. The commit that shows it is waited for, so all before it are.
+        unhurried = not self._live and not self._connection.is_in_transaction()
         async with self._connection.transaction():
+            if unhurried:
+                await self._connection.execute(QUERIES["unhurried"])
             if self._share is None:
                 await self._advance(position)
             await self._connection.execute(QUERIES["search_path"], self._schema)

@@ -7,8 +7,8 @@ again; how many is bounded by their bytes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
@@ -18,30 +18,18 @@ from projections.versions import Changes, Known
 ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
 
 
-class _OfStream(dict[int, Known]):
-    """What is known of a stream's rows, by the read model's number."""
-
-    def __init__(self, *, whole: bool) -> None:
-        super().__init__()
-        self._whole = whole
-
-    def __missing__(self, number: int) -> Known:
-        known = self[number] = Known(whole=self._whole)
-        return known
-
-
 class KnownRows:
     """What is known of the rows of the streams used last, so that changes are compared without making them again."""
 
     def __init__(self) -> None:
-        self._streams: OrderedDict[str, _OfStream] = OrderedDict()
+        self._streams: OrderedDict[str, Known] = OrderedDict()
         self._size = 0
 
-    def of(self, stream: str, *, begins: bool) -> _OfStream:
+    def of(self, stream: str, *, begins: bool) -> Known:
         """Return what is known of a stream's rows; all there is to know, if it only begins."""
         known = self._streams.get(stream)
         if known is None or begins:
-            known = self._streams[stream] = _OfStream(whole=begins)
+            known = self._streams[stream] = Known(whole=begins)
         else:
             self._streams.move_to_end(stream)
         return known
@@ -51,7 +39,7 @@ class KnownRows:
         self._size += size
         while self._size > ROWS_KEPT and len(self._streams) > 1:
             _, forgotten = self._streams.popitem(last=False)
-            self._size -= sum(known.size for known in forgotten.values())
+            self._size -= forgotten.size
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -59,8 +47,18 @@ class KnownRows:
         self._size = 0
 
 
-_Plan: TypeAlias = list[tuple[int, Changes, Rows, tuple[int, ...]]]
+class Step(NamedTuple):
+    """An entry, and the states of its stream that it led from and to."""
+
+    entry: Entry[Event]
+    before: Any
+    after: Any
+
+
+_Plan: TypeAlias = list[tuple[int, Rows, tuple[int, ...]]]
 """By the prefixes of touched keys: which read models they concern, how their rows are made, and which keys it is."""
+_Told: TypeAlias = tuple[Entry[Event], Rows, Any, Any, Collection[str], Known]
+"""What `Changes.apply` is told."""
 
 
 class Gathered:
@@ -71,39 +69,49 @@ class Gathered:
         self.size = 0  # bytes of rows
         self._rows = rows
         self._plans: dict[tuple[str, ...], _Plan] = {}
-        self._of_kind: dict[str, list[tuple[int, Changes, Rows, frozenset[str]]]] = {}
-        for number, (model, changes) in enumerate(zip(models, self.changes, strict=True)):
+        self._of_kind: dict[str, list[tuple[int, Rows, frozenset[str]]]] = {}
+        for number, model in enumerate(models):
             for kind, make in model.rows.items():
-                self._of_kind.setdefault(kind, []).append((number, changes, make, frozenset(model.prefixes)))
+                self._of_kind.setdefault(kind, []).append((number, make, frozenset(model.prefixes)))
 
-    def apply(self, entry: Entry[Event], before: Any, after: Any) -> None:
-        """Note what the entry changes that led from one state to the next."""
+    def apply(self, steps: Sequence[Step]) -> None:
+        """Note what entries change, in order.
+
+        Taken read model by read model, which is a sixth faster than entry by entry: a processor then goes on with what
+        it has at hand.
+        """
+        todo: list[list[_Told]] = [[] for _ in self.changes]
+        met: dict[str, Known] = {}
+        for entry, before, after in steps:
+            known = self._rows.of(entry.stream, begins=before is None and entry.revision == 0)
+            met[entry.stream] = known
+            for number, make, touched in self._touched(entry, before, after):
+                todo[number].append((entry, make, before, after, touched, known))
+        grown = -sum(known.size for known in met.values())
+        for changes, told in zip(self.changes, todo, strict=True):
+            for one in told:
+                self.size += changes.apply(*one)
+        self._rows.grown(grown + sum(known.size for known in met.values()))
+
+    def _touched(self, entry: Entry[Event], before: Any, after: Any) -> list[tuple[int, Rows, Collection[str]]]:
+        """Return the read models whose rows an entry may change, how these are made, and which they are."""
         kind = entry.stream.partition("/")[0]
-        known = self._rows.of(entry.stream, begins=before is None and entry.revision == 0)
-        grown = 0
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
-            for number, changes, make, _ in self._of_kind.get(kind, ()):
-                met = (row.id for state in (before, after) if state is not None for row in make(state, None))
-                of_model = known[number]
-                grown -= of_model.size
-                self.size += changes.apply(entry, make, before, after, list(dict.fromkeys(met)), of_model)
-                grown += of_model.size
-        else:
-            touched = after.touched if after is not None else ()
-            for number, changes, make, which in self._plan(kind, touched):
-                of_model = known[number]
-                grown -= of_model.size
-                self.size += changes.apply(entry, make, before, after, [touched[one] for one in which], of_model)
-                grown += of_model.size
-        self._rows.grown(grown)
+            states = [state for state in (before, after) if state is not None]
+            return [
+                (number, make, dict.fromkeys(row.id for state in states for row in make(state, None)))
+                for number, make, _ in self._of_kind.get(kind, ())
+            ]
+        touched: Sequence[str] = after.touched if after is not None else ()
+        return [(number, make, [touched[one] for one in which]) for number, make, which in self._plan(kind, touched)]
 
     def _plan(self, kind: str, touched: Sequence[str]) -> _Plan:
         prefixes = (kind, *[key.partition("_")[0] for key in touched])
         plan = self._plans.get(prefixes)
         if plan is None:
             plan = self._plans[prefixes] = [
-                (number, changes, make, which)
-                for number, changes, make, of_model in self._of_kind.get(kind, ())
+                (number, make, which)
+                for number, make, of_model in self._of_kind.get(kind, ())
                 if (which := tuple(at for at, prefix in enumerate(prefixes[1:]) if prefix in of_model))
             ]
         return plan

@@ -40,6 +40,10 @@ SELECT projection.open_schema($1);
 -- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema.
 SELECT set_config('search_path', $1, true);
 
+-- name: unhurried
+-- Let this transaction's commit not be waited for: it is durable at the latest with the next one that is waited for.
+SELECT set_config('synchronous_commit', 'off', true);
+
 -- name: one_switch
 -- Be the only one who switches, until the transaction ends: $1 the lock's number.
 SELECT pg_advisory_xact_lock($1);

@@ -138,15 +138,16 @@ def row(item: Item, sort: str, *columns: object) -> Row:
 
 def refs_of(body: bytes) -> tuple[str, ...]:
     """Find the ids in a body that `names` can give a label to."""
-    found = _REF.findall(body)
-    if found and _ESCAPED in body:
-        found = [one[1] for one in _REF.finditer(body) if body[one.start() - 1] != _ESCAPED[0]]
-    return tuple(b" ".join(sorted({*found})).decode().split()) if found else ()
+    text = body.decode()
+    found = _REF.findall(text)
+    if found and _ESCAPED in text:
+        found = [one[1] for one in _REF.finditer(text) if text[one.start() - 1] != _ESCAPED[0]]
+    return tuple(sorted({*found})) if found else ()
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
-_REF = re.compile(rb'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})(?=")')
-_ESCAPED = b'\\"'
+_REF = re.compile(r'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})(?=")')
+_ESCAPED = '\\"'
 
 
 def some(items: Mapping[str, T], only: Only) -> Iterable[tuple[str, T]]:

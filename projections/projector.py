@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from types import MappingProxyType
 
 import asyncpg
 import structlog
 
 from events.log.failure import TRANSIENT
 from projections import MODELS
-from projections.engine import QUERIES, Connection, Moved, Progress, Projection, version_of
+from projections.engine import QUERIES, SESSION, Connection, Moved, Progress, Projection, version_of
 from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.observer import CHANNEL, Observer
@@ -28,16 +27,6 @@ STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapsh
 HEARTBEAT_SECONDS = 5.0  # so that a connection that died in silence is noticed
 TIMEOUT_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
-# The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
-SESSION = MappingProxyType(
-    {
-        "application_name": "registry-projector",
-        "role": "registry_projector",
-        "tcp_keepalives_idle": "15",
-        "tcp_keepalives_interval": "5",
-        "tcp_keepalives_count": "3",
-    }
-)
 
 log = structlog.get_logger("projector")
 

@@ -16,10 +16,9 @@ import asyncpg
 import structlog
 
 from projections import MODELS, shares
-from projections.engine import BUILDERS, ENTRIES, QUERIES, Connection, Progress, Projection, version_of
+from projections.engine import BUILDERS, ENTRIES, QUERIES, REBUILD_BATCH, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
 
-REBUILD_BATCH = 4_000  # entries a transaction
 SWITCH_SECONDS = 0.2  # to wait before trying again to switch where readers were in the way
 
 log = structlog.get_logger("rebuild")

@@ -46,14 +46,17 @@ def _row(kind: str, key: str, title: str, texts: Iterable[str | None], cooperati
 
 @lru_cache(maxsize=ROWS_KEPT)
 def _rendered(kind: str, key: str, title: str, texts: tuple[str | None, ...], cooperation: str | None) -> Row:
-    called = " ".join(dict.fromkeys(words(title)))
+    found = dict.fromkeys(words(title))
+    called = " ".join(found)
+    for text in texts:
+        if text:
+            found |= dict.fromkeys(words(text))
     body = canonical.encode(Hit(id=key, kind=kind, title=title, cooperation=cooperation))
-    return Row(id=key, body=body, sort=title.casefold()[:SORTED_BY], columns=(called, _bounded([title, *texts])))
+    return Row(id=key, body=body, sort=title.casefold()[:SORTED_BY], columns=(called, _bounded(" ".join(found))))
 
 
-def _bounded(texts: Iterable[str | None]) -> str:
-    """Return the words of texts, each once, as far as there is room for them."""
-    found = " ".join(dict.fromkeys(word for text in texts if text for word in words(text)))
+def _bounded(found: str) -> str:
+    """Return the words that there is room for."""
     return found if len(found) <= MAX_BYTES else found[:MAX_BYTES].rpartition(" ")[0]
 
 

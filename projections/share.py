@@ -19,9 +19,7 @@ import msgspec
 from events.errors import Corrupt
 from events.log.failure import TRANSIENT
 from projections import MODELS
-from projections.engine import QUERIES, Projection
-from projections.projector import SESSION
-from projections.rebuild import REBUILD_BATCH
+from projections.engine import QUERIES, REBUILD_BATCH, SESSION, Projection
 from projections.shares import SHARES, Assignment, Report
 
 

@@ -7,10 +7,12 @@ changes; nothing is written until `write`, which belongs in the transaction that
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from events.catalogue import Entry
 from events.errors import Corrupt
@@ -20,28 +22,25 @@ OVERHEAD = 200  # bytes that a row takes besides its body, about
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
 
-class _Version:
+class _Version(msgspec.Struct, gc=False):
     """A version that began within this run of entries."""
 
-    __slots__ = ("born", "died", "row")
-
-    def __init__(self, row: Row, born: int) -> None:
-        self.row = row
-        self.born = born
-        self.died: int | None = None
+    row: Row
+    born: int
+    died: int | None = None
 
 
 class Known:
-    """What is known of one stream's rows in a read model, as what one stream has under an id is no news of another.
+    """What is known of one stream's rows, as what one stream has under an id is no news of another.
 
-    `rows` has the current row, or None, of each id that was met; if it is the `whole` of what there is, there is none
-    under any other.
+    `rows` has, by read model, the current row, or None, of each id that was met; if it is the `whole` of what there is,
+    there is none under any other.
     """
 
     __slots__ = ("rows", "size", "whole")
 
     def __init__(self, *, whole: bool = False) -> None:
-        self.rows: dict[str, Row | None] = {}
+        self.rows: defaultdict[str, dict[str, Row | None]] = defaultdict(dict)
         self.size = 0  # bytes, about
         self.whole = whole
 
@@ -72,16 +71,13 @@ class Changes:
         """
         if known is None:
             known = self._known.setdefault(entry.stream, Known())
-        current, held = known.rows, 0
+        current, held = known.rows[self._model.name], 0
         if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
             current.update(dict.fromkeys(strange))
             for row in rows(before, strange):
                 current[row.id] = row
                 held += len(row.body) + OVERHEAD
-        now: dict[str, Row] = {}
-        if after is not None:
-            for row in rows(after, touched):
-                now[row.id] = row
+        now = {row.id: row for row in rows(after, touched)} if after is not None else {}
         for key in touched:
             was, row = current.get(key), now.get(key)
             if was is row or was == row:

@@ -114,7 +114,10 @@ class Cooperation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
-    """Apply one entry of the stream."""
+    """Apply one entry of the stream.
+
+    The cooperation itself counts as touched where its topics, its stage, its standing or its last activity may change.
+    """
     event = entry.event
     if isinstance(event, CooperationOpened):
         cooperation = entry.stream.partition("/")[2]
@@ -134,7 +137,7 @@ def _topic(state: Cooperation, entry: Entry[TopicRaised]) -> Cooperation:
 
 def _meeting(state: Cooperation, entry: Entry[MeetingHeld]) -> Cooperation:
     key = entry.event.meeting_id
-    after = replace(state, meetings=with_item(state.meetings, key, entry), touched=(state.id, key))
+    after = replace(state, meetings=with_item(state.meetings, key, entry), touched=(key,))
     return _active(after, entry.event.held)
 
 
@@ -175,7 +178,7 @@ def _milestone(
     after = replace(
         state,
         milestones=with_item(state.milestones, event.milestone_id, milestone),
-        touched=(state.id, milestone.roadmap, event.milestone_id),
+        touched=(milestone.roadmap, event.milestone_id),
     )
     return _active(after, event.met) if isinstance(event, MilestoneMet) else after
 
@@ -187,7 +190,7 @@ def _visit(state: Cooperation, entry: Entry[Any]) -> Cooperation:
         visit = Visit(scheduled=entry, window=event.window)
     else:
         visit = _changed(state.visits[key], entry)
-    after = replace(state, visits=with_item(state.visits, key, visit), touched=(state.id, key))
+    after = replace(state, visits=with_item(state.visits, key, visit), touched=(key,))
     return _active(after, event.held) if isinstance(event, VisitHeld) else after
 
 
@@ -198,7 +201,7 @@ def _round(state: Cooperation, entry: Entry[Any]) -> Cooperation:
         one = Round(scheduled=entry, window=event.window)
     else:
         one = _changed(state.rounds[key], entry)
-    after = replace(state, rounds=with_item(state.rounds, key, one), touched=(state.id, key))
+    after = replace(state, rounds=with_item(state.rounds, key, one), touched=(key,))
     return _active(after, event.held) if isinstance(event, RoundHeld) else after
 
 
@@ -255,7 +258,8 @@ def _active(state: Cooperation, when: EdtfDate) -> Cooperation:
     last = state.last_activity
     if last is not None and when.latest is not None and (last.latest is None or last.latest > when.latest):
         return state
-    return replace(state, last_activity=when)
+    touched = state.touched if state.id in state.touched else (state.id, *state.touched)
+    return replace(state, last_activity=when, touched=touched)
 
 
 _STEPS: dict[type[Event], Callable[[Cooperation, Entry[Any]], Cooperation]] = {

@@ -299,6 +299,25 @@ async def test_a_switch_is_never_behind_what_readers_have_seen(projected, record
     await assert_as_rebuilt(projected)
 
 
+async def test_the_disk_is_waited_for_by_what_shows_rows_and_by_nothing_that_is_built_before(projected, recorder):
+    async with projecting(projected) as building, projecting(projected) as following:
+        asked: list[str] = []
+        building.add_query_logger(lambda logged: asked.append(logged.query))
+        built = await rebuild.build(building)
+        assert asked.count(QUERIES["unhurried"]) == 1
+        asked.clear()
+        await recorder.record(30)
+        live = await rebuild.live(following)
+        assert live is not None
+        await live.catch_up()
+        await rebuild.switch(building, built)
+        await recorder.record(5)
+        await built.catch_up()
+        assert QUERIES["switch"] in asked
+        assert QUERIES["unhurried"] not in asked
+    await assert_as_rebuilt(projected)
+
+
 async def test_a_switch_that_readers_held_up_goes_on_from_where_it_was(projected, recorder):
     async with projecting(projected) as building, projecting(projected) as following:
         built = await rebuild.build(building)

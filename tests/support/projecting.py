@@ -11,8 +11,7 @@ from typing import Any
 import asyncpg
 
 from projections import MODELS, rebuild
-from projections.engine import Connection
-from projections.projector import SESSION
+from projections.engine import SESSION, Connection
 from projections.reader import ReadModels
 from tests.support.chronicle import Chronicle, Happening, command
 from tests.support.cluster import Database

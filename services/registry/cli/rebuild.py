@@ -11,8 +11,7 @@ from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check as check_form
 from projections import MODELS, ReadModel
 from projections import rebuild as generations
-from projections.engine import ENTRIES, QUERIES
-from projections.projector import SESSION
+from projections.engine import ENTRIES, QUERIES, SESSION
 from projections.renewal import LOCK, Renewed, renew
 from services.registry import journal
 from services.registry.cli import working

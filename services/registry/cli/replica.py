@@ -16,8 +16,8 @@ from events.log.read import Reader, head_of
 from events.log.transfer import receive
 from events.merkle.tree import extend, root_of_frontier
 from projections import rebuild
-from projections.engine import QUERIES
-from projections.projector import LOCK, SESSION
+from projections.engine import QUERIES, SESSION
+from projections.projector import LOCK
 from services.registry.cli import working
 from services.registry.cli.failures import Unusable
 from services.registry.provision import grant
