@@ -19,8 +19,9 @@ from tests.support.console import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "python:3.13-slim"
-IMAGE: Final = "cooperation-registry:test"
-PROXY_IMAGE: Final = "cooperation-registry-proxy:test"
+# Of one's own, where several trees are tried with one engine.
+IMAGE: Final = os.environ.get("REGISTRY_TEST_IMAGE", "cooperation-registry:test")
+PROXY_IMAGE: Final = os.environ.get("REGISTRY_TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
