@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -185,8 +186,10 @@ def _told(task: asyncio.Task[None]) -> None:
         failure(error)
 
 
-def create_app(settings: Settings, clock: Clock = now) -> Litestar:
+def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Event | None = None) -> Litestar:
     """Make the application. It opens the registry when it starts and closes it when it stops.
+
+    Once `leaving` is set, it says that it is not ready, and serves all the same.
 
     Raises `UndeclaredRoute` for a route that does not say who may use it.
     """
@@ -215,7 +218,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,
         before_send=[complete],
-        state=State({"requests": requests}),
+        state=State({"requests": requests, "leaving": leaving or threading.Event()}),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.max_body,
@@ -224,9 +227,9 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
     return app
 
 
-def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
+def create_service(settings: Settings, clock: Clock = now, *, leaving: threading.Event | None = None) -> ASGIApp:
     """Make the application with what is around it: what a server serves."""
-    return surrounded(create_app(settings, clock), settings)
+    return surrounded(create_app(settings, clock, leaving=leaving), settings)
 
 
 def surrounded(app: Litestar, settings: Settings) -> ASGIApp:
