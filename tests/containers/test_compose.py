@@ -8,13 +8,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
 import pytest
 from docker.models.containers import Container
 
 from services.registry.access.roles import Role
 from tests.support.check_log import check_log
-from tests.support.engine import Compose
+from tests.support.engine import Compose, fetch
 from tests.support.faults import BACK_SECONDS, back_in_time, loaded
 
 ONCE = ("secrets", "provision", "migrate", "key")
@@ -34,14 +33,6 @@ def stack(compose: Compose) -> Compose:
 @pytest.fixture(scope="module")
 def token(stack: Compose) -> str:
     return stack.registry("token", "create", "tests", *(f"--role={role}" for role in Role))
-
-
-async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetch(query)
-    finally:
-        await connection.close()
 
 
 async def test_the_sample_is_recorded_and_read_back_through_the_proxy(stack: Compose, token: str):
