@@ -55,8 +55,9 @@ async def test_a_full_disk_refuses_commands_until_there_is_room_again(stack: Com
     async with loaded(stack, "full-disk") as load:
         filled = await asyncio.to_thread(disk.exec_run, ["sh", "-c", FILL])
         assert filled.exit_code == 0, filled.output
-        async with asyncio.timeout(2 * PATIENCE):
+        async with asyncio.timeout(2 * PATIENCE), stack.client(load.token) as client:
             await load.refused(CLIENTS)
+            assert (await client.get("/v1/parties")).status_code == 200
         freed = await asyncio.to_thread(disk.exec_run, ["rm", "/disk/filler"])
         assert freed.exit_code == 0, freed.output
         await back_in_time(stack, load)

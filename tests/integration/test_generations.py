@@ -575,6 +575,19 @@ async def test_one_rebuild_runs_at_a_time(projected):
     assert "Somebody else is rebuilding" in done.stderr
 
 
+async def test_a_rebuild_only_if_changed_leaves_what_this_program_built_and_replaces_what_another_did(projected):
+    settings = {"REGISTRY_PROJECTOR_DATABASE_URL": projected.projector_dsn}
+    done = await asyncio.to_thread(registry, "rebuild", "--if-changed", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+    assert await states(projected) == [(1, "live")]
+
+    await tamper(projected, "UPDATE projection.generation SET version = 'another'")
+    done = await asyncio.to_thread(registry, "rebuild", "--if-changed", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert await states(projected) == [(2, "live")]
+
+
 async def test_read_models_that_show_more_than_the_log_has_are_not_replaced_by_less(projected):
     await tamper(
         projected, f"DELETE FROM log.entry WHERE position >= {SIZE - 5}", f"UPDATE log.head SET size = {SIZE - 5}"
