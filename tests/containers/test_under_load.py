@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -88,7 +89,8 @@ async def test_replicas_whose_clocks_are_an_hour_apart_lose_and_double_nothing(s
 async def test_an_upgrade_to_another_migration_and_another_read_model_fails_no_request(stack: Compose):
     newer = await asyncio.to_thread(engine.derive, "newer")
     older = stack.containers("api", all=False)
-    journals = [asyncio.create_task(asyncio.to_thread(one.logs, follow=True)) for one in older]
+    begun = int(time.time())
+    journals = [asyncio.create_task(asyncio.to_thread(one.logs, follow=True, since=begun)) for one in older]
     before = await applied(stack)
     secret = await asyncio.to_thread(stack.registry, "token", "create", "side", "--role=recorder", "--role=reader")
     async with loaded(stack, "upgrade") as load, reading(stack, secret):
