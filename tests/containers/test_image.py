@@ -8,7 +8,6 @@ import io
 import json
 import re
 import secrets
-import socket
 import stat
 import tarfile
 import time
@@ -37,8 +36,6 @@ from tests.support.service import OPERATOR
 STARTS_SECONDS: Final = 3.0
 ABOVE_BASE: Final = 200 * 1000**2  # bytes
 IN_FLIGHT: Final = 16
-IN_A_BATCH: Final = 50  # of some 16 kB each
-BATCHES: Final = 14
 METADATA: Final = {"title": "Report", "publisher": "Press", "published": "2019-06-19", "language": "en"}
 PASSWORDS: Final = {login: f"made-up-{login}" for login in provision.LOGINS}
 TOOLS: Final = re.compile(
@@ -60,11 +57,11 @@ class Served:
         self.admin_dsn = admin_dsn
         self.base_url = f"http://127.0.0.1:{container.get_exposed_port(8000)}"
 
-    async def token(self, *roles: str) -> str:
+    async def token(self) -> str:
         connection = await asyncpg.connect(self.access.service)
         try:
             token, _ = await tokens.create(
-                connection, name="tests", roles=roles or ["recorder", "reader"], by=OPERATOR, now=now()
+                connection, name="tests", roles=["recorder", "reader"], by=OPERATOR, now=now()
             )
             return token
         finally:
@@ -190,31 +187,6 @@ async def test_sigterm_lets_requests_under_way_finish_and_what_waits_be_recorded
     assert [answer.status_code for answer in answers] == [201] * IN_FLIGHT
     assert ended["StatusCode"] == 0
     assert (await check_log(service.admin_dsn)).size == IN_FLIGHT
-
-
-async def test_sigterm_lets_a_stream_under_way_come_to_its_end(service: Served):
-    """The client takes its time: more is sent than fits between it and the service when the signal comes."""
-    await listening(service)
-    container = service.container.get_wrapped_container()
-    little = httpx.AsyncHTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)])
-    headers = {"Authorization": f"Bearer {await service.token('recorder', 'follower')}"}
-    async with httpx.AsyncClient(base_url=service.base_url, headers=headers, timeout=60, transport=little) as client:
-        names = [f"{number:02} {'x' * 290}" for number in range(50)]
-        party = {"name": "Large", "kind": "company", "country": "FR", "alternative_names": names}
-        batch = {"commands": [{"command": "register-party", "data": party}] * IN_A_BATCH}
-        for _ in range(BATCHES):
-            recorded = await client.post("/v1/batch", json=batch)
-            assert recorded.status_code == 201, recorded.text
-        async with client.stream("GET", "/v1/log/entries", headers={"Accept": "application/x-ndjson"}) as stream:
-            lines = stream.aiter_lines()
-            first = await anext(lines)
-            await asyncio.to_thread(container.kill, "SIGTERM")
-            await _refuses_connections(service)
-            await asyncio.to_thread(container.reload)
-            assert container.status == "running"
-            positions = [json.loads(line)["sequence"] async for line in lines]
-    assert (await asyncio.to_thread(container.wait, timeout=30))["StatusCode"] == 0
-    assert [json.loads(first)["sequence"], *positions] == [str(one) for one in range(IN_A_BATCH * BATCHES)]
 
 
 async def _refuses_connections(service: Served) -> None:
