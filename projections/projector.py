@@ -53,7 +53,7 @@ class Projector:
         self._observer = observer
         self._woken = asyncio.Event()
         self._failures = 0  # in a row
-        self._followed = False  # whether it ever was the one that readers depend on
+        self._was_live = False  # whether it ever saw readers depend on read models of its own program
         self.active = False  # whether it is the one that projects; else it stands by, or the database is away
         self.interruptions = 0  # how often it lost the database, or its place to another program
 
@@ -103,10 +103,17 @@ class Projector:
         if self._observer is not None:
             self._observer.heard(str(told[-1]))
 
-    @staticmethod
-    async def _stand_by(connection: Connection) -> None:
-        while not await connection.fetchval(QUERIES["lock"], LOCK):  # noqa: ASYNC110 - see STANDBY_SECONDS
+    async def _stand_by(self, connection: Connection) -> None:
+        while not await connection.fetchval(QUERIES["lock"], LOCK):
+            await self._live(connection)
             await asyncio.sleep(STANDBY_SECONDS)
+
+    async def _live(self, connection: Connection) -> asyncpg.Record | None:
+        """Return the generation that readers see, and remember that it was ours."""
+        shown = await connection.fetchrow(QUERIES["live"])
+        if shown is not None and shown["version"] == version_of(self._models):
+            self._was_live = True
+        return shown
 
     async def _project(self, connection: Connection) -> None:
         """Follow the live generation, and the one that takes its place, and so on."""
@@ -125,13 +132,13 @@ class Projector:
         That was switched to by another version of the program on purpose. Its projector takes over as soon as we let
         go; should we build ours anew, the two would take turns for ever. Raises `Replaced`.
         """
-        shown = await connection.fetchrow(QUERIES["live"])
-        if self._followed and shown is not None and shown["version"] != version_of(self._models):
+        shown = await self._live(connection)
+        if self._was_live and shown is not None and shown["version"] != version_of(self._models):
             raise Replaced(f"generation {shown['id']} is of version {shown['version'][:12]}")
         helpers = Helpers(self._dsn) if self._models is MODELS else None
         projection = await ensure(connection, self._models, helpers)
         projection.observer = self._observer
-        self._followed = True
+        self._was_live = True
         return projection
 
     async def _follow(self, connection: Connection, projection: Projection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -200,12 +201,15 @@ async def _running(app: Litestar) -> AsyncGenerator[None]:
         yield
 
 
-def opens(settings: Settings, clock: Clock = now) -> dict[str, Any]:
-    """Return the state of an application that opens this registry, and has served nothing yet."""
-    return {"settings": settings, "clock": clock, "requests": Requests()}
+def opens(settings: Settings, clock: Clock = now, leaving: threading.Event | None = None) -> dict[str, Any]:
+    """Return the state of an application that opens this registry, and has served nothing yet.
+
+    Once `leaving` is set, it says that it is not ready, and serves all the same.
+    """
+    return {"settings": settings, "clock": clock, "requests": Requests(), "leaving": leaving or threading.Event()}
 
 
-def create_app(settings: Settings, clock: Clock = now) -> Litestar:
+def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Event | None = None) -> Litestar:
     """Make the application. It opens the registry when it starts and closes it when it stops.
 
     What it opens is in its state (`opens`), so that one that has stopped may be started over another registry, if
@@ -223,7 +227,7 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
         guards=[gate.guard(identify)],
         exception_handlers=problems.HANDLERS,
         before_send=[complete],
-        state=State(opens(settings, clock)),
+        state=State(opens(settings, clock, leaving)),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.max_body,
@@ -232,9 +236,9 @@ def create_app(settings: Settings, clock: Clock = now) -> Litestar:
     return app
 
 
-def create_service(settings: Settings, clock: Clock = now) -> ASGIApp:
+def create_service(settings: Settings, clock: Clock = now, *, leaving: threading.Event | None = None) -> ASGIApp:
     """Make the application with what is around it: what a server serves."""
-    return surrounded(create_app(settings, clock), settings)
+    return surrounded(create_app(settings, clock, leaving=leaving), settings)
 
 
 def surrounded(app: Litestar, settings: Settings) -> ASGIApp:

@@ -240,6 +240,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_size_wait: Annotated[
         float, Setting("How long a read waits for the size asked for in Registry-Min-Size.", _seconds(0, 60))
     ] = 5.0
+    drain_seconds: Annotated[
+        float,
+        Setting(
+            "How long `serve` goes on after SIGTERM, not ready but serving, so that proxies send nobody to it any more "
+            "before it finishes its requests and ends.",
+            _seconds(0, 3600),
+        ),
+    ] = 0.0
     head_timeout: Annotated[
         float,
         Setting(

@@ -8,17 +8,14 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
 import pytest
 from docker.models.containers import Container
 
 from services.registry.access.roles import Role
 from tests.support.check_log import check_log
-from tests.support.engine import Compose
-from tests.support.load import Load, recorded_once
+from tests.support.engine import Compose, fetch
+from tests.support.faults import BACK_SECONDS, back_in_time, loaded
 
-CLIENTS = 16
-BACK_SECONDS = 10.0  # after which every client has to be served again
 ONCE = ("secrets", "provision", "migrate", "key")
 SECRET = re.compile(r"password=|://[^/@\s]+:[^/@\s]+@|[0-9a-f]{64}", re.IGNORECASE)
 HOLDER = """
@@ -36,14 +33,6 @@ def stack(compose: Compose) -> Compose:
 @pytest.fixture(scope="module")
 def token(stack: Compose) -> str:
     return stack.registry("token", "create", "tests", *(f"--role={role}" for role in Role))
-
-
-async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetch(query)
-    finally:
-        await connection.close()
 
 
 async def test_the_sample_is_recorded_and_read_back_through_the_proxy(stack: Compose, token: str):
@@ -203,42 +192,7 @@ async def active_projector(stack: Compose) -> Container:
 async def test_under_load_nothing_acknowledged_is_lost_or_doubled_and_service_is_back_in_time(
     stack: Compose, fault: Callable[[Compose], Awaitable[Any]]
 ):
-    actor = fault.__name__
-    secret = await asyncio.to_thread(stack.registry, "token", "create", actor, "--role=recorder", "--role=reader")
-    load = Load(stack.base_url, secret, actor=actor, clients=CLIENTS)
-    loading = asyncio.create_task(load.run())
-    try:
-        await _while_it_runs(loading, load.reached(CLIENTS * 4))
+    async with loaded(stack, fault.__name__) as load:
         await fault(stack)
-        async with asyncio.timeout(BACK_SECONDS):
-            await _while_it_runs(loading, load.all_served())
-            await _read_models_follow(stack, secret)
-    finally:
-        load.stop()
-        await asyncio.wait_for(loading, 60)
-    await recorded_once(stack.dsn(), load)
-    await check_log(stack.dsn())
+        await back_in_time(stack, load)
     await asyncio.to_thread(stack.up)  # an operator's `docker kill` is meant: the engine starts nothing again after it
-
-
-async def _while_it_runs(loading: asyncio.Task[None], reached: Awaitable[None]) -> None:
-    """Wait for something of a load, or for what ended it."""
-    waiting = asyncio.ensure_future(reached)
-    await asyncio.wait([waiting, loading], return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done():
-        waiting.cancel()
-        await loading
-        raise AssertionError("the load ended by itself")
-
-
-async def _read_models_follow(stack: Compose, secret: str) -> None:
-    """Show that what is recorded from now on is seen by readers too."""
-    async with stack.client(secret) as client:
-        while True:
-            answer = await client.get("/health/ready")
-            if answer.status_code == 200:
-                size = answer.headers["Registry-Size"]
-                found = await client.get("/v1/parties", params={"limit": 1}, headers={"Registry-Min-Size": size})
-                if found.status_code == 200:
-                    return
-            await asyncio.sleep(0.1)

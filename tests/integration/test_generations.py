@@ -380,6 +380,25 @@ async def test_a_projector_whose_program_was_replaced_lets_go_and_does_not_build
         assert await connection.fetchval("SELECT version FROM projection.generation") == version_of()
 
 
+async def test_one_that_stood_by_for_a_program_that_was_replaced_does_not_build_its_own_again_either(
+    database, recorder
+):
+    await recorder.record(20)
+    older = Reached()
+    active = asyncio.create_task(Projector(database.projector_dsn, older, NEWER).run())  # of whatever other version
+    await older.at_least(20)
+    async with beside(Projector(database.projector_dsn, models=NEWER).run()):
+        await until(lambda: _stands_by(database))
+        assert (await renewed(database)).generation == 2
+        newer = Reached()
+        async with beside(Projector(database.projector_dsn, newer).run()):
+            active.cancel()
+            await asyncio.gather(active, return_exceptions=True)
+            size = await recorder.record(5)
+            await newer.at_least(size)
+            assert await states(database) == [(2, "live")]
+
+
 # What is left
 
 
@@ -403,6 +422,16 @@ async def test_what_a_killed_rebuild_left_is_removed_by_the_running_projector(pr
             assert len(await states(projected)) == 2
             building.terminate()  # as when the process is killed
         await until(lambda: _only_live(projected))
+
+
+async def _stands_by(database: Database) -> bool:
+    """Say whether there is a projector that has not got the lock, and has looked at what is live meanwhile."""
+    async with connected(database.admin_dsn) as administrator:
+        return await administrator.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+            "AND application_name = 'registry-projector' AND query LIKE '%state = ''live''%' "
+            "AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted))"
+        )
 
 
 async def _only_live(database: Database) -> bool:
@@ -563,6 +592,19 @@ async def test_one_rebuild_runs_at_a_time(projected):
         done = await asyncio.to_thread(registry, "rebuild", settings=settings)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Somebody else is rebuilding" in done.stderr
+
+
+async def test_a_rebuild_only_if_changed_leaves_what_this_program_built_and_replaces_what_another_did(projected):
+    settings = {"REGISTRY_PROJECTOR_DATABASE_URL": projected.projector_dsn}
+    done = await asyncio.to_thread(registry, "rebuild", "--if-changed", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+    assert await states(projected) == [(1, "live")]
+
+    await tamper(projected, "UPDATE projection.generation SET version = 'another'")
+    done = await asyncio.to_thread(registry, "rebuild", "--if-changed", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert await states(projected) == [(2, "live")]
 
 
 async def test_read_models_that_show_more_than_the_log_has_are_not_replaced_by_less(projected):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import docker
 import httpx
 from docker.models.containers import Container
@@ -19,8 +20,9 @@ from tests.support.console import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "python:3.13-slim"
-IMAGE: Final = "cooperation-registry:test"
-PROXY_IMAGE: Final = "cooperation-registry-proxy:test"
+# Of one's own, where several trees are tried with one engine.
+IMAGE: Final = os.environ.get("REGISTRY_TEST_IMAGE", "cooperation-registry:test")
+PROXY_IMAGE: Final = os.environ.get("REGISTRY_TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -67,8 +69,19 @@ class Compose:
 
     def run(self, *arguments: str, seconds: float = 180) -> str:
         """Run `docker compose …` and return what it prints."""
+        return self._call("docker", "compose", *arguments, seconds=seconds)
+
+    def script(self, name: str) -> str:
+        """Run one of the operator's scripts and return what it prints."""
+        return self._call(str(self.folder / name), seconds=300)
+
+    def use(self, image: str) -> None:
+        """Let the registry be of another image from now on, as with IMAGE in `.env`."""
+        self._environ["IMAGE"] = image
+
+    def _call(self, *command: str, seconds: float) -> str:
         done = subprocess.run(
-            ["docker", "compose", *arguments],  # noqa: S607 - the operator's
+            command,
             cwd=self.folder,
             env=self._environ,
             capture_output=True,
@@ -76,7 +89,7 @@ class Compose:
             check=False,
             timeout=seconds,
         )
-        assert done.returncode == 0, f"docker compose {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def registry(self, *arguments: str) -> str:
@@ -124,6 +137,15 @@ class Compose:
         self.docker.close()
 
 
+async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
+    """Ask a stack's database, on a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(query)
+    finally:
+        await connection.close()
+
+
 def build() -> None:
     """Build the images from this tree. The host's network, since the engine may reach no other."""
     for image, arguments in (
@@ -131,6 +153,17 @@ def build() -> None:
         (PROXY_IMAGE, ["deploy/proxy"]),
     ):
         _docker("build", "--quiet", "--network", "host", "--tag", image, *arguments)
+
+
+def derive(name: str) -> str:
+    """Build an image from `tests/containers/images/<name>.Dockerfile` over the registry's, and return its tag."""
+    folder, tag = ROOT / "tests" / "containers" / "images", f"{IMAGE}-{name}"
+    file = str(folder / f"{name}.Dockerfile")
+    _docker(
+        *("build", "--quiet", "--network", "host", "--tag", tag, "--build-arg", f"BASE={IMAGE}", "--file", file),
+        str(folder),
+    )
+    return tag
 
 
 def _docker(*arguments: str) -> None:

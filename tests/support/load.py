@@ -25,6 +25,7 @@ class Load:
 
     def __init__(self, base_url: str, token: str, *, actor: str, clients: int, commands: int | None = None) -> None:
         self.actor = actor
+        self.token = token
         self.clients = clients
         self.acknowledged: dict[str, int] = {}
         self.unavailable = 0
@@ -57,6 +58,12 @@ class Load:
         """Wait until this many commands have been acknowledged."""
         async with self._progress:
             await self._progress.wait_for(lambda: len(self.acknowledged) >= acknowledged)
+
+    async def refused(self, times: int) -> None:
+        """Wait until clients have got 503 this many times more."""
+        before = self.unavailable
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.unavailable >= before + times)
 
     async def all_served(self) -> None:
         """Wait until each client has been acknowledged a command that it began after this was called."""
@@ -94,7 +101,9 @@ class Load:
                 assert answer.status_code == UNAVAILABLE, f"{answer.status_code} {answer.text}"
                 assert answer.headers.get("Retry-After"), answer.text
                 assert answer.headers["Content-Type"] == "application/problem+json", answer.text
-                self.unavailable += 1
+                async with self._progress:
+                    self.unavailable += 1
+                    self._progress.notify_all()
             await asyncio.sleep(PAUSE)
 
 

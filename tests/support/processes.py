@@ -50,7 +50,15 @@ class Process:
 
     def terminate(self) -> int:
         """Ask it to end, and return its exit status."""
-        self._process.terminate()
+        return self.end(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and whatever it started none."""
+        self._process.send_signal(number)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send it a signal that ends it, and return its exit status."""
+        self.send(number)
         return self._process.wait(60)
 
     def __enter__(self) -> Self:

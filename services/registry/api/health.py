@@ -37,8 +37,10 @@ async def ready(request: Asking) -> Response[Health]:
     """Answer `200` if this process can serve, else `503`.
 
     The database is reached and has what this program needs, the master key is that of the vault, and the read models
-    are there and not far behind.
+    are there and not far behind. And it is not about to stop: then proxies have time to hear that, as it still serves.
     """
+    if request.app.state.leaving.is_set():
+        raise NotReady("This replica is about to stop. Others serve.")
     parts: Parts = request.app.state.parts
     size = (await parts.log.head()).size
     with reachable():

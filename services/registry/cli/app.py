@@ -135,6 +135,7 @@ def rebuild(
     *,
     check: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     accept_difference: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    if_changed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     processes: Annotated[int | None, Parameter(validator=Number(gte=1, lte=64))] = None,
 ) -> int:
     """Build the read models anew from the log beside the live ones, compare the two, and switch to the new ones.
@@ -148,12 +149,13 @@ def rebuild(
     :param model: The one read model to rebuild, such as `meetings`; without it, all of them.
     :param check: Compare only, and switch nothing: an altered row is found and named.
     :param accept_difference: Switch even so: when you know why the live ones differ, and that they are wrong.
+    :param if_changed: Only if the live ones were built by another version of the program, as in an upgrade.
     :param processes: How many build at once, each with a connection and up to 200 MB of memory; without it, one a
         processor, and one alone for a short log.
     """
     from services.registry.cli.rebuild import rebuild
 
-    return rebuild(model, check=check, accept=accept_difference, processes=processes)
+    return rebuild(model, check=check, accept=accept_difference, if_changed=if_changed, processes=processes)
 
 
 @app.command(group=USE)

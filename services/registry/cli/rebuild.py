@@ -19,12 +19,12 @@ from services.registry.cli.failures import FAILED, Unusable
 from services.registry.settings import load
 
 
-def rebuild(model: str | None, *, check: bool, accept: bool, processes: int | None) -> int:
+def rebuild(model: str | None, *, check: bool, accept: bool, if_changed: bool, processes: int | None) -> int:
     """Build, compare, and switch or not; 1 where there is a difference that is not accepted."""
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure("debug" if settings.log_level == "debug" else "warning", settings.log_format)
     helpers = generations.Helpers(settings.projector_database_url, processes)
-    return working.to_its_end(_rebuild(helpers, _named(model), check=check, accept=accept))
+    return working.to_its_end(_rebuild(helpers, _named(model), check=check, accept=accept, if_changed=if_changed))
 
 
 def _named(model: str | None) -> ReadModel | None:
@@ -34,12 +34,17 @@ def _named(model: str | None) -> ReadModel | None:
     return None if model is None else by_name[model]
 
 
-async def _rebuild(helpers: generations.Helpers, model: ReadModel | None, *, check: bool, accept: bool) -> int:
+async def _rebuild(
+    helpers: generations.Helpers, model: ReadModel | None, *, check: bool, accept: bool, if_changed: bool
+) -> int:
     await check_form(helpers.dsn)
     connection = await asyncpg.connect(helpers.dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
     try:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")
+        if if_changed and await generations.live(connection) is not None:
+            sys.stdout.write("The live read models were built by this version of the program: nothing to do.\n")
+            return 0
         shown = await connection.fetchrow(QUERIES["live"])
         if shown is None and check:
             raise Unusable("There are no live read models to compare with yet. Is the projector running?")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any, Final
 
 from granian.constants import Interfaces
@@ -31,6 +34,24 @@ LOGGING: Final[dict[str, Any]] = {
 """Granian's lines become ours: it would write them, in another form, to standard output."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_LEAVING: Final = signal.SIGUSR1
+"""What tells the worker that it is about to be stopped."""
+
+
+def _drain(seconds: float) -> None:
+    """Go on after SIGTERM for a while, in which the worker says that it is not ready. Ctrl-C ends that, too."""
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                os.kill(worker.pid, _LEAVING)
+        drained = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        drained.daemon = True
+        drained.start()
+
+    signal.signal(_LEAVING, signal.SIG_IGN)  # inherited by the worker until it can hear it
+    signal.signal(signal.SIGTERM, told)
 
 
 def serve() -> int:
@@ -57,6 +78,8 @@ def serve() -> int:
         **bounded(settings.head_timeout),
     )
     server.on_startup(lambda: journal.logger().info("serving", url=url(settings.host, settings.port)))
+    if settings.drain_seconds:
+        server.on_startup(lambda: _drain(settings.drain_seconds))
     server.serve()
     return 0
 
@@ -67,6 +90,8 @@ def worker() -> ASGIApp:
 
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    leaving = threading.Event()
+    signal.signal(_LEAVING, lambda _number, _frame: leaving.set())
     settings = load(os.environ)
     journal.configure(settings.log_level, settings.log_format)
-    return create_service(settings)
+    return create_service(settings, leaving=leaving)

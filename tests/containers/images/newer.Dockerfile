@@ -1,0 +1,7 @@
+# The image as a later version would be: one more migration, and one read model that says more.
+ARG BASE
+FROM ${BASE}
+USER 0
+COPY newer.py /newer.py
+RUN python3 /newer.py && python3 -m compileall -q /opt/registry/lib/python3*/site-packages/projections
+USER 65532:65532
