@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from events.errors import RegistryError
 from events.log.failure import FAILURES
+from events.log.servers import connect
 from events.sql import load
 from events.words import prefixes, whole
 from projections.digest import digests
@@ -294,10 +295,10 @@ class ReadModels:
     async def _listen(self) -> None:
         while True:
             try:
-                connection = await asyncpg.connect(
+                connection = await connect(
                     self._dsn,
-                    timeout=10,
-                    command_timeout=10,
+                    timeout=5,
+                    command_timeout=5,
                     server_settings={"application_name": "registry-position"},
                 )
                 try:

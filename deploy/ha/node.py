@@ -100,7 +100,7 @@ def main() -> None:
     """Write the configuration where nobody else reads it, and become Patroni."""
     os.umask(0o077)
     CONFIGURATION.write_text(json.dumps(configuration(os.environ["NODE"], os.environ["ETCD"])), encoding="utf-8")
-    os.execv("/usr/bin/patroni", ["patroni", str(CONFIGURATION)])
+    os.execv("/usr/bin/patroni", ["patroni", str(CONFIGURATION)])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

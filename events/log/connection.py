@@ -17,6 +17,7 @@ from events.errors import Corrupt
 from events.log.command import Head
 from events.log.failure import TRANSIENT
 from events.log.read import RecordedCommand, head_of, recorded_commands
+from events.log.servers import connect
 
 _queries: Final = sql.load("events.log", "queries.sql")
 _APPEND: Final = _queries["append"]
@@ -105,7 +106,7 @@ class WriterConnection:
             return self._connection, self._append
         self.drop()
         with self._watch():
-            self._connection = connection = await asyncpg.connect(
+            self._connection = connection = await connect(
                 self._dsn,
                 timeout=self._timeout,
                 server_settings={
