@@ -15,7 +15,7 @@ from events.errors import LogUnavailable
 from events.log import Limits, Log
 from events.log.checkpoints import Checkpoints
 from events.log.failure import FAILURES
-from events.log.servers import create_pool
+from events.log.servers import Pool, create_pool
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
@@ -57,14 +57,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
     master = MasterKey.from_file(settings.master_key_file)
     witnessing = policy.read(settings.witness_file)
     try:
-        pool = await create_pool(
-            settings.database_url,
-            min_size=1,
-            max_size=settings.pool_size,
-            timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS,
-            server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
-        )
+        pool = await _pool(settings.database_url, settings, least=1)
     except FAILURES as error:
         raise LogUnavailable(f"The database cannot be reached: {error}") from error
     try:
@@ -84,9 +77,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                 signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
                 if witnessing.witnesses:
                     witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
-            read_models = ReadModels(pool, settings.database_url)
-            await read_models.start()
-            try:
+            async with _reading(settings, pool) as read_models:
                 yield Parts(
                     settings=settings,
                     clock=clock,
@@ -108,10 +99,34 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     commands=Commands(log, vault, clock, patience=settings.command_timeout),
                     read_models=read_models,
                 )
-            finally:
-                await read_models.stop()
     finally:
         await pool.close()
+
+
+def _pool(dsn: str, settings: Settings, *, least: int) -> Pool:
+    return create_pool(
+        dsn,
+        min_size=least,
+        max_size=settings.pool_size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
+    )
+
+
+@asynccontextmanager
+async def _reading(settings: Settings, pool: Pool) -> AsyncGenerator[ReadModels]:
+    """Follow the read models where the settings say, else through `pool`.
+
+    What has to be as it is now (tokens, keys, the log that commands rest on) is never read from a standby.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.read_database_url:
+            pool = await stack.enter_async_context(_pool(settings.read_database_url, settings, least=0))
+        read_models = ReadModels(pool, settings.database_url, standby=bool(settings.read_database_url))
+        await read_models.start()
+        stack.push_async_callback(read_models.stop)
+        yield read_models
 
 
 @asynccontextmanager

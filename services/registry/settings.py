@@ -103,7 +103,10 @@ def _matching(pattern: str, allowed: str) -> Rule:
     return Rule(allowed, read)
 
 
-_DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
+_DSN = _matching(
+    r"postgres(ql)?://\S+",
+    "a PostgreSQL connection URI, postgresql://user@host:port/database; hosts may be several, separated by commas",
+)
 _TRACES = _matching(
     r"https?://[^\s/?#@]+(/[^\s?#]*)?",
     "an http or https URL without a user, such as http://collector:4318/v1/traces",
@@ -125,6 +128,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it.",
+            _DSN,
+            secret=True,
+        ),
+    ] = ""
+    read_database_url: Annotated[
+        str,
+        Setting(
+            "The database as read models are read, as the service's role: of a standby, best with "
+            "target_session_attrs=prefer-standby and all servers in it. Not set, they are read where is written.",
             _DSN,
             secret=True,
         ),
