@@ -33,6 +33,9 @@ PARAMETERS = {
     "max_wal_senders": 10,
     "max_replication_slots": 10,
     "wal_log_hints": "on",
+    # Who reads from a standby holds replay up for so long at most, and vacuum as long as the read takes.
+    "max_standby_streaming_delay": "5s",
+    "hot_standby_feedback": "on",
     "wal_retrieve_retry_interval": "500ms",  # how soon a standby looks for the new primary
     "wal_receiver_timeout": "10s",
     "wal_sender_timeout": "10s",
