@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 SECRETS = Path("/run/secrets")
-CONFIGURATION = Path("/run/patroni/patroni.yml")  # in memory; JSON is YAML
+CONFIGURATION = Path("/tmp/patroni/patroni.yml")  # noqa: S108 - of this container alone, in memory; JSON is YAML
 DATA = "/var/lib/postgresql/data/node"
 
 # A primary that is gone is replaced when its lease has run out, which it renews every `loop_wait`. Patroni takes no
@@ -82,7 +82,7 @@ def configuration(node: str, etcd: str) -> dict[str, object]:
             "connect_address": f"{node}:5432",
             "data_dir": DATA,
             "bin_dir": "/usr/lib/postgresql/17/bin",
-            "pgpass": "/run/patroni/pgpass",
+            "pgpass": str(CONFIGURATION.with_name("pgpass")),
             "use_unix_socket": True,
             "parameters": {"unix_socket_directories": "/var/run/postgresql"},
             "authentication": {
@@ -102,6 +102,7 @@ def configuration(node: str, etcd: str) -> dict[str, object]:
 def main() -> None:
     """Write the configuration where nobody else reads it, and become Patroni."""
     os.umask(0o077)
+    CONFIGURATION.parent.mkdir(exist_ok=True)
     CONFIGURATION.write_text(json.dumps(configuration(os.environ["NODE"], os.environ["ETCD"])), encoding="utf-8")
     os.execv("/usr/bin/patroni", ["patroni", str(CONFIGURATION)])  # noqa: S606 - no shell is wanted
 
