@@ -103,10 +103,7 @@ def _matching(pattern: str, allowed: str) -> Rule:
     return Rule(allowed, read)
 
 
-_DSN = _matching(
-    r"postgres(ql)?://\S+",
-    "a PostgreSQL connection URI, postgresql://user@host:port/database; hosts may be several, separated by commas",
-)
+_DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
 _TRACES = _matching(
     r"https?://[^\s/?#@]+(/[^\s?#]*)?",
     "an http or https URL without a user, such as http://collector:4318/v1/traces",
@@ -127,7 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Setting(
-            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it.",
+            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it. Like the others "
+            "it may name several servers: host:port,host:port, and which is meant (target_session_attrs=read-write).",
             _DSN,
             secret=True,
         ),
