@@ -124,8 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Setting(
-            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it. Like the others "
-            "it may name several servers: host:port,host:port, and which is meant (target_session_attrs=read-write).",
+            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it. Like the "
+            "others it may name several servers, host:port,host:port, and which is meant: target_session_attrs=read-write.",
             _DSN,
             secret=True,
         ),
