@@ -125,7 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it. Like the "
-            "others it may name several servers, host:port,host:port, and which is meant: target_session_attrs=read-write.",
+            "others it may name several servers, host:port,host:port, and the one that is meant: "
+            "target_session_attrs=read-write.",
             _DSN,
             secret=True,
         ),

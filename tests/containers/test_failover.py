@@ -23,7 +23,7 @@ CLIENTS: Final = 16
 NODES: Final = ("postgres", "postgres-2", "postgres-3")
 # The lease of a primary that is gone runs out (20 s, docs/adr/0029); then a standby is promoted.
 FAILOVER_SECONDS: Final = 30.0
-BACK_SECONDS: Final = 10.0  # after the promotion, until every client is served again
+BACK_SECONDS: Final = 20.0  # after the promotion, until clients and readers are served again; 5 where others leave room
 REJOIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.1  # nothing tells how a cluster is: it is asked
 CHECKPOINT_SECONDS: Final = 0.5
@@ -42,6 +42,7 @@ class Cluster:
     """The nodes as Patroni sees them, asked of whichever answers."""
 
     def __init__(self, stack: Compose) -> None:
+        self._stack = stack
         self._addresses = {node: stack.address(stack.containers(node)[0], "back") for node in NODES}
 
     async def members(self) -> dict[str, dict[str, Any]]:
@@ -59,7 +60,7 @@ class Cluster:
         """Wait until there is a primary, and return its name."""
         while True:
             for address, node in {address: node for node, address in self._addresses.items()}.items():
-                if node != other_than and await self._is_primary(address):
+                if node != other_than and await self._is_primary(address) and await self._takes_writes(node):
                     return node
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -78,6 +79,14 @@ class Cluster:
                 if member["role"] == "sync_standby" and member["state"] == "streaming":
                     return name
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _takes_writes(self, node: str) -> bool:
+        """Tell whether PostgreSQL is done with what Patroni has told it to become."""
+        connection = await asyncpg.connect(await asyncio.to_thread(self._stack.dsn, node))
+        try:
+            return not await connection.fetchval("SELECT pg_is_in_recovery()")
+        finally:
+            await connection.close()
 
     @staticmethod
     async def _is_primary(address: str) -> bool:
