@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,17 +201,10 @@ def silent() -> socket.socket:
 
 
 async def test_a_server_that_stopped_taking_writes_is_not_used_for_them_any_more(pair: Pair, database: Database):
-    dsn = pair.on_either(database.service_dsn, "read-write")
-    async with create_pool(dsn, min_size=1, max_size=1) as pool, connected(pair.cluster.admin_dsn) as administrator:
+    async with create_pool(pair.on_either(database.service_dsn, "read-write"), min_size=1, max_size=1) as pool:
         assert await pool.fetchval("SELECT 1") == 1
-        try:
-            await administrator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-            await administrator.execute("SELECT pg_reload_conf()")
+        async with demoted(pair.cluster.admin_dsn):
             await until(lambda: refuses(pool))
-        finally:
-            await administrator.execute("SET default_transaction_read_only = off")
-            await administrator.execute("ALTER SYSTEM RESET default_transaction_read_only")
-            await administrator.execute("SELECT pg_reload_conf()")
         await until(lambda: answers(pool))
 
 
@@ -222,3 +217,49 @@ async def answers(pool: asyncpg.Pool[asyncpg.Record]) -> bool:
         return await pool.fetchval("SELECT 1") == 1
     except (asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
+
+
+async def test_a_service_goes_on_with_the_standby_that_was_promoted_when_the_primary_takes_no_more_writes(
+    tmp_path: Path,
+):
+    with paired() as pair, database_of(pair) as made:
+        database = replace(made, service_dsn=pair.on_either(made.service_dsn, "read-write"))
+        async with running(database, tmp_path, project=False) as service:
+            assert (await service.post("/v1/parties", party("Before")))["size"] == 1
+            await pair.caught_up()
+            async with demoted(pair.cluster.admin_dsn):
+                async with connected(pair.on_standby(pair.cluster.admin_dsn)) as administrator:
+                    assert await administrator.fetchval("SELECT pg_promote()")
+                key = {"Idempotency-Key": "after"}
+                answer = await until(lambda: recorded(service, party("After"), key))
+                assert answer["size"] == 2
+        await check_log(pair.on_standby(made.admin_dsn))
+        async with connected(made.admin_dsn) as old:
+            assert await old.fetchval("SELECT count(*) FROM log.entry") == 1
+
+
+@asynccontextmanager
+async def demoted(dsn: str) -> AsyncGenerator[None]:
+    """A primary that takes no writes, though it stays up and keeps its connections."""
+    async with connected(dsn) as administrator:
+        try:
+            await administrator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            await administrator.execute("SELECT pg_reload_conf()")
+            await until(
+                lambda: administrator.fetchval("SELECT current_setting('default_transaction_read_only') = 'on'")
+            )
+            yield
+        finally:
+            await administrator.execute("SET default_transaction_read_only = off")
+            await administrator.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            await administrator.execute("SELECT pg_reload_conf()")
+
+
+async def recorded(service: Service, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any] | None:
+    """What a client gets that tries again where it is told to."""
+    answer = await service.client.post("/v1/parties", json=body, headers=headers)
+    if answer.status_code == 503:
+        assert answer.headers["Retry-After"]
+        return None
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
