@@ -18,6 +18,7 @@ ANYBODY = 0o444  # in a folder that nobody else gets to see
 OWNER = 0o400
 SERVER = os.environ.get("POSTGRES_SERVER", "postgres:5432")
 DATABASE = os.environ.get("POSTGRES_DATABASE", "registry")
+PARAMETERS = os.environ.get("POSTGRES_PARAMETERS", "")  # of a connection URI: what stands behind its question mark
 
 
 def keep(path: Path, text: str, mode: int, owner: int) -> None:
@@ -47,7 +48,9 @@ def make(folder: Path) -> None:
     folder.chmod(0o700)  # what is in it may be readable to everybody
 
     def uri(login: str, database: str = DATABASE) -> str:
-        return f"postgresql://{login}:{password(folder, login)}@{SERVER}/{database}"
+        return (
+            f"postgresql://{login}:{password(folder, login)}@{SERVER}/{database}{'?' if PARAMETERS else ''}{PARAMETERS}"
+        )
 
     admin, owner = uri("postgres", "postgres"), uri("registry_migrate")
     service, projector, reader = uri("registry_serve"), uri("registry_project"), uri("registry_report")
@@ -64,8 +67,13 @@ def make(folder: Path) -> None:
     }
     for name, text in derived.items():
         keep(folder / name, text, OWNER, REGISTRY)
-    for other, login in {"postgres": "postgres", "grafana": "grafana"}.items():
-        keep(folder / other / "password", password(folder, login), ANYBODY, ROOT)
+    for other, login in {
+        "postgres/password": "postgres",
+        "postgres/replication": "replicator",
+        "postgres/patroni": "patroni",
+        "grafana/password": "grafana",
+    }.items():
+        keep(folder / other, password(folder, login), ANYBODY, ROOT)
     if not (folder / "serve" / "master.key").exists():
         keep(folder / "serve" / "master.key", secrets.token_hex(32), OWNER, REGISTRY)
 

@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 
 from events.log.failure import TRANSIENT
+from events.log.servers import connect
 from projections import MODELS
 from projections.engine import QUERIES, SESSION, Connection, Moved, Progress, Projection, version_of
 from projections.heartbeat import heard
@@ -83,9 +84,7 @@ class Projector:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=10, command_timeout=TIMEOUT_SECONDS, server_settings=dict(SESSION)
-        )
+        connection = await connect(self._dsn, timeout=5, command_timeout=TIMEOUT_SECONDS, server_settings=dict(SESSION))
         try:
             connection.add_termination_listener(self._wake)
             await connection.add_listener("registry_log", self._wake)

@@ -2,13 +2,16 @@
 
 Versions at one size never change (other than that sealed values can no longer be opened), so an answer is the same
 whenever it is asked for. A size that has not been projected yet is not answered: `wait_for` it first.
+
+Where they are read from standbys (ADR 0029), what was projected is there a moment later, and on each at its own time:
+every query sees on its own connection that its size is there. A standby tells nobody what it replays, so it is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +22,7 @@ from msgspec.structs import replace
 
 from events.errors import RegistryError
 from events.log.failure import FAILURES
+from events.log.servers import connect
 from events.sql import load
 from events.words import prefixes, whole
 from projections.digest import digests
@@ -29,10 +33,13 @@ from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 from projections.search import SEARCH
+from projections.standby import replayed
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
 CALENDAR = load("projections", "calendar.sql")
+
+STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
@@ -109,12 +116,14 @@ class ReadModels:
     """The queries of all read models over one pool, and the position of the live generation as last heard of.
 
     `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost. `dsn` is to name
-    the server that the pool reads from: a position is heard of when it can be read there.
+    the server that is projected on (a standby has no LISTEN). It is the one that the pool reads from, unless that is
+    `standby`, and may read from any.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, *, standby: bool = False) -> None:
         self._pool = pool
         self._dsn = dsn
+        self._standby = standby
         self._position = 0
         self._moved = asyncio.Condition()
         self._listener: asyncio.Task[None] | None = None
@@ -152,8 +161,29 @@ class ReadModels:
         position: int | None = await self._pool.fetchval(QUERIES["position"])
         return position
 
+    async def shown(self, least: int, seconds: float) -> int:
+        """Return how many entries the read models show, when it is at least so many. Raises `ReadModelBehind`."""
+        if least:
+            await self.wait_for(least, seconds)
+        position = await self.position()
+        if position < least and not self._standby:  # it was heard of on a primary that is none any more
+            raise _behind(position, least)
+        return max(position, least)  # another standby may have told; each query sees to its own
+
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
+        begun = asyncio.get_running_loop().time()
+        await self.hear_of(size, seconds)
+        if self._standby:
+            left = seconds - (asyncio.get_running_loop().time() - begun)
+            if (at := await replayed(self.live_position, size, left)) < size:
+                raise _behind(at, size)
+
+    async def hear_of(self, size: int, seconds: float) -> None:
+        """Wait until the first `size` entries are projected, whether or not a standby that is read shows them yet.
+
+        Raises `ReadModelBehind` after `seconds`.
+        """
         try:
             async with asyncio.timeout(seconds):
                 if self._position < size:  # which may be because nothing was heard: ask once
@@ -161,9 +191,7 @@ class ReadModels:
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._position >= size)
         except TimeoutError:
-            raise ReadModelBehind(
-                f"The read models show {self._position} entries, not yet {size}. Try again in a moment."
-            ) from None
+            raise _behind(self._position, size) from None
 
     async def page(
         self,
@@ -178,14 +206,14 @@ class ReadModels:
         sort, key = after or (None, None)
         with _in_this_form(model):
             parameters = await self._parameters(model, filters, size)
-            records = await self._pool.fetch(model.queries["page"], size, sort, key, limit, *parameters)
+            records = await self._fetch(size, model.queries["page"], size, sort, key, limit, *parameters)
         return [_found(record) for record in records]
 
     async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
         """Return one item as of `size`, or None if there was none."""
         with _in_this_form(model):
-            record = await self._pool.fetchrow(model.queries["one"], key, size)
-        return _found(record) if record else None
+            records = await self._fetch(size, model.queries["one"], key, size)
+        return _found(records[0]) if records else None
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
@@ -193,7 +221,7 @@ class ReadModels:
         """Return up to `limit` things of a cooperation or party as of `size`, by date, each with its kind."""
         sort, last = after or (None, None)
         subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
-        records = await self._pool.fetch(TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
+        records = await self._fetch(size, TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
         return [replace(_found(record), kind=record["kind"]) for record in records]
 
     async def calendar(
@@ -206,18 +234,18 @@ class ReadModels:
         party = filters.get("party")
         same: list[list[Any] | None] = [None, None, None]
         if isinstance(party, str):
-            ever = await self._pool.fetch(PARTIES.queries["ever_merged"], party, size)
+            ever = await self._fetch(size, PARTIES.queries["ever_merged"], party, size)
             same = [[one[column] for one in ever] for column in ("id", "since", "until")]
         others = filters.get("cooperation"), *same, filters.get("country")
         with _in_this_form(NAMES):
-            records = await self._pool.fetch(CALENDAR["of"], size, after, limit, *others, of)
+            records = await self._fetch(size, CALENDAR["of"], size, after, limit, *others, of)
         return [
             Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
         ]
 
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
         """Return counts as of `size`, a row a country, field, stage or month (`by`); `statistics.sql` says of what."""
-        return [dict(record) for record in await self._pool.fetch(STATISTICS["counts"], size, by)]
+        return [dict(record) for record in await self._fetch(size, STATISTICS["counts"], size, by)]
 
     async def search(self, text: str, size: int, *, after: tuple[str, str] | None, limit: int) -> list[Found]:
         """Return up to `limit` things that have all the words of a text (as beginnings of words).
@@ -229,7 +257,7 @@ class ReadModels:
             return []
         sort, key = after or (None, None)
         with _in_this_form(SEARCH):
-            records = await self._pool.fetch(SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
+            records = await self._fetch(size, SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
         return [_found(record) for record in records]
 
     async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
@@ -237,19 +265,19 @@ class ReadModels:
         if not ids:
             return {}
         with _in_this_form(NAMES):
-            records = await self._pool.fetch(NAMES.queries["labels"], sorted(ids), size)
+            records = await self._fetch(size, NAMES.queries["labels"], sorted(ids), size)
         return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
 
     async def merged(self, party: str, size: int) -> list[str]:
         """Return a party and all that it was merged with, either way, as of `size`."""
-        return [record["id"] for record in await self._pool.fetch(PARTIES.queries["merged"], party, size)]
+        return [record["id"] for record in await self._fetch(size, PARTIES.queries["merged"], party, size)]
 
     async def survivors(self, parties: Collection[str], size: int) -> dict[str, str]:
         """Return what each of those parties that were merged lives on in, as of `size`."""
         if not parties:
             return {}
         with _in_this_form(PARTIES):
-            records = await self._pool.fetch(PARTIES.queries["survivors"], sorted(parties), size)
+            records = await self._fetch(size, PARTIES.queries["survivors"], sorted(parties), size)
         return {record["id"]: record["survivor"] for record in records}
 
     async def digested(self, size: int) -> Digested:
@@ -257,7 +285,7 @@ class ReadModels:
         version = await self._version()
         while True:
             with _in_this_form(NAMES):
-                async with self._pool.acquire() as connection:
+                async with self._at(size) as connection:
                     found = await digests(connection, size)
             was, version = version, await self._version()
             if version == was:
@@ -285,6 +313,22 @@ class ReadModels:
                 parameters.append(given)
         return parameters
 
+    async def _fetch(self, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        if not self._standby:
+            return await self._pool.fetch(query, *arguments)
+        async with self._at(size) as connection:
+            return await connection.fetch(query, *arguments)
+
+    @asynccontextmanager
+    async def _at(self, size: int) -> AsyncGenerator[Any]:
+        """Read from a server that shows a size; that it was shown may have been by another one of the pool's."""
+        async with self._pool.acquire() as connection:
+            if self._standby:
+                at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
+                if at < size:
+                    raise _behind(at, size)
+            yield connection
+
     async def _note(self, position: int) -> None:
         if position != self._position:
             async with self._moved:
@@ -294,10 +338,10 @@ class ReadModels:
     async def _listen(self) -> None:
         while True:
             try:
-                connection = await asyncpg.connect(
+                connection = await connect(
                     self._dsn,
-                    timeout=10,
-                    command_timeout=10,
+                    timeout=5,
+                    command_timeout=5,
                     server_settings={"application_name": "registry-position"},
                 )
                 try:
@@ -327,6 +371,10 @@ class ReadModels:
             await self._note(await connection.fetchval(QUERIES["position"]) or 0)
             self._failures = 0
             await heard(told, HEARTBEAT_SECONDS)
+
+
+def _behind(position: int, size: int) -> ReadModelBehind:
+    return ReadModelBehind(f"The read models show {position} entries, not yet {size}. Try again in a moment.")
 
 
 def _told(listener: asyncio.Task[None]) -> None:

@@ -13,11 +13,11 @@ import signal
 import sys
 import threading
 
-import asyncpg
 import msgspec
 
 from events.errors import Corrupt
 from events.log.failure import TRANSIENT
+from events.log.servers import connect
 from projections import MODELS
 from projections.engine import QUERIES, REBUILD_BATCH, SESSION, Projection
 from projections.shares import SHARES, Assignment, Report
@@ -38,7 +38,7 @@ def main() -> None:
 async def _project(assignment: Assignment) -> None:
     models = [model for model in MODELS if assignment.alone in {None, model.name}]
     session = {**SESSION, "application_name": "registry-rebuild-share"}
-    connection = await asyncpg.connect(assignment.dsn, server_settings=session)
+    connection = await connect(assignment.dsn, server_settings=session)
     try:
         await connection.execute(QUERIES["hold_share"], SHARES, assignment.generation)
         projection = Projection(connection, assignment.generation, 0, live=False, models=models, share=assignment.share)

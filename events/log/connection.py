@@ -15,8 +15,10 @@ from asyncpg.prepared_stmt import PreparedStatement
 from events import sql
 from events.errors import Corrupt
 from events.log.command import Head
+from events.log.confirmation import Confirmation
 from events.log.failure import TRANSIENT
 from events.log.read import RecordedCommand, head_of, recorded_commands
+from events.log.servers import connect
 
 _queries: Final = sql.load("events.log", "queries.sql")
 _APPEND: Final = _queries["append"]
@@ -55,6 +57,7 @@ class WriterConnection:
         self._timeout = timeout
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._append: PreparedStatement[asyncpg.Record] | None = None
+        self._confirmation = Confirmation()
 
     def another(self) -> WriterConnection:
         """Return one more to the same database, not open yet."""
@@ -67,7 +70,10 @@ class WriterConnection:
             return head_of(await connection.fetchrow(_HEAD))
 
     async def append(self, arguments: Sequence[object]) -> Found | None:
-        """Send one batch (`Batch.arguments`); None when it is recorded, and durable."""
+        """Send one batch (`Batch.arguments`); None when it is recorded, and durable.
+
+        What is found to be recorded already is durable too: the head's lock is WAL, which is waited for.
+        """
         _, append = await self._ready()
         with self._watch():
             return _found(await append.fetchrow(*arguments))
@@ -105,7 +111,7 @@ class WriterConnection:
             return self._connection, self._append
         self.drop()
         with self._watch():
-            self._connection = connection = await asyncpg.connect(
+            self._connection = connection = await connect(
                 self._dsn,
                 timeout=self._timeout,
                 server_settings={
@@ -114,6 +120,8 @@ class WriterConnection:
                     "statement_timeout": str(int(self._timeout * 1000)),
                 },
             )
+            self._confirmation = Confirmation()
+            connection.add_log_listener(self._confirmation.hear)
             durability = await connection.fetchval(_DURABILITY)
             if durability not in DURABLE:
                 self.drop()
@@ -128,6 +136,7 @@ class WriterConnection:
         timer = asyncio.get_running_loop().call_later(self._timeout, self.drop)
         try:
             yield
+            self._confirmation.check()
         except TRANSIENT as error:
             if isinstance(error, ValueError):  # an argument that asyncpg cannot encode: nothing was sent
                 raise

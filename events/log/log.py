@@ -7,8 +7,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
-import asyncpg
-
 from events.errors import LogUnavailable
 from events.log.append import Counts, Limits, Writer
 from events.log.command import Append, Appended
@@ -17,6 +15,7 @@ from events.log.distribution import Distribution
 from events.log.failure import TRANSIENT
 from events.log.observer import Observer
 from events.log.read import Pool, Reader
+from events.log.servers import create_pool
 
 READERS: Final = 10  # connections of a pool of the log's own, at most
 
@@ -54,7 +53,7 @@ class Log(Reader):
         try:
             head = await connection.head()
             if pool is None:
-                pool = await asyncpg.create_pool(
+                pool = await create_pool(
                     dsn, min_size=0, max_size=READERS, server_settings={"application_name": "registry-reader"}
                 )
         except (Unreachable, *TRANSIENT) as error:

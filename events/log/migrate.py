@@ -22,6 +22,7 @@ import msgspec
 from events import sql
 from events.errors import RegistryError
 from events.log.read import Connection, Pool
+from events.log.servers import connect
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 LOCK: Final = int.from_bytes(hashlib.sha256(b"cooperation-registry/migrate").digest()[:8], "big", signed=True)
@@ -173,7 +174,7 @@ async def migrate(
     MigrationError; what was applied before the migration that fails stays.
     """
     migrations = load() if migrations is None else migrations
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "registry migrate"})
+    connection = await connect(dsn, server_settings={"application_name": "registry migrate"})
     try:
         if await connection.fetchval(_SQL["become_owner"]) is None:
             raise NotTheOwner(
@@ -196,7 +197,7 @@ async def check(dsn: str, migrations: Sequence[Migration] | None = None) -> None
     Raises DatabaseNotMigrated, DatabaseTooNew or MigrationEdited.
     """
     migrations = load() if migrations is None else migrations
-    connection = await asyncpg.connect(dsn)
+    connection = await connect(dsn)
     try:
         todo = await missing(connection, migrations)
     finally:

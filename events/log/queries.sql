@@ -12,6 +12,10 @@ FROM log.append_batch(
 -- name: durability
 SELECT current_setting('synchronous_commit');
 
+-- name: barrier
+-- Write a record that means nothing, and commit: it is answered when everything before it is at the standbys, too.
+SELECT pg_logical_emit_message(true, 'registry', '');
+
 -- name: head
 SELECT size, frontier, last_recorded_at FROM log.head WHERE one;
 

@@ -18,6 +18,7 @@ from asyncpg.pool import PoolConnectionProxy
 from events import sql
 from events.errors import Corrupt, LogUnavailable
 from events.log.command import Appended, Head, Recorded
+from events.log.confirmation import settle
 from events.log.failure import TRANSIENT
 from events.merkle.tree import Frontier
 
@@ -177,6 +178,12 @@ class Reader:
         with reachable():
             async with self._pool.acquire() as connection:
                 return (await recorded_commands(connection, [command_id])).get(command_id)
+
+    async def settle(self) -> None:
+        """Return when all that can be read now is durable as what was answered is: no failover takes it back."""
+        with reachable():
+            async with self._pool.acquire() as connection:
+                await settle(connection)
 
     async def size_at(self, instant: datetime) -> int:
         """Return the size that the log had at an instant: the number of entries recorded then or before.

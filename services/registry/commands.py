@@ -156,10 +156,14 @@ class Commands:
         return answer
 
     async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:
-        """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it."""
+        """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it.
+
+        That it can be read does not say yet that it survives a failover, which an answer does.
+        """
         found = await self._log.find_command(command)
         if found is None:
             return None
+        await self._log.settle()
         hashed = salted_hash(await self._vault.salts(command), said) if personal else plain_hash(said)
         if found.command_hash != hashed:
             raise CommandIdReused(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import sys
 import threading
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.types import ASGIApp
@@ -19,6 +16,7 @@ from events.errors import LogUnavailable
 from events.log import Limits, Log
 from events.log.checkpoints import Checkpoints
 from events.log.failure import FAILURES
+from events.log.servers import Pool, create_pool
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
@@ -46,28 +44,7 @@ if TYPE_CHECKING:  # it is imported where traces are asked for
     from services.registry.tracing.recording import Recording
 
 STATEMENT_SECONDS = 30.0
-SILENCE_SECONDS = 4
-
-
-async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Have the kernel give a connection up whose other end acknowledges nothing, as when the network was cut.
-
-    Otherwise a read on it waits for `STATEMENT_SECONDS`, though the database is back. A slow statement is no silence.
-    """
-    if sys.platform != "linux":
-        return
-    # asyncpg takes no parameters for its socket, and gives it out nowhere else.
-    transport = cast("asyncio.Transport", connection._transport)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType]
-    opened: socket.socket = transport.get_extra_info("socket")
-    if opened.family == socket.AF_UNIX:
-        return
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, SILENCE_SECONDS),
-        (socket.TCP_KEEPINTVL, 1),
-        (socket.TCP_USER_TIMEOUT, SILENCE_SECONDS * 1000),
-    ):
-        opened.setsockopt(socket.IPPROTO_TCP, option, value)
+CONNECT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -81,14 +58,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
     master = MasterKey.from_file(settings.master_key_file)
     witnessing = policy.read(settings.witness_file)
     try:
-        pool = await asyncpg.create_pool(
-            settings.database_url,
-            min_size=1,
-            max_size=settings.pool_size,
-            command_timeout=STATEMENT_SECONDS,
-            server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
-            init=_notice_silence,
-        )
+        pool = await _pool(settings.database_url, settings, least=1)
     except FAILURES as error:
         raise LogUnavailable(f"The database cannot be reached: {error}") from error
     try:
@@ -108,9 +78,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                 signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
                 if witnessing.witnesses:
                     witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
-            read_models = ReadModels(pool, settings.database_url)
-            await read_models.start()
-            try:
+            async with _reading(settings, pool) as read_models:
                 yield Parts(
                     settings=settings,
                     clock=clock,
@@ -132,10 +100,34 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     commands=Commands(log, vault, clock, patience=settings.command_timeout),
                     read_models=read_models,
                 )
-            finally:
-                await read_models.stop()
     finally:
         await pool.close()
+
+
+def _pool(dsn: str, settings: Settings, *, least: int) -> Pool:
+    return create_pool(
+        dsn,
+        min_size=least,
+        max_size=settings.pool_size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
+    )
+
+
+@asynccontextmanager
+async def _reading(settings: Settings, pool: Pool) -> AsyncGenerator[ReadModels]:
+    """Follow the read models where the settings say, else through `pool`.
+
+    What has to be as it is now (tokens, keys, the log that commands rest on) is never read from a standby.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.read_database_url:
+            pool = await stack.enter_async_context(_pool(settings.read_database_url, settings, least=0))
+        read_models = ReadModels(pool, settings.database_url, standby=bool(settings.read_database_url))
+        await read_models.start()
+        stack.push_async_callback(read_models.stop)
+        yield read_models
 
 
 @asynccontextmanager

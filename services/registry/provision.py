@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import asyncpg
 import msgspec
 
 from events import sql
+from events.log.servers import connect
 
 ROLES: Final = "roles.sql"
 # Login, and the group role of roles.sql that it acts as.
@@ -52,7 +52,7 @@ async def provision(admin_dsn: str, database: str, *, passwords: Mapping[str, st
     Raises what asyncpg raises: the administrator may not do it, or cannot connect.
     """
     passwords = passwords or {}
-    admin = await asyncpg.connect(admin_dsn)
+    admin = await connect(admin_dsn)
     try:
         await admin.execute(_SQL["lock"], _LOCK)
         statement = await admin.fetchval(_SQL["create_database"], database)
@@ -69,7 +69,7 @@ async def provision(admin_dsn: str, database: str, *, passwords: Mapping[str, st
 
 async def grant(admin_dsn: str) -> None:
     """Run roles.sql in the database that the administrator's DSN names."""
-    connection = await asyncpg.connect(admin_dsn)
+    connection = await connect(admin_dsn)
     try:
         async with connection.transaction():
             await connection.execute(files("services.registry").joinpath(ROLES).read_text(encoding="utf-8"))

@@ -124,7 +124,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Setting(
-            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it.",
+            "The database, as the service's role. All but `up`, `project`, `rebuild` and `migrate` need it. Like the "
+            "others it may name several servers, host:port,host:port, and the one that is meant: "
+            "target_session_attrs=read-write.",
+            _DSN,
+            secret=True,
+        ),
+    ] = ""
+    read_database_url: Annotated[
+        str,
+        Setting(
+            "The database as read models are read, as the service's role: of a standby, best with "
+            "target_session_attrs=prefer-standby and all servers in it. Not set, they are read where is written.",
             _DSN,
             secret=True,
         ),

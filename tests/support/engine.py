@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,10 @@ from tests.support.console import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "python:3.13-slim"
-# Of one's own, where several trees are tried with one engine.
+# Others who test on the same engine have tags of their own.
 IMAGE: Final = os.environ.get("REGISTRY_TEST_IMAGE", "cooperation-registry:test")
 PROXY_IMAGE: Final = os.environ.get("REGISTRY_TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
+POSTGRES_IMAGE: Final = os.environ.get("REGISTRY_TEST_POSTGRES_IMAGE", "cooperation-registry-postgres:test")
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -51,7 +52,7 @@ def missing() -> str | None:
 class Compose:
     """The compose file in a copy of the tree, as a project of its own: other ports, another subnet, other images."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Sequence[str] = ("docker-compose.yml",)) -> None:
         self.folder = folder
         self.project = f"registry-test-{secrets.token_hex(4)}"
         self.base_url = f"http://127.0.0.1:{free_port()}"
@@ -63,6 +64,8 @@ class Compose:
             "FRONT_SUBNET": subnet,
             "IMAGE": IMAGE,
             "PROXY_IMAGE": PROXY_IMAGE,
+            "POSTGRES_IMAGE": POSTGRES_IMAGE,
+            "COMPOSE_FILE": ":".join(files),
             "BUILD_NETWORK": "host",
         }
         self.docker = docker.from_env()
@@ -108,10 +111,10 @@ class Compose:
         found: str = container.attrs["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
         return found
 
-    def dsn(self) -> str:
-        """Return the administrator's connection to the registry's database."""
-        (postgres,) = self.containers("postgres")
-        password = self.run("exec", "-T", "postgres", "cat", "/run/secrets/password").strip()
+    def dsn(self, service: str = "postgres") -> str:
+        """Return the administrator's connection to the registry's database, in the container of a service."""
+        (postgres,) = self.containers(service)
+        password = self.run("exec", "-T", service, "cat", "/run/secrets/password").strip()
         return f"postgresql://postgres:{password}@{self.address(postgres, 'back')}:5432/registry"
 
     @asynccontextmanager
@@ -147,22 +150,24 @@ async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
 
 
 def build() -> None:
-    """Build the images from this tree. The host's network, since the engine may reach no other."""
+    """Build the images from this tree."""
     for image, arguments in (
         (IMAGE, ["--file", "deploy/Dockerfile", "."]),
         (PROXY_IMAGE, ["deploy/proxy"]),
     ):
-        _docker("build", "--quiet", "--network", "host", "--tag", image, *arguments)
+        build_image(image, *arguments)
+
+
+def build_image(image: str, *arguments: str) -> None:
+    """Build an image from this tree. The host's network, since the engine may reach no other."""
+    _docker("build", "--quiet", "--network", "host", "--tag", image, *arguments)
 
 
 def derive(name: str) -> str:
     """Build an image from `tests/containers/images/<name>.Dockerfile` over the registry's, and return its tag."""
     folder, tag = ROOT / "tests" / "containers" / "images", f"{IMAGE}-{name}"
     file = str(folder / f"{name}.Dockerfile")
-    _docker(
-        *("build", "--quiet", "--network", "host", "--tag", tag, "--build-arg", f"BASE={IMAGE}", "--file", file),
-        str(folder),
-    )
+    build_image(tag, "--build-arg", f"BASE={IMAGE}", "--file", file, str(folder))
     return tag
 
 
@@ -180,10 +185,13 @@ def _docker(*arguments: str) -> None:
 
 
 @contextmanager
-def composed(folder: Path) -> Generator[Compose]:
-    """Copy the tree as a clean checkout has it, and take down whatever was brought up from it."""
+def composed(folder: Path, *over: str) -> Generator[Compose]:
+    """Copy the tree as a clean checkout has it, and take down whatever was brought up from it.
+
+    `over` names compose files that are laid over the first.
+    """
     shutil.copytree(ROOT, folder, ignore=NOT_CHECKED_OUT)
-    made = Compose(folder)
+    made = Compose(folder, ("docker-compose.yml", *over))
     try:
         yield made
     finally:

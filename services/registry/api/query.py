@@ -239,9 +239,7 @@ async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, par
         named = any(one.parameter == parameter for one in asked.problems)
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
         raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
-    if asked.least:
-        await parts.read_models.wait_for(asked.least, parts.settings.min_size_wait)
-    position = await parts.read_models.position()
+    position = await parts.read_models.shown(asked.least or 0, parts.settings.min_size_wait)
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
         await parts.read_models.wait_for(size, parts.settings.min_size_wait)
@@ -282,7 +280,7 @@ async def reached(parts: Parts, least: int) -> int:
     """
     size = (await parts.log.head()).size
     if size < least:
-        await parts.read_models.wait_for(least, parts.settings.min_size_wait)
+        await parts.read_models.hear_of(least, parts.settings.min_size_wait)
         size = (await parts.log.head()).size
     return size
 

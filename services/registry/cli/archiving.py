@@ -12,6 +12,7 @@ import asyncpg
 from events.errors import FieldProblem, InvalidField
 from events.log.checkpoints import Checkpoints
 from events.log.migrate import check
+from events.log.servers import create_pool
 from events.log.tree import Tree
 from events.merkle.note import NoteError, VerifierKey
 from services.registry.access.actions import Action
@@ -89,9 +90,7 @@ async def _import(settings: Settings, path: Path, trusted: Sequence[VerifierKey]
 
 
 def _pool(settings: Settings, name: str) -> asyncpg.pool.Pool:
-    return asyncpg.create_pool(
-        settings.database_url, min_size=1, max_size=POOL, server_settings={"application_name": name}
-    )
+    return create_pool(settings.database_url, min_size=1, max_size=POOL, server_settings={"application_name": name})
 
 
 def _keys(texts: Sequence[str]) -> tuple[VerifierKey, ...]:

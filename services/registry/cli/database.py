@@ -10,6 +10,7 @@ from typing import TypeVar
 import asyncpg
 
 from events.log.migrate import check
+from events.log.servers import connect
 from services.registry.settings import load
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ def on_database(name: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -
 
     async def run() -> T:
         await check(dsn)
-        database = await asyncpg.connect(dsn, server_settings={"application_name": name})
+        database = await connect(dsn, server_settings={"application_name": name})
         try:
             return await work(database)
         finally:

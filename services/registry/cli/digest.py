@@ -6,11 +6,10 @@ import asyncio
 import os
 import sys
 
-import asyncpg
-
 from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check
 from events.log.read import Reader
+from events.log.servers import create_pool
 from projections.reader import Digested, ReadModels
 from services.registry.settings import Settings, load
 
@@ -27,7 +26,7 @@ def digest(size: int | None) -> int:
 async def _digest(settings: Settings, size: int | None) -> Digested:
     await check(settings.database_url)
     options = {"application_name": "registry digest"}
-    async with asyncpg.create_pool(settings.database_url, min_size=1, max_size=2, server_settings=options) as pool:
+    async with create_pool(settings.database_url, min_size=1, max_size=2, server_settings=options) as pool:
         read_models = ReadModels(pool, settings.database_url)
         if size is None:
             return await read_models.digested(await read_models.position())

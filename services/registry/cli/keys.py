@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from events.errors import AlreadyExists
 from events.log.checkpoints import Checkpoints
 from events.log.migrate import check
 from events.log.read import Pool
+from events.log.servers import create_pool
 from events.merkle.note import ALGORITHMS, SigningKey
 from services.registry.access.actions import Action
 from services.registry.access.record import Looked, record
@@ -109,7 +109,7 @@ def on_keys(work: Callable[[Pool, KeyRing, str], Awaitable[T]]) -> tuple[T, KeyR
 
     async def run() -> tuple[T, KeyRing, str]:
         await check(settings.database_url)
-        async with asyncpg.create_pool(
+        async with create_pool(
             settings.database_url, min_size=1, max_size=2, server_settings={"application_name": "registry key"}
         ) as pool:
             origin = await current_origin(Checkpoints(pool), settings.origin)

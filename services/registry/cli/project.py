@@ -8,9 +8,8 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 
-import asyncpg
-
 from events.log.migrate import check
+from events.log.servers import create_pool
 from projections.projector import Projector
 from services.registry import journal
 from services.registry.cli.ports import claim_metrics
@@ -56,7 +55,7 @@ async def _measuring(projector: Projector, settings: Settings) -> AsyncGenerator
         yield
         return
     async with (
-        asyncpg.create_pool(
+        create_pool(
             settings.projector_database_url,
             min_size=0,
             max_size=1,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-import asyncpg
-
 from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check as check_form
+from events.log.servers import connect
 from projections import MODELS, ReadModel
 from projections import rebuild as generations
 from projections.engine import ENTRIES, QUERIES, SESSION
@@ -38,7 +37,7 @@ async def _rebuild(
     helpers: generations.Helpers, model: ReadModel | None, *, check: bool, accept: bool, if_changed: bool
 ) -> int:
     await check_form(helpers.dsn)
-    connection = await asyncpg.connect(helpers.dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
+    connection = await connect(helpers.dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
     try:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")

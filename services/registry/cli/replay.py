@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 
-import asyncpg
 from rich.console import Console
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.log import Reader, Recorded
 from events.log.migrate import check
 from events.log.read import PAGE
+from events.log.servers import create_pool
 from services.registry import journal
 from services.registry.cli import working
 from services.registry.cli.replica import replay_into
@@ -45,7 +45,7 @@ def replay(to: int | None, subject: str | None, into: str | None) -> int:
 async def _replay(settings: Settings, to: int | None, subject: str | None, into: str | None) -> int:
     await check(settings.database_url)
     options = {"application_name": "registry replay"}
-    async with asyncpg.create_pool(settings.database_url, min_size=1, max_size=1, server_settings=options) as pool:
+    async with create_pool(settings.database_url, min_size=1, max_size=1, server_settings=options) as pool:
         reader = Reader(pool)
         head = (await reader.head()).size
         if to is not None and to > head:

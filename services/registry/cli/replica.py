@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import asyncpg
-
 from events import sql
 from events.entry import leaf_hash
 from events.errors import Corrupt
 from events.log.command import Head
 from events.log.migrate import migrate
 from events.log.read import Reader, head_of
+from events.log.servers import connect
 from events.log.transfer import receive
 from events.merkle.tree import extend, root_of_frontier
 from projections import rebuild
@@ -50,7 +49,7 @@ async def replay_into(url: str, reader: Reader, size: int) -> str:
 
 async def _found(url: str) -> Head | None:
     """Return the head of an interrupted copy, if there is one. Raises `Unusable` for a registry that is in use."""
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         if not await connection.fetchval(_SQL["is_registry"]):
             return None
@@ -63,7 +62,7 @@ async def _found(url: str) -> Head | None:
 
 
 async def _copy(url: str, reader: Reader, size: int, progress: Callable[[int], None]) -> Head:
-    connection = await asyncpg.connect(url, server_settings=OWNER)
+    connection = await connect(url, server_settings=OWNER)
     try:
         there = head_of(await connection.fetchrow(_SQL["found"]))
         return await receive(connection, _entries(reader, there, size), progress)
@@ -90,7 +89,7 @@ async def _entries(reader: Reader, there: Head, size: int) -> AsyncIterator[byte
 
 
 async def _build(url: str, progress: Callable[[int], None]) -> int:
-    connection = await asyncpg.connect(url, server_settings={**SESSION, "application_name": "registry replay"})
+    connection = await connect(url, server_settings={**SESSION, "application_name": "registry replay"})
     try:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("A projector is at work on the database already; it builds the read models.")

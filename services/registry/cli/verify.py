@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from events.errors import RegistryError
 from events.log.migrate import check
+from events.log.servers import create_pool
 from events.merkle.note import MAX_NOTE_BYTES, NoteError, VerifierKey
 from services.registry.cli.failures import Unusable, told
 from services.registry.settings import InvalidSettings, load
@@ -88,7 +89,7 @@ async def _database(asked: Asked) -> Report:
 
     settings = load(os.environ, needed=["database_url"])
     await check(settings.database_url)
-    async with asyncpg.create_pool(
+    async with create_pool(
         settings.database_url, min_size=1, max_size=2, server_settings={"application_name": "registry verify"}
     ) as pool:
         return await verify(Database(pool, settings.origin), asked)

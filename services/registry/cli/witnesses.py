@@ -7,13 +7,13 @@ import os
 import sys
 from typing import Final
 
-import asyncpg
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from events.log.checkpoints import Checkpoints
 from events.log.migrate import check
+from events.log.servers import create_pool
 from events.log.tree import Tree
 from services.registry import journal
 from services.registry.cli.failures import Unusable
@@ -66,7 +66,7 @@ def ask_all() -> int:
 
 async def _ask(settings: Settings, policy: Policy) -> _Found:
     await check(settings.database_url)
-    async with asyncpg.create_pool(
+    async with create_pool(
         settings.database_url, min_size=1, max_size=4, server_settings={"application_name": "registry log"}
     ) as pool:
         checkpoints = Checkpoints(pool)

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from events.errors import RegistryError
 from events.log import migrate
 from events.log.failure import FAILURES
 from events.log.read import Pool
+from events.log.servers import create_pool
 from projections.engine import version_of
 from services.registry.clock import Clock, now
 from services.registry.doctor import (
@@ -96,7 +96,7 @@ class _Unreached(Exception):
 @asynccontextmanager
 async def _connected(url: str) -> AsyncGenerator[Pool]:
     try:
-        pool = await asyncpg.create_pool(
+        pool = await create_pool(
             url,
             min_size=1,
             max_size=2,

@@ -101,6 +101,8 @@ class Signer:
                 await self._extends(known, now)
             standing = last.signatures if last and last.checkpoint == now else ()
             missing = [key for key in keys if not any(one.is_of(key.verifier) for one in standing)]
+            if missing:
+                await self._log.settle()  # a failover must not take back what is signed
             added = tuple(key.sign(now.text) for key in missing)
             signed_at = self._clock() if last is None or last.checkpoint != now else last.signed_at
             signed = Signed(now, signed_at, (*added, *standing))
