@@ -25,7 +25,7 @@ from tests.support.world import party
     ],
 )
 async def test_whatever_a_refusal_would_leave_behind_is_seen(cluster: Cluster, tmp_path: Path, statement: str):
-    with cluster.database(projected=True) as database:
+    with cluster.database() as database:
         async with running(database, tmp_path, project=False) as service:
             await service.token("reader", name="a client of nothing")
             await service.post("/v1/people", {"name": "Ada Example"})

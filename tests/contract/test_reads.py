@@ -515,7 +515,7 @@ async def test_a_read_that_asks_for_what_is_yet_to_come_waits_for_it(told: Told)
 
 
 async def test_reads_that_come_too_early_are_told_to_come_again(cluster: Cluster, tmp_path: Path):
-    with cluster.database(projected=True) as database:
+    with cluster.database() as database:
         async with services.running(database, tmp_path, project=False, min_size_wait=0.05) as never:
             for path in ("/v1/parties", "/v1/parties/party_00000000000000000000000000", "/health/ready"):
                 answer = await never.client.get(path)
