@@ -8,12 +8,16 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append, proofs, rebuild, verify
+from bench import append, bulk, http, proofs, read, rebuild, replay, verify
 from bench.database import database
 from bench.measure import Result, table
 
 WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
     "append": append.measure,
+    "bulk": bulk.measure,
+    "http": http.measure,
+    "read": read.measure,
+    "replay": replay.measure,
     "proofs": proofs.measure,
     "rebuild": rebuild.measure,
     "verify": verify.measure,

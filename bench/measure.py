@@ -62,6 +62,11 @@ async def interleave(contestants: Mapping[str, Callable[[], Awaitable[float]]], 
     return found
 
 
+def paired(ours: list[float], theirs: list[float]) -> float:
+    """Return the median ratio of rounds that were beside each other: what slows the machine down slows down both."""
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+
+
 def table(name: str, result: Result) -> str:
     """Write a result for people."""
     lines = [name]
