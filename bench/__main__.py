@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append, bulk, http, proofs, read, rebuild, replay, verify
+from bench import append, asof, bulk, http, lag, memory, proofs, read, rebuild, replay, start, stream, verify
 from bench.database import database
 from bench.measure import Result, table
 
@@ -16,6 +16,11 @@ WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
     "append": append.measure,
     "bulk": bulk.measure,
     "http": http.measure,
+    "lag": lag.measure,
+    "asof": asof.measure,
+    "stream": stream.measure,
+    "memory": memory.measure,
+    "start": start.measure,
     "read": read.measure,
     "replay": replay.measure,
     "proofs": proofs.measure,

@@ -21,6 +21,7 @@ import asyncpg
 
 from bench.load import Client
 from events.vault import MasterKey
+from projections.engine import QUERIES
 from services.registry.access import tokens
 from services.registry.access.record import Who
 from services.registry.access.roles import Role
@@ -30,6 +31,7 @@ ORIGIN = "registry.example/log"
 READY_SECONDS = 120.0
 REGISTRY = (sys.executable, "-m", "services.registry.cli.app")
 QUIET = {"REGISTRY_LOG_LEVEL": "error"}
+NOWHERE = subprocess.DEVNULL
 
 
 class Process:
@@ -93,7 +95,7 @@ class Registry:
 
     def start(self, *command: str) -> Process:
         """Start a command of `registry`."""
-        return Process(*REGISTRY, *command, environ=self.environ, says=subprocess.DEVNULL)
+        return Process(*REGISTRY, *command, environ=self.environ, says=NOWHERE)
 
     async def run(self, *command: str) -> None:
         """Run a command of `registry` to its end."""
@@ -116,13 +118,10 @@ class Registry:
         connection = await asyncpg.connect(self.access.projector)
         try:
             async with asyncio.timeout(3600):
-                while (await connection.fetchval(_POSITION) or 0) < size:  # noqa: ASYNC110 - another process
+                while (await connection.fetchval(QUERIES["position"]) or 0) < size:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
         finally:
             await connection.close()
-
-
-_POSITION = "SELECT position FROM projection.generation WHERE state = 'live'"
 
 
 @asynccontextmanager
