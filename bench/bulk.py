@@ -10,6 +10,7 @@ import hashlib
 import random
 import time
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -17,26 +18,31 @@ import asyncpg
 import uuid_utils
 
 from bench.append import STREAM_LENGTH, story
+from bench.database import Room
 from bench.measure import Figure, Result, interleave, paired
+from bench.peers.contestants import peers
 from events import sql
 from events.log import Append, Draft, Log
 from events.log.transfer import COLUMNS
-from services.registry.provision import Access
 
 BATCH = 1_000
 TARGETS = {"copy": 0.5}
+PEERS = {"eventsourcing_locked": 2.0, "eventsourcing_functions": 2.0}
 _SQL = sql.load("bench", "bulk.sql")
 _streams = count()
 
 
-async def measure(access: Access, *, quick: bool) -> Result:
+async def measure(room: Room, *, quick: bool) -> Result:
     """Measure by entries a second, some batches a round, one after the other."""
     batches, rounds = (5, 3) if quick else (20, 9)
-    owner = await asyncpg.connect(access.owner)
+    owner = await asyncpg.connect(room.owner)
     await owner.execute(_SQL["create_table"])
     await owner.close()
-    connection = await asyncpg.connect(access.service)
-    async with await Log.open(access.service, origin="registry.example/log", clock=_now) as log:
+    connection = await asyncpg.connect(room.service)
+    async with (
+        await Log.open(room.service, origin="registry.example/log", clock=_now) as log,
+        peers(room, story(random.Random(1)), wanted=not quick) as others,
+    ):
         stored = len((await log.append(command())).entries[0].bytes)
 
         async def ours() -> float:
@@ -54,10 +60,16 @@ async def measure(access: Access, *, quick: bool) -> Result:
                 await connection.copy_records_to_table("copied", columns=COLUMNS, records=batch)
             return batches * BATCH / (time.perf_counter() - begun)
 
-        found = await interleave({"bulk": ours, "copy": copy}, rounds)
+        beside = {name: peer for name, peer in others.items() if name in PEERS}
+        found = await interleave(
+            {"bulk": ours, "copy": copy}
+            | {name: partial(peer.append, 1, batches * BATCH, BATCH) for name, peer in beside.items()},
+            rounds,
+        )
     await connection.close()
     figures = {name: Figure.of("entries/s", rates) for name, rates in found.items()}
-    return Result(figures, {"copy": paired(found["bulk"], found["copy"])}, TARGETS)
+    ratios = {name: paired(found["bulk"], rates) for name, rates in found.items() if name != "bulk"}
+    return Result(figures, ratios, TARGETS if quick else TARGETS | PEERS)
 
 
 def command() -> Append:

@@ -32,6 +32,10 @@ class Result:
     ratios: dict[str, float] = field(default_factory=dict)
     targets: dict[str, float] = field(default_factory=dict)
 
+    def missed(self, part: float = 1.0) -> list[str]:
+        """Name the ratios that are below a part of their target, and those that are missing."""
+        return [name for name, target in self.targets.items() if self.ratios.get(name, 0.0) < target * part]
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.filling import fill
+from bench.history import History
 from bench.load import Client, request
 from bench.measure import Figure, Result
 from services.registry.provision import Access
@@ -35,7 +36,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
     async with processes.registry(access) as made:
         token = await made.token()
         for size in sizes:
-            await fill(access, size)
+            await fill(access, size, History(size))  # other things than those that are there
             with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
                 taken.setdefault("rebuild", []).append(await _most(made.start("rebuild")))
                 with made.start("project") as projector:

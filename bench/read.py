@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import asyncpg
 import msgspec
 
+from bench.append import story
+from bench.database import Room
 from bench.filling import fill
 from bench.measure import Figure, Result, interleave, paired
+from bench.peers.contestants import peers
 from events import sql
 from events.codec import decode_entry
 from events.log.read import PAGE, Reader
-from services.registry.provision import Access
 
 TARGETS = {"msgspec_paging": 0.8}
+PEERS = ("message_db", "eventsourcing_locked", "emmett")
 _SQL = sql.load("bench", "reading.sql")
 _plain = msgspec.json.Decoder()
 
 
-async def measure(access: Access, *, quick: bool) -> Result:
+async def measure(room: Room, *, quick: bool) -> Result:
     """Measure over a history of a size."""
     size, rounds = (5_000, 3) if quick else (100_000, 7)
-    await fill(access, size)
-    async with asyncpg.create_pool(access.service, min_size=1, max_size=1) as pool:
+    await fill(room, size)
+    async with (
+        asyncpg.create_pool(room.service, min_size=1, max_size=1) as pool,
+        peers(room, story(random.Random(1)), wanted=not quick) as others,
+    ):
+        beside = {name: peer for name, peer in others.items() if name in PEERS}
+        for peer in beside.values():
+            await peer.append(32, 32_000)
         reader = Reader(pool)
 
         async def ours() -> float:
@@ -41,6 +51,9 @@ async def measure(access: Access, *, quick: bool) -> Result:
                 position += len(page)
             return position / (time.perf_counter() - begun)
 
-        found = await interleave({"read": ours, "msgspec_paging": plain}, rounds)
+        found = await interleave(
+            {"read": ours, "msgspec_paging": plain} | {name: peer.read for name, peer in beside.items()}, rounds
+        )
     figures = {name: Figure.of("entries/s", rates) for name, rates in found.items()}
-    return Result(figures, {"msgspec_paging": paired(found["read"], found["msgspec_paging"])}, TARGETS)
+    ratios = {name: paired(found["read"], rates) for name, rates in found.items() if name != "read"}
+    return Result(figures, ratios, TARGETS if quick else TARGETS | dict.fromkeys(PEERS, 2.0))

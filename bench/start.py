@@ -27,7 +27,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="bench-up-") as name:
         folder = Path(name)
         if os.geteuid() == 0:
-            folder.chmod(0o711)  # the server's own account has to pass
+            folder.chmod(0o711)  # noqa: ASYNC240 - the server's own account has to pass
         async with processes.registry(access) as made:
             for number in range(rounds + 1):
                 begun = time.perf_counter()
