@@ -24,8 +24,8 @@ def chart(results: Mapping[str, Result]) -> str:
     ]
     height = TOP + ROW * len(rows) + 20
     drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        'font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        '<g font-family="sans-serif" font-size="12">',
         "<title>Ratios that were measured, beside their targets</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{MIDDLE}" y="24" text-anchor="middle" fill="#444">target</text>',
@@ -33,7 +33,7 @@ def chart(results: Mapping[str, Result]) -> str:
     for number, (label, ratio, target) in enumerate(rows):
         drawn += _row(TOP + number * ROW, label, ratio, target)
     drawn.append(f'<line x1="{MIDDLE}" y1="{TOP - 8}" x2="{MIDDLE}" y2="{height - 14}" stroke="#444"/>')
-    return "\n".join([*drawn, "</svg>", ""])
+    return "\n".join([*drawn, "</g>", "</svg>", ""])
 
 
 def _row(top: int, label: str, ratio: float | None, target: float) -> list[str]:
