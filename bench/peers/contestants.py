@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -149,15 +150,32 @@ async def _message_db(room: Room, events: Sequence[Event]) -> AsyncGenerator[Pee
             "CREATE_DATABASE": "off",
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         }
-        script = folder / "node_modules/@eventide/message-db/database/install.sh"
-        install = await asyncio.create_subprocess_exec("bash", str(script), env=environ, stdout=sys.stderr)
-        if status := await install.wait():
-            raise Missing(f"its install script ended with {status}")
+        with tempfile.TemporaryDirectory(prefix="bench-message-db-") as copied:
+            scripts = await asyncio.to_thread(
+                shutil.copytree, folder / "node_modules/@eventide/message-db/database", Path(copied) / "database"
+            )
+            if not await _has_pgcrypto(dsn):
+                # It wants it for gen_random_uuid alone, which PostgreSQL has had of its own since 13.
+                print("message_db is installed without the extension pgcrypto, which is not there", file=sys.stderr)
+                (scripts / "extensions" / "pgcrypto.sql").write_text("")
+            install = await asyncio.create_subprocess_exec(
+                "bash", str(scripts / "install.sh"), env=environ, stdout=sys.stderr
+            )
+            if status := await install.wait():
+                raise Missing(f"its install script ended with {status}")
         settings = {"search_path": "message_store"}
         async with asyncpg.create_pool(
             dsn, min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=settings
         ) as pool:
             yield MessageDb(pool, events)
+
+
+async def _has_pgcrypto(dsn: str) -> bool:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return bool(await connection.fetchval(_SQL["has_pgcrypto"]))
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
