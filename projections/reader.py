@@ -29,10 +29,12 @@ from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 from projections.search import SEARCH
+from projections.sources import SOURCES
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
 CALENDAR = load("projections", "calendar.sql")
+CITED = load("projections", "cited.sql")
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
@@ -186,6 +188,14 @@ class ReadModels:
         with _in_this_form(model):
             record = await self._pool.fetchrow(model.queries["one"], key, size)
         return _found(record) if record else None
+
+    async def cited(self, sources: Collection[str], size: int) -> dict[str, Found]:
+        """Return those of the sources that there were as of `size`, by id."""
+        if not sources:
+            return {}
+        with _in_this_form(SOURCES):
+            records = await self._pool.fetch(CITED["sources"], sorted(sources), size)
+        return {record["id"]: _found(record) for record in records}
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
