@@ -1,7 +1,7 @@
 """Recording one event a command: the log's `append` beside bare asyncpg INSERTs into a table with the same indexes.
 
 The log checks revisions, orders without a gap, hashes leaves, moves the head and keeps commands idempotent; the bare
-table is what one would write without any of that, and without order. Both encode the same event each time, both
+table is what one would write without any of that, and without order. All encode the same event each time, both
 commit durably before they answer.
 """
 
@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -20,18 +21,20 @@ import asyncpg
 import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as QuickUUID  # noqa: N811 - as in the log
 
-from bench.measure import Figure, Result, interleave
+from bench.database import Room
+from bench.measure import Figure, Result, interleave, paired
+from bench.peers.contestants import peers
 from events import sql
 from events.catalogue.cooperation_events import MeetingHeld, TopicRaised, VisitScheduled
 from events.edtf import EdtfDate
 from events.entry import canonical
 from events.log import Append, Draft, Log
 from events.values import Citation, Participant, Place, Topic
-from services.registry.provision import Access
 
 TASKS = 32
 STREAM_LENGTH = 10
-TARGETS = {"bare_insert_32": 2.0, "bare_insert_1": 0.7}
+BARE = {"bare_insert_32": 2.0, "bare_insert_1": 0.7}
+PEERS = {"message_db_32": 7.0, "message_db_1": 1.0, "eventsourcing_locked_32": 16.0}
 _SQL = sql.load("bench", "append.sql")
 _streams = count()
 
@@ -151,33 +154,44 @@ async def _rate(task: Callable[[int], Awaitable[None]], tasks: int, entries: int
     return entries / (time.perf_counter() - start)
 
 
-async def measure(access: Access, *, quick: bool) -> Result:
-    """Measure with 32 tasks and with one."""
-    rounds, many, few = (5, 6_400, 600) if quick else (15, 16_000, 2_000)
-    owner = await asyncpg.connect(access.owner)
+async def measure(room: Room, *, quick: bool) -> Result:
+    """Measure with 32 tasks and with one; peers take part unless it is to be quick, with fewer entries a round."""
+    rounds, many, few = (3, 6_400, 600) if quick else (15, 16_000, 2_000)
+    owner = await asyncpg.connect(room.owner)
     await owner.execute(_SQL["create_table"])
     await owner.close()
-    pool = asyncpg.create_pool(access.service, min_size=TASKS, max_size=TASKS)
-    async with pool, await Log.open(access.service, origin="registry.example/log", clock=_now) as log:
+    pool = asyncpg.create_pool(room.service, min_size=TASKS, max_size=TASKS)
+    async with (
+        pool,
+        await Log.open(room.service, origin="registry.example/log", clock=_now) as log,
+        peers(room, story(random.Random(1)), wanted=not quick) as others,
+    ):
         ours, bare = Ours(log), Bare(pool)
-        found = await interleave(
-            {"append_32": lambda: ours.run(TASKS, many), "bare_insert_32": lambda: bare.run(TASKS, many)}, rounds
-        )
-        latencies = sorted(ours.latencies)
-        batches = log.counts.entries / log.counts.batches
-        found |= await interleave(
-            {"append_1": lambda: ours.run(1, few), "bare_insert_1": lambda: bare.run(1, few)}, rounds
-        )
+        found: dict[str, list[float]] = {}
+        latencies, batches = [0.0], 0.0
+        for tasks, entries in ((TASKS, many), (1, few)):
+            found |= await interleave(
+                {
+                    f"append_{tasks}": partial(ours.run, tasks, entries),
+                    f"bare_insert_{tasks}": partial(bare.run, tasks, entries),
+                }
+                | {f"{name}_{tasks}": partial(peer.append, tasks, entries // 4) for name, peer in others.items()},
+                rounds,
+            )
+            if tasks == TASKS:
+                latencies = sorted(ours.latencies)
+                batches = log.counts.entries / log.counts.batches
     figures = {name: Figure.of("entries/s", rates) for name, rates in found.items()}
     for name, part in (("append_32_p50", 0.5), ("append_32_p99", 0.99)):
         milliseconds = latencies[int(part * len(latencies))] * 1000
         figures[name] = Figure("ms", milliseconds, milliseconds, milliseconds)
     figures["entries_a_batch_32"] = Figure("entries", batches, batches, batches)
     ratios = {
-        f"bare_insert_{tasks}": figures[f"append_{tasks}"].median / figures[f"bare_insert_{tasks}"].median
-        for tasks in (TASKS, 1)
+        name: paired(found[f"append_{name.rpartition('_')[2]}"], rates)
+        for name, rates in found.items()
+        if not name.startswith("append")
     }
-    return Result(figures, ratios, TARGETS)
+    return Result(figures, ratios, BARE if quick else BARE | PEERS)
 
 
 def _now() -> datetime:

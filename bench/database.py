@@ -22,11 +22,30 @@ from services.registry import provision
 from services.registry.embedded import EmbeddedPostgres
 
 URL = "BENCH_DATABASE_URL"
+CONNECTIONS = {"max_connections": 300}  # of the registry, what is beside it, and peers with pools of their own
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
+class Room(provision.Access, frozen=True):
+    """Where a work is measured: the registry's database, and the server's administrator for those of others."""
+
+    admin: str
+
+    @asynccontextmanager
+    async def beside(self, name: str) -> AsyncGenerator[str, None]:
+        """Make an empty database of the administrator's in the same server; it is dropped afterwards."""
+        made = f"bench_{name}_{secrets.token_hex(4)}"
+        admin = await asyncpg.connect(self.admin)
+        try:
+            await admin.execute(f'CREATE DATABASE "{made}"')
+            yield provision.dsn_for(self.admin, database=made)
+        finally:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{made}" WITH (FORCE)')
+            await admin.close()
+
+
 @asynccontextmanager
-async def database(work: str) -> AsyncGenerator[provision.Access, None]:
+async def database(work: str) -> AsyncGenerator[Room, None]:
     """Make a database for one work. Raises SystemExit if the server is not durable: no figure of it would count."""
     with _server() as admin_dsn:
         name = f"bench_{work}_{secrets.token_hex(4)}"
@@ -36,7 +55,7 @@ async def database(work: str) -> AsyncGenerator[provision.Access, None]:
             await _refuse_shortcuts(admin)
             access = await provision.provision(admin_dsn, name, passwords=passwords)
             await migrate(access.owner)
-            yield access
+            yield Room(access.owner, access.service, access.projector, access.reader, admin_dsn)
         finally:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             await admin.close()
@@ -58,7 +77,7 @@ def _server() -> Generator[str, None, None]:
     try:
         if os.geteuid() == 0:
             home.chmod(0o711)  # the server's own account has to pass
-        with EmbeddedPostgres(home / "postgres") as server:
+        with EmbeddedPostgres(home / "postgres", settings=CONNECTIONS) as server:
             yield server.dsn()
     finally:
         shutil.rmtree(home)

@@ -7,6 +7,7 @@ and a round that are held, an agreement), each with its citation, so that an ent
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from itertools import count, cycle
 from typing import Any
@@ -32,10 +33,10 @@ def _day(text: str) -> EdtfDate:
 
 
 class History:
-    """Tells what happens, for ever, the same each time."""
+    """Tells what happens, for ever, the same each time of the same seed."""
 
-    def __init__(self) -> None:
-        self._chance = random.Random(1)
+    def __init__(self, seed: int = 1) -> None:
+        self._chance = random.Random(seed)
         self._parties: list[str] = []
         self._people: list[str] = []
         self._sources: list[str] = []
@@ -54,6 +55,22 @@ class History:
                 under_way[place] = self._cooperation()
             else:
                 yield happened
+
+    def endless(self) -> Iterator[tuple[str, Event]]:
+        """Yield what happens in one line of cooperation that never ends; what is around it is not told."""
+        deque(self._around(), maxlen=0)
+        stream, (ours, theirs) = f"cooperation/{self._id('coop')}", self._parties[:2]
+        sides = Participant(party=ours, role="adviser"), Participant(party=theirs, role="management")
+        yield stream, said.CooperationOpened(title="Joint production", parties=(ours, theirs))
+        while True:
+            for event in self._stage(sides, Place(country="AZ", city="Baku")):
+                yield stream, event
+
+    def openings(self) -> Iterator[tuple[str, Event]]:
+        """Yield beginnings of lines of cooperation, each a stream of its own, and nothing that comes of them."""
+        deque(self._around(), maxlen=0)
+        while True:
+            yield next(self._cooperation())
 
     def _id(self, prefix: str, kept: list[str] | None = None) -> str:
         made = f"{prefix}_0" + "".join(self._chance.choices(ALPHABET, k=25))
@@ -179,3 +196,13 @@ async def entries(size: int) -> AsyncIterator[bytes]:
                 data=event,
             )
         )
+
+
+def versions(rows: int) -> Iterator[tuple[str, Event]]:
+    """Tell of so many parties, all registered first, and then renamed one after the other, for ever."""
+    streams = [f"party/party_{number:026}" for number in range(rows)]
+    for number, stream in enumerate(streams):
+        yield stream, PartyRegistered(name=f"Party {number:09}", kind="company", country="FR")
+    for again in count(1):
+        for number, stream in enumerate(streams):
+            yield stream, PartyRenamed(name=f"Party {number:09} {again}")

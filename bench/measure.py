@@ -32,6 +32,10 @@ class Result:
     ratios: dict[str, float] = field(default_factory=dict)
     targets: dict[str, float] = field(default_factory=dict)
 
+    def missed(self, part: float = 1.0) -> list[str]:
+        """Name the ratios that are below a part of their target, and those that are missing."""
+        return [name for name, target in self.targets.items() if self.ratios.get(name, 0.0) < target * part]
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
@@ -60,6 +64,11 @@ async def interleave(contestants: Mapping[str, Callable[[], Awaitable[float]]], 
             found[name].append(await contestants[name]())
             print(f"round {number + 1}/{rounds} {name}: {found[name][-1]:,.0f}", file=sys.stderr)
     return found
+
+
+def paired(ours: list[float], theirs: list[float]) -> float:
+    """Return the median ratio of rounds that were beside each other: what slows the machine down slows down both."""
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def table(name: str, result: Result) -> str:

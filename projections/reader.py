@@ -33,11 +33,13 @@ from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 from projections.search import SEARCH
+from projections.sources import SOURCES
 from projections.standby import replayed
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
 CALENDAR = load("projections", "calendar.sql")
+CITED = load("projections", "cited.sql")
 
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
@@ -214,6 +216,14 @@ class ReadModels:
         with _in_this_form(model):
             records = await self._fetch(size, model.queries["one"], key, size)
         return _found(records[0]) if records else None
+
+    async def cited(self, sources: Collection[str], size: int) -> dict[str, Found]:
+        """Return those of the sources that there were as of `size`, by id."""
+        if not sources:
+            return {}
+        with _in_this_form(SOURCES):
+            records = await self._fetch(size, CITED["sources"], sorted(sources), size)
+        return {record["id"]: _found(record) for record in records}
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int

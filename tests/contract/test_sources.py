@@ -216,3 +216,25 @@ def form(text: str, **metadata: Any) -> dict[str, Any]:
             "document": ("report", text.encode(), "text/plain"),
         }
     }
+
+
+async def test_the_sources_of_a_page_are_asked_for_together_however_many_it_cites(
+    service: Service, monkeypatch
+) -> None:
+    for number in range(3):
+        source_, _ = await filed(service, f"{TEXT} {number}")
+        await cited(service, source_)
+    asked: list[list[str]] = []
+    read_models = service.parts.read_models
+    fetch = read_models.cited
+
+    async def counted(sources, size):
+        asked.append(sorted(sources))
+        return await fetch(sources, size)
+
+    monkeypatch.setattr(read_models, "cited", counted)
+    page = await service.get("/v1/parties")
+    quoted = [one["citations"][0]["quotation"] for one in page["items"] if one.get("citations")]
+    assert quoted == [TEXT[:13]] * 3
+    (together,) = asked
+    assert len(together) == 3

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from events.edtf import EdtfDate
 from events.entry import canonical, time_text
 from events.vault import person_owner, unseal
-from projections import LISTED
 from projections.reader import Found
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
@@ -33,8 +32,6 @@ _CITED = b'"src_'
 
 _SAY_THEMSELVES = ("party_", "person_")
 """How the ids of items begin in which `survivor` is a field of theirs, or of their posts."""
-
-SOURCES = next(model for model in LISTED if model.name == "sources")
 
 
 async def items(parts: Parts, found: Sequence[Found], size: int, on: date | None = None) -> list[bytes]:
@@ -136,9 +133,10 @@ async def _quote(parts: Parts, citations: Iterable[dict[str, Any]], size: int) -
         of_source.setdefault(citation["source"], []).append(citation)
     of_document: dict[str | None, list[dict[str, Any]]] = {}
     now = max(await parts.read_models.position(), size) if of_source else size
+    then = await parts.read_models.cited(of_source, size)
+    lately = then if now == size else await parts.read_models.cited(of_source, now)
     for source, cited in sorted(of_source.items()):
-        record = await parts.read_models.one(SOURCES, source, size)
-        latest = record if now == size else await parts.read_models.one(SOURCES, source, now)
+        record, latest = then.get(source), lately.get(source)
         # Another source may stand over the document still: what was withdrawn is quoted as of no size.
         withdrawn = latest is not None and bool(msgspec.json.decode(latest.body)["withdrawn"])
         for citation in cited:

@@ -1,0 +1,75 @@
+"""`eventsourcing` over PostgreSQL, run by the bench in an environment of its own: one JSON line in, one out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+from eventsourcing.persistence import StoredEvent  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+from eventsourcing.postgres import Factory  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+from eventsourcing.utils import Environment  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
+
+STREAM_LENGTH = 10
+PAGE = 1_000
+
+
+def main() -> None:  # noqa: C901 - one process, one client
+    """Do what each line asks for; the mode is the first argument, the events' file the second."""
+    unlocked = sys.argv[1] == "functions"
+    settings = {**os.environ, "POSTGRES_POOL_SIZE": "32", "POSTGRES_MAX_OVERFLOW": "0"}
+    settings["POSTGRES_ENABLE_DB_FUNCTIONS"] = "y" if unlocked else "n"
+    factory = Factory(Environment("bench", settings))
+    recorder = factory.application_recorder()
+    events = [(one["type"], json.dumps(one["data"]).encode()) for one in json.loads(Path(sys.argv[2]).read_text())]
+
+    def record(entries: int, batch: int) -> None:
+        stream, version = uuid4(), 0
+        for _ in range(entries // batch):
+            stored = []
+            for _ in range(batch):
+                if version == STREAM_LENGTH:
+                    stream, version = uuid4(), 0
+                topic, state = events[version]
+                version += 1
+                stored.append(StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=state))
+            recorder.insert_events(stored)
+
+    def append(tasks: int, entries: int, batch: int) -> float:
+        with ThreadPoolExecutor(tasks) as threads:
+            ready = threading.Barrier(tasks + 1)
+
+            def one() -> None:
+                ready.wait()
+                record(entries // tasks, batch)
+
+            done = [threads.submit(one) for _ in range(tasks)]
+            ready.wait()
+            begun = time.perf_counter()
+            for each in done:
+                each.result()
+            return entries / (time.perf_counter() - begun)
+
+    def read() -> float:
+        begun, position, number = time.perf_counter(), 0, 0
+        while page := recorder.select_notifications(position + 1, PAGE):
+            for one in page:
+                json.loads(one.state)
+            number += len(page)
+            position = page[-1].id
+        return number / (time.perf_counter() - begun)
+
+    for line in sys.stdin:
+        asked = json.loads(line)
+        rate = read() if asked["do"] == "read" else append(asked["tasks"], asked["entries"], asked["batch"])
+        print(json.dumps({"rate": rate}), flush=True)
+    factory.close()
+
+
+if __name__ == "__main__":
+    main()

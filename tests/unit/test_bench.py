@@ -1,0 +1,129 @@
+"""The bench's own logic: figures, verdicts, the page and the chart, and what it reads off the wire."""
+
+from __future__ import annotations
+
+from datetime import date
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import report
+from bench.__main__ import judged
+from bench.chart import chart, reach
+from bench.load import headers_of, request
+from bench.measure import Figure, Result, interleave, paired, table
+from bench.memory import high_water
+from bench.peers.contestants import place_of
+
+RESULT = Result(
+    {"append": Figure.of("entries/s", [1.0, 3.0, 2.0])}, {"bare": 0.9, "other": 2.0}, {"bare": 1.0, "peer": 2.0}
+)
+
+
+def test_a_figure_is_the_median_with_the_lowest_and_the_highest():
+    assert RESULT.figures["append"] == Figure("entries/s", 2.0, 1.0, 3.0)
+
+
+def test_a_ratio_is_the_median_of_rounds_beside_each_other():
+    assert paired([10.0, 1.0, 30.0], [5.0, 1.0, 10.0]) == 2.0
+
+
+async def test_rounds_are_interleaved_and_begin_with_another_each_time():
+    ran: list[str] = []
+
+    def runs(name):
+        async def run():
+            ran.append(name)
+            return float(len(ran))
+
+        return run
+
+    found = await interleave({"a": runs("a"), "b": runs("b")}, 2)
+    assert ran == ["a", "b", "a", "b", "b", "a"]
+    assert found == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+
+
+def test_a_target_is_missed_by_a_lower_ratio_and_by_none():
+    assert RESULT.missed() == ["bare", "peer"]
+    assert RESULT.missed(0.5) == ["peer"]
+
+
+def test_the_exit_status_says_whether_a_target_is_missed(capsys):
+    fine = Result({}, {"bare": 0.6}, {"bare": 1.0})
+    assert judged({"append": fine}, quick=True) == 0
+    assert judged({"append": fine}, quick=False) == 1
+    assert "append misses its target: bare is 0.60, not 1" in capsys.readouterr().err
+
+
+def test_the_table_names_every_ratio_and_its_target():
+    assert "(target 1)" in table("append", RESULT)
+    assert "other" in table("append", RESULT)
+
+
+def test_only_what_is_between_the_marks_is_rewritten():
+    page = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    assert report.replaced(page, "new\n") == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
+    assert report.replaced(report.replaced(page, "x"), "new\n") == report.replaced(page, "new\n")
+
+
+def test_a_page_without_marks_is_refused():
+    with pytest.raises(ValueError, match="the page has no"):
+        report.replaced("nothing", "new")
+
+
+def test_the_page_says_what_is_met_missed_and_not_measured():
+    text = report.section({"append": RESULT}, "a machine", date(2026, 11, 25))
+    assert "Measured on 2026-11-25: a machine." in text
+    assert "| append | bare | 0.90 | 1 | **missed** |" in text
+    assert "| append | peer | not measured | 2 | **missed** |" in text
+    assert "| append | other | 2.00 |  |  |" in text
+
+
+def test_the_chart_is_well_formed_and_has_a_row_for_each_target():
+    drawn = ET.fromstring(chart({"append <&>": RESULT}))  # noqa: S314 - our own
+    texts = ["".join(one.itertext()) for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "append <&>: bare" in texts
+    assert "0.90 of 1" in texts
+    assert "not measured" in texts
+
+
+@given(st.floats(0.0, 1e6), st.floats(0.01, 1e3))
+def test_a_bar_reaches_to_the_right_exactly_where_the_target_is_met(ratio, target):
+    reached = reach(ratio, target)
+    assert (reached >= 0) == (ratio / target >= 1)
+    assert abs(reached) <= 230
+
+
+def test_a_request_has_its_length_and_its_headers():
+    assert request("POST", "/x", {"A": "b"}, b"{}").split(b"\r\n") == [
+        b"POST /x HTTP/1.1",
+        b"Host: 127.0.0.1",
+        b"A: b",
+        b"Content-Type: application/json",
+        b"Content-Length: 2",
+        b"",
+        b"{}",
+    ]
+
+
+def test_header_fields_of_an_answer_are_found_whatever_their_case():
+    head = b'HTTP/1.1 200 OK\r\nETag: "a:b"\r\ncontent-length: 5\r\n\r\n'
+    assert headers_of(head) == {"etag": '"a:b"', "content-length": "5"}
+
+
+def test_what_a_process_took_at_the_most_is_read_from_its_status():
+    assert high_water("Name:\tx\nVmHWM:\t  1024 kB\nVmRSS:\t 12 kB\n") == 1024
+    assert high_water("Name:\tx\nState:\tZ (zombie)\n") == 0
+
+
+def test_a_connection_uri_is_taken_apart_for_programs_that_want_its_parts():
+    assert place_of("postgresql://me:s%40@db.example:5433/log") == {
+        "host": "db.example",
+        "port": "5433",
+        "user": "me",
+        "password": "s@",
+        "database": "log",
+    }
+    assert place_of("postgresql://me@/log?host=/run/pg&port=5444")["host"] == "/run/pg"
