@@ -51,12 +51,14 @@ def make(folder: Path) -> None:
 
     admin, owner = uri("postgres", "postgres"), uri("registry_migrate")
     service, projector, reader = uri("registry_serve"), uri("registry_project"), uri("registry_report")
+    backup = uri("registry_backup", "postgres")
     derived = {
         "provision/admin_url": admin,
         "provision/owner_url": owner,
         "provision/service_url": service,
         "provision/projector_url": projector,
         "provision/reader_url": reader,
+        "provision/backup_url": backup,
         "migrate/owner_url": owner,
         "serve/service_url": service,
         "project/projector_url": projector,
@@ -64,6 +66,7 @@ def make(folder: Path) -> None:
     }
     for name, text in derived.items():
         keep(folder / name, text, OWNER, REGISTRY)
+    keep(folder / "backup" / "pgpass", f"*:*:*:registry_backup:{password(folder, 'registry_backup')}", ANYBODY, ROOT)
     for other, login in {"postgres": "postgres", "grafana": "grafana"}.items():
         keep(folder / other / "password", password(folder, login), ANYBODY, ROOT)
     if not (folder / "serve" / "master.key").exists():

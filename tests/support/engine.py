@@ -19,8 +19,9 @@ from tests.support.console import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "python:3.13-slim"
-IMAGE: Final = "cooperation-registry:test"
-PROXY_IMAGE: Final = "cooperation-registry-proxy:test"
+IMAGE: Final = os.environ.get("TEST_IMAGE", "cooperation-registry:test")
+PROXY_IMAGE: Final = os.environ.get("TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
+BACKUP_IMAGE: Final = os.environ.get("TEST_BACKUP_IMAGE", "cooperation-registry-backup:test")
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -61,6 +62,7 @@ class Compose:
             "FRONT_SUBNET": subnet,
             "IMAGE": IMAGE,
             "PROXY_IMAGE": PROXY_IMAGE,
+            "BACKUP_IMAGE": BACKUP_IMAGE,
             "BUILD_NETWORK": "host",
         }
         self.docker = docker.from_env()
@@ -129,6 +131,7 @@ def build() -> None:
     for image, arguments in (
         (IMAGE, ["--file", "deploy/Dockerfile", "."]),
         (PROXY_IMAGE, ["deploy/proxy"]),
+        (BACKUP_IMAGE, ["deploy/backup"]),
     ):
         _docker("build", "--quiet", "--network", "host", "--tag", image, *arguments)
 
