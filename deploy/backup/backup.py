@@ -27,6 +27,7 @@ from pathlib import Path
 SERVER = "registry"
 HOME = Path("/var/lib/barman")
 WAL = HOME / SERVER / "streaming"
+SUPERSEDED = HOME / "superseded"
 RESTORED = Path("/restored")
 HOURS = float(os.environ.get("BACKUP_HOURS", "24"))  # between two base backups
 GIVEN = Path("/run/secrets/pgpass")
@@ -191,9 +192,14 @@ def restore(asked: argparse.Namespace) -> None:
     say(f"restoring base backup {chosen}")
     barman("restore", *arguments, SERVER, chosen, str(RESTORED))
     # What was received of the WAL file that was being written when PostgreSQL went away: barman files whole ones only.
+    # The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
+    SUPERSEDED.mkdir(exist_ok=True)
     for path in WAL.glob("*.partial"):
-        if UNFINISHED.fullmatch(path.name) and (RESTORED / "barman_wal").is_dir():
-            shutil.copy(path, RESTORED / "barman_wal" / path.name.removesuffix(".partial"))
+        path.rename(SUPERSEDED / path.name)
+    for path in SUPERSEDED.glob("*.partial"):
+        filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
+        if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
+            shutil.copy(path, filed)
     say(
         f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
         if at
