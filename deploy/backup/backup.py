@@ -191,6 +191,9 @@ def restore(asked: argparse.Namespace) -> None:
         arguments += ["--target-time", at.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")]
     say(f"restoring base backup {chosen}")
     barman("restore", *arguments, SERVER, chosen, str(RESTORED))
+    # The server has the folder at another place than this container.
+    told = RESTORED / "postgresql.auto.conf"
+    told.write_text(told.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
     # What was received of the WAL file that was being written when PostgreSQL went away: barman files whole ones only.
     # The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
     SUPERSEDED.mkdir(exist_ok=True)

@@ -64,17 +64,17 @@ if ! POSTGRES_VOLUME=$new docker compose --profile restore run --rm --no-deps -T
     fail "nothing was restored; the volume ${before:-of before} is as it was: docker compose --profile backup up --detach"
 fi
 
+export POSTGRES_VOLUME="$new"
+docker compose up --detach --wait --no-deps postgres ||
+    fail "PostgreSQL does not start: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
+until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do sleep 1; done
+for setting in restore_command recovery_end_command recovery_target_time recovery_target_action recovery_target_timeline; do
+    docker compose exec -T postgres psql -qU postgres -c "ALTER SYSTEM RESET $setting"
+done
 touch .env
 sed '/^POSTGRES_VOLUME=/d' .env > .env.restored
 echo "POSTGRES_VOLUME=$new" >> .env.restored
 mv .env.restored .env
-export POSTGRES_VOLUME="$new"
-docker compose up --detach --wait --no-deps postgres || fail "PostgreSQL does not start: docker compose logs postgres"
-until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do sleep 1; done
-for setting in restore_command recovery_target_time recovery_target_action recovery_target_timeline; do
-    docker compose exec -T postgres psql -qU postgres -c "ALTER SYSTEM RESET $setting"
-done
-docker compose exec -T postgres sh -c 'rm -rf "$PGDATA/barman_wal"'
 docker compose run --rm -T --no-deps migrate || fail "the restored database cannot be migrated"
 echo "Destroying again the keys of who was erased meanwhile:"
 docker compose run --rm -T --no-deps registry log erasures || fail "what was erased is not destroyed again: do not start the API"

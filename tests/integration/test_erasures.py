@@ -18,7 +18,7 @@ SOURCE = {
     "publisher": "Trend",
     "published": "2019-06-19",
     "language": "en",
-    "media_type": "text/plain; charset=utf-8",
+    "media_type": "text/plain",
 }
 
 

@@ -55,7 +55,7 @@ class Compose:
         self.project = f"registry-test-{secrets.token_hex(4)}"
         self.base_url = f"http://127.0.0.1:{free_port()}"
         subnet = f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(256)}.0/28"
-        self._environ = {
+        self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")},
             "COMPOSE_PROJECT_NAME": self.project,
             "PUBLISH": self.base_url.removeprefix("http://"),
@@ -72,7 +72,7 @@ class Compose:
         done = subprocess.run(
             ["docker", "compose", *arguments],  # noqa: S607 - the operator's
             cwd=self.folder,
-            env=self._environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             check=False,
