@@ -1,4 +1,4 @@
-"""The drill: what was backed up while the registry was in use is restored, to a time and to the last that was received."""
+"""The drill: what was backed up while the registry was in use is restored, to a time and to the last received."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from services.registry.access.roles import Role
+from services.registry.clock import now
 from tests.support.check_log import check_log
 from tests.support.engine import Compose
 from tests.support.load import Load, recorded_once
@@ -37,7 +37,7 @@ def stack(compose: Compose) -> Iterator[Compose]:
 def restore(stack: Compose, *arguments: str) -> str:
     """Run the operator's script as the runbook says."""
     done = subprocess.run(
-        ["deploy/backup/restore.sh", "--yes", *arguments],
+        [stack.folder / "deploy" / "backup" / "restore.sh", "--yes", *arguments],
         cwd=stack.folder,
         env=stack.environ,
         capture_output=True,
@@ -76,12 +76,12 @@ async def received(dsn: str) -> None:
     """Wait until all that is recorded by now has been received by the backup."""
     connection = await asyncpg.connect(dsn)
     try:
-        now = await connection.fetchval("SELECT pg_current_wal_flush_lsn()::text")
+        written = await connection.fetchval("SELECT pg_current_wal_flush_lsn()::text")
         async with asyncio.timeout(PATIENCE):
-            while not await connection.fetchval(
+            while not await connection.fetchval(  # noqa: ASYNC110 - another process
                 "SELECT bool_or(flush_lsn >= $1::text::pg_lsn) FROM pg_stat_replication"
                 " WHERE application_name = 'registry-backup'",
-                now,
+                written,
             ):
                 await asyncio.sleep(0.1)
     finally:
@@ -127,7 +127,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
         await first.run()
         kept = await checkpoint(client, await size_of(stack))
         assert (await client.get(f"/v1/people/{person}")).json()["name"] == NAME
-        at, there = datetime.now(UTC), await size_of(stack)
+        at, there = now(), await size_of(stack)
 
         # What the restore to that time loses, among it that the person was erased.
         erased = await client.post(f"/v1/people/{person}/erase", json={"authority": "Court", "reason": "asked for"})
@@ -155,7 +155,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
     await run(start, stack)
     async with stack.client(token) as client:
         async with asyncio.timeout(PATIENCE):
-            while '"log-rolled-back"' not in await run(refusal, stack):
+            while '"log-rolled-back"' not in await run(refusal, stack):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         size = str(await size_of(stack))
         again = await client.get(f"/v1/people/{person}", headers={"Registry-Min-Size": size})
