@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ async def received(dsn: str) -> None:
         written = await connection.fetchval("SELECT pg_current_wal_flush_lsn()::text")
         async with asyncio.timeout(PATIENCE):
             while not await connection.fetchval(  # noqa: ASYNC110 - another process
-                "SELECT bool_or(flush_lsn >= $1::text::pg_lsn) FROM pg_stat_replication"
+                "SELECT bool_or(write_lsn >= $1::text::pg_lsn) FROM pg_stat_replication"
                 " WHERE application_name = 'registry-backup'",
                 written,
             ):
@@ -105,6 +106,13 @@ def verify_against(stack: Compose, note: bytes, tmp_path: Path) -> str:
     tmp_path.chmod(0o755)
     return stack.run(
         "run", "--rm", "-T", "--no-deps", "--volume", f"{kept}:/kept:ro", "registry", "verify", "--against", "/kept"
+    )
+
+
+def doctor(stack: Compose) -> str:
+    """What it says is looked at, and not whether this machine's disk is full."""
+    return stack.run(
+        *("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", "registry", "-c", "registry doctor --json || true")
     )
 
 
@@ -134,6 +142,9 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
         assert erased.status_code == 201, erased.text
         assert (await client.post("/v1/parties", json={"name": "Later", "kind": "company", "country": "FR"})).is_success
         lost = await checkpoint(client, there + 2)
+    looked = json.loads(await run(doctor, stack))["findings"]
+    (archive,) = [one for one in looked if (one["area"], one["name"]) == ("backup", "archive")]
+    assert (archive["verdict"], "WAL is received" in archive["found"]) == ("ok", True), archive
     await received(stack.dsn())
     await run(destroy, stack)
 
