@@ -186,7 +186,8 @@ def restore(asked: argparse.Namespace) -> None:
         if re.fullmatch(r"[0-9A-F]{24}", path.name):
             barman("archive-wal", SERVER, check=False)
             break
-    arguments = ["--target-action", "promote"]
+    # A timeline is named so that what is restored begins one of its own, and no WAL gets a name that is on file.
+    arguments = ["--target-tli", "latest", "--target-action", "promote"]
     if at is not None:
         arguments += ["--target-time", at.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")]
     say(f"restoring base backup {chosen}")

@@ -29,10 +29,10 @@ def stack(compose: Compose) -> Iterator[Compose]:
     """The stack with its backups, which have taken one by the time that the container is healthy."""
     compose.run("--profile", "backup", "up", "--detach", "--wait", seconds=300)
     yield compose
-    for volume in compose.docker.volumes.list(filters={"name": f"{compose.project}_postgres"}):
-        if volume.name != f"{compose.project}_postgres":
-            compose.run("--profile", "backup", "down")
-            volume.remove(force=True)
+    used = f"{compose.project}_postgres"
+    compose.run("--profile", "*", "down", "--timeout", "5")
+    for volume in compose.docker.volumes.list(filters={"name": used}):
+        volume.remove(force=True)
 
 
 def restore(stack: Compose, *arguments: str) -> str:

@@ -117,7 +117,7 @@ class Compose:
         return self.run("logs", "--no-color", "--tail", "50")
 
     def down(self) -> None:
-        self.run("down", "--volumes", "--timeout", "5", "--remove-orphans")
+        self.run("--profile", "*", "down", "--volumes", "--timeout", "5", "--remove-orphans")
         # Made by a container's root, whom this process need not be.
         secrets_ = {str(self.folder / "deploy"): {"bind": "/deploy", "mode": "rw"}}
         self.docker.containers.run(
