@@ -54,12 +54,14 @@ def make(folder: Path) -> None:
 
     admin, owner = uri("postgres", "postgres"), uri("registry_migrate")
     service, projector, reader = uri("registry_serve"), uri("registry_project"), uri("registry_report")
+    backup = uri("registry_backup", "postgres")
     derived = {
         "provision/admin_url": admin,
         "provision/owner_url": owner,
         "provision/service_url": service,
         "provision/projector_url": projector,
         "provision/reader_url": reader,
+        "provision/backup_url": backup,
         "migrate/owner_url": owner,
         "serve/service_url": service,
         "project/projector_url": projector,
@@ -67,6 +69,7 @@ def make(folder: Path) -> None:
     }
     for name, text in derived.items():
         keep(folder / name, text, OWNER, REGISTRY)
+    keep(folder / "backup" / "pgpass", f"*:*:*:registry_backup:{password(folder, 'registry_backup')}", ANYBODY, ROOT)
     for other, login in {
         "postgres/password": "postgres",
         "postgres/replication": "replicator",

@@ -20,7 +20,7 @@ from events.log.servers import Pool, create_pool
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
-from services.registry import problems
+from services.registry import journal, problems
 from services.registry.access import gate, tokens
 from services.registry.api import HANDLERS
 from services.registry.api.sending import complete
@@ -34,6 +34,7 @@ from services.registry.metrics.requests import Requests
 from services.registry.parts import Parts
 from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing import policy
+from services.registry.signing.erasures import Erasures
 from services.registry.signing.keyring import KeyRing
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
@@ -75,7 +76,10 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
             signer, witnesses = None, None
             if settings.key_dir is not None:
                 ring = KeyRing(settings.key_dir)
-                signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock)
+                erasures = Erasures(pool, ring)
+                if again := await erasures.apply():
+                    journal.logger().warning("erased_again", owners=len(again))
+                signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock, erasures=erasures)
                 if witnessing.witnesses:
                     witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
             async with _reading(settings, pool) as read_models:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -28,6 +28,9 @@ LOGINS: Final[Mapping[str, str]] = MappingProxyType(
         "registry_report": "registry_reader",
     }
 )
+BACKUP: Final = "registry_backup"
+"""The login of backups. It replicates the cluster, and may do nothing in the registry's database."""
+
 _LOCK: Final = 0x7265_6769_7374_7279  # "registry"
 _SQL: Final = sql.load("services.registry", "provision.sql")
 
@@ -65,6 +68,21 @@ async def provision(admin_dsn: str, database: str, *, passwords: Mapping[str, st
     finally:
         await admin.close()
     return access(admin_dsn, database, passwords=passwords)
+
+
+async def provision_backup(admin_dsn: str, dsn: str, password: str) -> None:
+    """Make the login of backups, or bring it to this: it may replicate, and in the database of `dsn` start backups.
+
+    Raises what asyncpg raises.
+    """
+    database = unquote(urlsplit(dsn).path.removeprefix("/"))
+    admin = await connect(dsn_for(admin_dsn, database=database))
+    try:
+        await admin.execute(_SQL["lock"], _LOCK)
+        for (step,) in await admin.fetch(_SQL["create_backup_login"], BACKUP, password):
+            await admin.execute(step)
+    finally:
+        await admin.close()
 
 
 async def grant(admin_dsn: str) -> None:

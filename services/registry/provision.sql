@@ -29,3 +29,19 @@ FROM (VALUES
 ) AS steps (step, statement)
 WHERE statement IS NOT NULL
 ORDER BY step;
+
+-- name: create_backup_login
+-- The statements, in order, that make a login for backups, or bring an existing one to that: it reads the cluster as
+-- PostgreSQL replicates it, so it is no superuser and a member of no role of the registry. Functions are granted in the
+-- database that they are called in. $1: login, $2: its password.
+SELECT statement
+FROM (VALUES
+    (1, CASE WHEN NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text)
+        THEN format('CREATE ROLE %I LOGIN REPLICATION', $1::text) END),
+    (2, format('ALTER ROLE %I REPLICATION PASSWORD %L', $1::text, $2::text)),
+    (3, format('GRANT pg_read_all_settings, pg_read_all_stats, pg_checkpoint TO %I', $1::text)),
+    (4, format('GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean), pg_switch_wal(), '
+        || 'pg_create_restore_point(text) TO %I', $1::text))
+) AS steps (step, statement)
+WHERE statement IS NOT NULL
+ORDER BY step;

@@ -166,6 +166,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "The database, as the role for reporting. `provision` makes its login where it is set.", _DSN, secret=True
         ),
     ] = ""
+    backup_database_url: Annotated[
+        str,
+        Setting(
+            "Where backups connect: a database other than the registry's. `provision` makes its login where it is set.",
+            _DSN,
+            secret=True,
+        ),
+    ] = ""
     master_key_file: Annotated[
         Path | None,
         Setting(

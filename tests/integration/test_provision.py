@@ -219,3 +219,36 @@ def test_the_command_refuses_uris_that_do_not_describe_one_registry(
     refused = registry("provision", settings=uris | changed)
     assert refused.returncode == 2
     assert told in refused.stderr
+
+
+async def test_the_login_of_backups_replicates_and_is_kept_out_of_the_registrys_database(
+    cluster: Cluster, empty: Database
+):
+    password = secrets.token_hex(8)
+    for _ in range(2):
+        await provision.provision_backup(
+            cluster.admin_dsn, provision.dsn_for(empty.admin_dsn, database="postgres"), password
+        )
+    try:
+        rows = await fetch(
+            empty.admin_dsn,
+            "SELECT rolcanlogin, rolreplication, rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls,"
+            " has_database_privilege(r.oid, $2, 'CONNECT'),"
+            " ARRAY(SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members WHERE member = r.oid ORDER BY 1)"
+            " FROM pg_roles AS r WHERE rolname = $1",
+            provision.BACKUP,
+            empty.name,
+        )
+        assert rows == [(True, True, False, False, ["pg_checkpoint", "pg_read_all_settings", "pg_read_all_stats"])]
+    finally:
+        await forget_backup(cluster.admin_dsn)
+
+
+async def forget_backup(admin_dsn: str) -> None:
+    """What the login was granted is in the database `postgres`, which the cluster's other users share."""
+    connection = await asyncpg.connect(provision.dsn_for(admin_dsn, database="postgres"))
+    try:
+        await connection.execute(f"DROP OWNED BY {provision.BACKUP}")
+        await connection.execute(f"DROP ROLE {provision.BACKUP}")
+    finally:
+        await connection.close()

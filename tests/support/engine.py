@@ -24,6 +24,7 @@ BASE: Final = "python:3.13-slim"
 IMAGE: Final = os.environ.get("REGISTRY_TEST_IMAGE", "cooperation-registry:test")
 PROXY_IMAGE: Final = os.environ.get("REGISTRY_TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
 POSTGRES_IMAGE: Final = os.environ.get("REGISTRY_TEST_POSTGRES_IMAGE", "cooperation-registry-postgres:test")
+BACKUP_IMAGE: Final = os.environ.get("REGISTRY_TEST_BACKUP_IMAGE", "cooperation-registry-backup:test")
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -57,7 +58,7 @@ class Compose:
         self.project = f"registry-test-{secrets.token_hex(4)}"
         self.base_url = f"http://127.0.0.1:{free_port()}"
         subnet = f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(256)}.0/28"
-        self._environ = {
+        self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")},
             "COMPOSE_PROJECT_NAME": self.project,
             "PUBLISH": self.base_url.removeprefix("http://"),
@@ -66,6 +67,7 @@ class Compose:
             "PROXY_IMAGE": PROXY_IMAGE,
             "POSTGRES_IMAGE": POSTGRES_IMAGE,
             "COMPOSE_FILE": ":".join(files),
+            "BACKUP_IMAGE": BACKUP_IMAGE,
             "BUILD_NETWORK": "host",
         }
         self.docker = docker.from_env()
@@ -80,13 +82,13 @@ class Compose:
 
     def use(self, image: str) -> None:
         """Let the registry be of another image from now on, as with IMAGE in `.env`."""
-        self._environ["IMAGE"] = image
+        self.environ["IMAGE"] = image
 
     def _call(self, *command: str, seconds: float) -> str:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self._environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             check=False,
@@ -131,7 +133,7 @@ class Compose:
         return self.run("logs", "--no-color", "--tail", "50")
 
     def down(self) -> None:
-        self.run("down", "--volumes", "--timeout", "5", "--remove-orphans")
+        self.run("--profile", "*", "down", "--volumes", "--timeout", "5", "--remove-orphans")
         # Made by a container's root, whom this process need not be.
         secrets_ = {str(self.folder / "deploy"): {"bind": "/deploy", "mode": "rw"}}
         self.docker.containers.run(
@@ -154,6 +156,7 @@ def build() -> None:
     for image, arguments in (
         (IMAGE, ["--file", "deploy/Dockerfile", "."]),
         (PROXY_IMAGE, ["deploy/proxy"]),
+        (BACKUP_IMAGE, ["deploy/backup"]),
     ):
         build_image(image, *arguments)
 

@@ -302,6 +302,27 @@ def test_a_backup_is_as_old_as_the_archive(change: dict[str, Any], verdict: Verd
     assert (found.verdict, says in found.found) == (verdict, True)
 
 
+RECEIVER = msgspec.structs.replace(SLOT, name=backup.RECEIVER)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "says"),
+    [
+        ({}, OK, "WAL is received"),
+        ({"active": False, "holds": 1024**2}, FAILED, "lacks 1.0 MiB"),
+        ({"holds": 65 * 1024**2}, WARNING, "lacks 65.0 MiB"),
+        ({"state": "unreserved"}, WARNING, "lacks"),
+        ({"state": "lost", "active": False}, FAILED, "was removed"),
+    ],
+)
+def test_a_backup_that_receives_wal_needs_no_archiver(change: dict[str, Any], verdict: Verdict, says: str):
+    receiver = msgspec.structs.replace(RECEIVER, **change)
+    found = backup.judge(msgspec.structs.replace(ARCHIVING, mode="off"), receiver)
+    assert (found.verdict, says in found.found, bool(found.advice)) == (verdict, True, verdict is not OK)
+    archived = backup.judge(ARCHIVING, receiver)
+    assert "archived last" in archived.found
+
+
 @pytest.mark.parametrize(("waiting", "verdict"), [(0, OK), (10, OK), (11, WARNING), (101, FAILED)])
 def test_wal_is_not_to_pile_up(waiting: int, verdict: Verdict):
     assert backup.judge_backlog(backup.Backlog(waiting, 16 * 1024**2)).verdict is verdict

@@ -209,7 +209,9 @@ def provision() -> int:
     Needs `REGISTRY_ADMIN_DATABASE_URL`, and `REGISTRY_OWNER_DATABASE_URL` (user registry_migrate),
     `REGISTRY_DATABASE_URL` (registry_serve), `REGISTRY_PROJECTOR_DATABASE_URL` (registry_project) and, if reports are
     made from the database, `REGISTRY_READER_DATABASE_URL` (registry_report): the database that they name is made, and
-    the logins get the passwords in them. Run again it gives them the passwords as they are then, and does no harm.
+    the logins get the passwords in them. `REGISTRY_BACKUP_DATABASE_URL` (registry_backup, and another database) makes a
+    login that may replicate the cluster, for base backups. Run again it gives them the passwords as they are then, and
+    does no harm.
     """
     from services.registry.cli.provision import provision
 

@@ -119,6 +119,20 @@ def adopt(origin: str, /, *, reason: str) -> int:
 
 
 @log.command
+def erasures() -> int:
+    """Destroy again what was erased or withdrawn and came back with a restored backup; say whose keys those were.
+
+    The key ring remembers whose keys were destroyed. `registry serve` does the same before it serves anything; after
+    that the log does not say of those who were erased later than the backup that they were: erase them again.
+
+    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_KEY_DIR`.
+    """
+    from services.registry.cli.erasures import again
+
+    return again()
+
+
+@log.command
 def export(folder: Path, /) -> int:
     """Write the log as static files (C2SP tlog-tiles), for any web server, object store or CDN to serve.
 

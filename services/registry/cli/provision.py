@@ -22,9 +22,31 @@ def provision() -> int:
     needed = ["admin_database_url", *(field for field in FIELDS if field != OPTIONAL)]
     settings = load(os.environ, needed=needed)
     database, passwords = described(settings)
-    asyncio.run(cluster.provision(settings.admin_database_url, database, passwords=passwords))
-    sys.stdout.write(f"The database {database} is there, and so are the logins {', '.join(passwords)}.\n")
+    backup = for_backups(settings, database)
+    asyncio.run(_provision(settings, database, passwords, backup))
+    logins = [*passwords, *([cluster.BACKUP] if backup else [])]
+    sys.stdout.write(f"The database {database} is there, and so are the logins {', '.join(logins)}.\n")
     return 0
+
+
+async def _provision(settings: Settings, database: str, passwords: dict[str, str], backup: str) -> None:
+    await cluster.provision(settings.admin_database_url, database, passwords=passwords)
+    if backup:
+        await cluster.provision_backup(settings.admin_database_url, settings.backup_database_url, backup)
+
+
+def for_backups(settings: Settings, database: str) -> str:
+    """Return the password of the login for backups, empty where none is wanted. Raises `InvalidSettings`."""
+    if not settings.backup_database_url:
+        return ""
+    name, parts = variable("backup_database_url"), urlsplit(settings.backup_database_url)
+    if unquote(parts.username or "") != cluster.BACKUP:
+        raise InvalidSettings([f"{name}: the user has to be {cluster.BACKUP}."])
+    if not parts.password:
+        raise InvalidSettings([f"{name}: there is no password in it to give to {cluster.BACKUP}."])
+    if unquote(parts.path.removeprefix("/")) in ("", database):
+        raise InvalidSettings([f"{name}: it has to name a database, and not the registry's: postgres is one."])
+    return unquote(parts.password)
 
 
 def described(settings: Settings) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,7 @@
-"""How old the newest backup is, as far as PostgreSQL's archiver knows; base backups are not seen from here."""
+"""How old the newest backup is, as far as PostgreSQL knows: its archiver, or who receives WAL as it is written.
+
+Base backups are not seen from here.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from typing import Final
 import msgspec
 
 from services.registry.doctor.finding import Finding, age_of, failed, ok, size_of, warning
+from services.registry.doctor.replication import Slot
 
 AREA: Final = "backup"
+RECEIVER: Final = "registry_backup"
+"""The replication slot by which backups receive WAL, and their login."""
+LATE_BYTES: Final = 64 * 1024**2
 OLD: Final = timedelta(hours=24)
 BACKLOG: Final = 10
 BACKLOG_TOO_LONG: Final = 100
@@ -34,8 +41,10 @@ class Backlog(msgspec.Struct, frozen=True):
     size: int
 
 
-def judge(archiving: Archiving) -> Finding:
-    """Say how old the archive is, and whether the archiver fails."""
+def judge(archiving: Archiving, receiver: Slot | None = None) -> Finding:
+    """Say how old the archive is, and whether the archiver fails, or the one that receives WAL in its place."""
+    if receiver is not None and archiving.mode == "off":
+        return _received(receiver)
     if archiving.mode == "off":
         advice = "Set archive_mode, and archive_command or archive_library, and take base backups; keep them elsewhere."
         return warning(AREA, "archive", "no continuous backup: archive_mode is off", advice)
@@ -51,6 +60,20 @@ def judge(archiving: Archiving) -> Finding:
         )
         return warning(AREA, "archive", found, advice)
     return ok(AREA, "archive", found)
+
+
+def _received(slot: Slot) -> Finding:
+    look = "Look at it: docker compose ps backup, docker compose logs backup, docker compose exec backup backup check."
+    if slot.state == "lost":
+        found = "WAL was removed before the backup had received it: nothing after that can be restored"
+        advice = f"SELECT pg_drop_replication_slot('{slot.name}'), start the backup again, and take a base backup."
+        return failed(AREA, "archive", found, advice)
+    behind = size_of(max(slot.holds, 0))
+    if not slot.active:
+        return failed(AREA, "archive", f"nobody receives WAL for the backup, which lacks {behind}", look)
+    if slot.holds > LATE_BYTES or slot.state == "unreserved":
+        return warning(AREA, "archive", f"WAL is received for the backup, which lacks {behind}", look)
+    return ok(AREA, "archive", f"WAL is received as it is written; {behind} are not confirmed yet")
 
 
 def _since(archiving: Archiving, moment: datetime) -> float:

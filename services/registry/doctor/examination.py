@@ -246,7 +246,8 @@ async def _replication(pool: Pool, monitor: Pool | None) -> list[Finding]:
 
 
 async def _backup(pool: Pool, monitor: Pool | None) -> list[Finding]:
-    archive = backup.judge(await reading.archiving(pool))
+    receiver = next((one for one in await reading.slots(pool) if one.name == backup.RECEIVER), None)
+    archive = backup.judge(await reading.archiving(pool), receiver)
     if monitor is None:
         return [archive, skipped(backup.AREA, "wal", "only a monitor sees how much there is", replication.MONITOR)]
     return [archive, backup.judge_backlog(await reading.backlog(monitor))]

@@ -100,11 +100,12 @@ SELECT pg_database_size(current_database()) AS size,
 SELECT pg_has_role(current_user, 'pg_monitor', 'USAGE');
 
 -- name: standbys
--- For monitors. `behind` is in bytes, `lag` in seconds; null where the standby has not told.
+-- For monitors. `behind` is in bytes, `lag` in seconds; null where the standby has not told. Backups receive WAL as a
+-- standby does and are none.
 SELECT coalesce(nullif(application_name, ''), host(client_addr), 'unnamed') AS name, state, sync_state,
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS behind,
     extract(epoch FROM replay_lag)::float8 AS lag
-FROM pg_stat_replication ORDER BY 1;
+FROM pg_stat_replication WHERE usename IS DISTINCT FROM 'registry_backup' ORDER BY 1;
 
 -- name: wanted_standbys
 SELECT current_setting('synchronous_standby_names');

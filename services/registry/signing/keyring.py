@@ -6,7 +6,8 @@ restored together with the database, and processes that sign for one log had bet
 
 A key's file is `<number>-<key id>.key` and holds one line as Go's sumdb/note writes it (PRIVATE+KEY+…); the highest
 number is the current key. Where the log took another name, `<number>.adopted` holds the statement that was signed of
-it, so that a database from before then is noticed as well.
+it, so that a database from before then is noticed as well. `erased` says whose keys in the vault were destroyed: the
+log's name and the size up to which that is known, then an owner a line.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,10 @@ from events.merkle.note import ALGORITHMS, ED25519, NoteError, SigningKey
 from services.registry import durable
 
 SIGNED: Final = "signed"
+ERASED: Final = "erased"
 _ADOPTED: Final = re.compile(r"([0-9]{4})\.adopted")
+_SIZE: Final = re.compile(r"0|[1-9][0-9]*")
+_OWNER: Final = re.compile(r"(person|document)/[0-9a-z_]+")
 _FILE: Final = re.compile(r"([0-9]{4})-([0-9a-f]{8})\.key")
 
 
@@ -93,6 +97,27 @@ class KeyRing:
             newer = known is None or known[0].origin != checkpoint.origin or known[0].size <= checkpoint.size
             if newer and (known is None or known[1] != note):
                 self._write(SIGNED, note)
+
+    def erased(self) -> tuple[str, int, frozenset[str]]:
+        """Return whose keys were destroyed, with the log's name and the size up to which it was looked for."""
+        path = self.folder / ERASED
+        try:
+            head, *owners = path.read_text(encoding="utf-8").splitlines() or [""]
+        except FileNotFoundError:
+            return "", 0, frozenset()
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyRingUnusable(f"{path} cannot be read: {type(error).__name__}.") from None
+        name, _, size = head.rpartition(" ")
+        if not name or not _SIZE.fullmatch(size) or not all(map(_OWNER.fullmatch, owners)):
+            raise KeyRingUnusable(f"{path} is damaged.")
+        return name, int(size), frozenset(owners)
+
+    def keep_erased(self, name: str, size: int, owners: Collection[str]) -> None:
+        """Keep for good, durably, whose keys were destroyed, beside those that are kept, and how far that was seen."""
+        with self._locked():
+            _, _, known = self.erased()
+            lines = [f"{name} {size}", *sorted(known.union(owners))]
+            self._write(ERASED, "".join(f"{line}\n" for line in lines).encode())
 
     def adoptions(self) -> tuple[tuple[Adoption, str], ...]:
         """Return which names were taken in place of which, the first one first, each with what was signed of it."""

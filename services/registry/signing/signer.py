@@ -21,6 +21,7 @@ from events.merkle.proofs import verify_consistency
 from events.merkle.tree import EMPTY_ROOT
 from services.registry import journal
 from services.registry.clock import Clock
+from services.registry.signing.erasures import Erasures
 from services.registry.signing.keyring import KeyRing, KeyRingUnusable
 
 
@@ -49,12 +50,21 @@ class Signer:
     """
 
     def __init__(
-        self, log: Reader, tree: Tree, checkpoints: Checkpoints, ring: KeyRing, *, origin: str, clock: Clock
+        self,
+        log: Reader,
+        tree: Tree,
+        checkpoints: Checkpoints,
+        ring: KeyRing,
+        *,
+        origin: str,
+        clock: Clock,
+        erasures: Erasures | None = None,
     ) -> None:
         self._log = log
         self._tree = tree
         self._checkpoints = checkpoints
         self._ring = ring
+        self._erasures = erasures
         self._settings_origin = origin
         self._clock = clock
         self._news = asyncio.Condition()
@@ -106,6 +116,8 @@ class Signer:
             added = tuple(key.sign(now.text) for key in missing)
             signed_at = self._clock() if last is None or last.checkpoint != now else last.signed_at
             signed = Signed(now, signed_at, (*added, *standing))
+            if self._erasures is not None:
+                await self._erasures.remember(origin, now.size)
             self._ring.remember(now, signed.note.encode())
             for signature in added:
                 await self._checkpoints.add(connection, now, signature, self._clock())

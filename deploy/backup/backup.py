@@ -1,0 +1,245 @@
+#!/usr/bin/python3
+"""Runs barman for the registry: receives WAL, takes base backups on time, and restores one.
+
+In the container `backup` it runs without an argument that matters (`run`). An operator asks it, while it runs:
+
+    docker compose exec backup backup now       # a base backup, at once
+    docker compose exec backup backup list      # which there are, and to which times they can be restored
+    docker compose exec backup backup check     # whether everything is as it has to be
+
+and restores with deploy/backup/restore.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+SERVER = "registry"
+HOME = Path("/var/lib/barman")
+WAL = HOME / SERVER / "streaming"
+SUPERSEDED = HOME / "superseded"
+RESTORED = Path("/restored")
+HOURS = float(os.environ.get("BACKUP_HOURS", "24"))  # between two base backups
+GIVEN = Path("/run/secrets/pgpass")
+PASSWORDS = Path(os.environ.get("PGPASSFILE", "pgpass"))
+TURN_SECONDS = 10  # how often what was received is filed, and what is due is looked for
+FAILED_SECONDS = 300  # how long a base backup that failed is not tried again
+LATE = timedelta(hours=HOURS * 1.25)
+UNFINISHED = re.compile(r"[0-9A-F]{24}\.partial")
+
+
+class Refused(Exception):
+    """What was asked for cannot be done, and why, in words for the operator."""
+
+
+def take_password() -> None:
+    """Copy the password to where libpq reads it: into memory, in a file that is this user's alone."""
+    if GIVEN.exists():
+        with os.fdopen(os.open(PASSWORDS, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(GIVEN.read_text())
+
+
+def barman(*arguments: str, check: bool = True) -> str:
+    """Run barman and return what it prints. Raises `Refused` with what it complains of."""
+    done = subprocess.run(["barman", *arguments], capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise Refused(f"barman {' '.join(arguments)}: {(done.stderr.strip() or done.stdout.strip())}")
+    return done.stdout
+
+
+def listed() -> list[dict[str, str]]:
+    """Return all base backups that barman knows, complete or not."""
+    found: list[dict[str, str]] = json.loads(barman("--format", "json", "list-backups", SERVER)).get(SERVER, [])
+    return found
+
+
+def backups() -> list[dict[str, str]]:
+    """Return the base backups that are complete, the oldest first."""
+    done = [one for one in listed() if one.get("status") in (None, "DONE") and one.get("end_time_timestamp")]
+    return sorted(done, key=lambda one: int(one["end_time_timestamp"]))
+
+
+def ended(backup: dict) -> datetime:
+    return datetime.fromtimestamp(int(backup["end_time_timestamp"]), UTC)
+
+
+def newest() -> datetime | None:
+    done = backups()
+    return ended(done[-1]) if done else None
+
+
+def file_wal() -> None:
+    """Have PostgreSQL begin another WAL file, and wait until the one before it is received and filed."""
+    barman("switch-wal", "--force", "--archive", "--archive-timeout", "120", SERVER)
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
+
+
+def now(_: argparse.Namespace) -> None:
+    """Take a base backup and wait until all WAL that it needs is there."""
+    # There has to be WAL on file that shows that all of it can be: of a server that nobody used yet there is none.
+    file_wal()
+    barman("backup", "--immediate-checkpoint", SERVER)
+    # The file behind the backup's last is closed too: where a backup ends with its file, barman waits for the next.
+    file_wal()
+    barman("check-backup", SERVER, max(one["backup_id"] for one in listed()))
+    done = backups()
+    if not done:
+        raise Refused("barman says that it has taken a backup, and lists none")
+    say(f"base backup {done[-1]['backup_id']} is complete; {len(done)} are kept")
+
+
+def list_(_: argparse.Namespace) -> None:
+    done = backups()
+    if not done:
+        print("There is no base backup yet: `backup now` takes one.")
+        return
+    print("backup           restores to any time from")
+    for one in done:
+        print(f"{one['backup_id']}  {ended(one):%Y-%m-%dT%H:%M:%SZ}")
+    print("up to the newest WAL that was received.")
+
+
+def check(_: argparse.Namespace) -> None:
+    done = subprocess.run(["barman", "check", SERVER], check=False)
+    if done.returncode:
+        raise Refused("something is not as it has to be: see the lines with FAILED")
+
+
+def healthy(_: argparse.Namespace) -> None:
+    """Be quick: look at what `run` keeps up, without asking PostgreSQL."""
+    last = newest()
+    if last is None or datetime.now(UTC) - last > LATE:
+        raise Refused(f"the newest base backup is of {last or 'never'}")
+    if not receiving():
+        raise Refused("no WAL is being received")
+
+
+def receiving() -> bool:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"pg_receivewal" in command:
+                return True
+    return False
+
+
+def run(_: argparse.Namespace) -> None:
+    """Until SIGTERM: have WAL received and filed, and a base backup taken whenever one is due."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    put_off, told = 0.0, ""
+    while True:
+        try:
+            barman("cron")
+            last = newest()
+            due = last is None or datetime.now(UTC) - last >= timedelta(hours=HOURS)
+            if due and time.monotonic() >= put_off:
+                put_off = time.monotonic() + (FAILED_SECONDS if last else TURN_SECONDS)
+                if receiving():
+                    now(argparse.Namespace())
+            trouble = "" if receiving() else "no WAL is being received (yet)"
+        except Refused as refused:
+            trouble = str(refused)
+        if trouble != told:
+            say(trouble or "WAL is being received")
+            told = trouble
+        time.sleep(TURN_SECONDS if not trouble else 1)
+
+
+def moment(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2027-01-31T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} does not say in which time zone: put Z behind it for UTC")
+    return at.astimezone(UTC)
+
+
+def restore(asked: argparse.Namespace) -> None:
+    """Restore into the empty folder /restored, to a time or to the last that was received."""
+    if any(RESTORED.iterdir()):
+        raise Refused(f"{RESTORED} is not empty: what is there is not overwritten. Restore into a new volume.")
+    at = asked.at
+    if at is not None and at > datetime.now(UTC):
+        raise Refused(f"{at:%Y-%m-%dT%H:%M:%SZ} is still to come: leave --at out to restore all there is")
+    fit = [one for one in backups() if at is None or ended(one) <= at]
+    if not fit:
+        raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
+    chosen = fit[-1]["backup_id"]
+    for path in sorted(HOME.glob(f"{SERVER}/streaming/*")):  # what is complete is filed first
+        if re.fullmatch(r"[0-9A-F]{24}", path.name):
+            barman("archive-wal", SERVER, check=False)
+            break
+    # A timeline is named so that what is restored begins one of its own, and no WAL gets a name that is on file.
+    arguments = ["--target-tli", "latest", "--target-action", "promote"]
+    if at is not None:
+        arguments += ["--target-time", at.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")]
+    say(f"restoring base backup {chosen}")
+    barman("restore", *arguments, SERVER, chosen, str(RESTORED))
+    # The server has the folder at another place than this container.
+    told = RESTORED / "postgresql.auto.conf"
+    told.write_text(told.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
+    # What was received of the WAL file that was being written when PostgreSQL went away: barman files whole ones only.
+    # The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
+    SUPERSEDED.mkdir(exist_ok=True)
+    for path in WAL.glob("*.partial"):
+        path.rename(SUPERSEDED / path.name)
+    for path in SUPERSEDED.glob("*.partial"):
+        filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
+        if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
+            shutil.copy(path, filed)
+    say(
+        f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        if at
+        else "restored; PostgreSQL replays all WAL that was received"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="backup", description="Backups of the registry's database.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, do, text in (
+        ("run", run, "receive WAL and take base backups on time, until SIGTERM: what the container does"),
+        ("now", now, "take a base backup at once, and wait until it is complete"),
+        ("list", list_, "list the base backups"),
+        ("check", check, "check everything that backups need (barman check); exits with 1 if something is wrong"),
+        ("healthy", healthy, "exit with 0 while WAL is received and the newest base backup is recent"),
+        ("restore", restore, "restore into /restored, which is empty; see restore.sh"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(do=do)
+        if name == "restore":
+            command.add_argument(
+                "--at",
+                type=moment,
+                metavar="TIME",
+                help="the time to restore to, such as 2027-01-31T12:00:00Z; without it, all that was received",
+            )
+    asked = parser.parse_args()
+    try:
+        take_password()
+        asked.do(asked)
+    except Refused as refused:
+        print(f"backup: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
