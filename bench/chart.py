@@ -58,5 +58,5 @@ def reach(ratio: float, target: float) -> float:
     """Return how far from the middle a bar reaches: right of it where the target is met, left where it is missed."""
     if ratio <= 0:
         return -SPAN * 0.7
-    doublings = max(-FURTHEST, min(FURTHEST, log2(ratio / target)))
+    doublings = max(-FURTHEST, min(FURTHEST, log2(ratio) - log2(target)))
     return doublings / FURTHEST * SPAN * 0.7
