@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+import socket
 
 import asyncpg
 import httpx
@@ -45,3 +47,56 @@ async def test_it_ends_by_itself_when_it_has_drained():
             with deployment.start("project"), deployment.start("serve", REGISTRY_DRAIN_SECONDS="0.2") as serving:
                 await deployment.ready()
                 assert await asyncio.to_thread(serving.terminate) == 0
+
+
+async def test_a_stream_under_way_comes_to_its_end():
+    with scratch_folder() as folder:
+        async with deployed(folder) as deployment:
+            owner = await asyncpg.connect(deployment.access.service)
+            token, _ = await tokens.create(owner, name="a", roles=["recorder", "follower"], by=OPERATOR, now=now())
+            await owner.close()
+            with deployment.start("project"), deployment.start("serve") as serving:
+                await deployment.ready()
+                async with slow_reader(deployment.base_url, token) as client:
+                    size = await record_more_than_fits_between(client)
+                    async with client.stream(
+                        "GET", "/v1/log/entries", headers={"Accept": "application/x-ndjson"}
+                    ) as stream:
+                        lines = stream.aiter_lines()
+                        first = await anext(lines)
+                        serving.send(signal.SIGTERM)
+                        await refuses_connections(deployment.base_url)
+                        positions = [json.loads(line)["sequence"] for line in [first, *[line async for line in lines]]]
+                assert positions == [str(position) for position in range(size)]
+                assert await asyncio.to_thread(serving.ended) == 0
+
+
+def slow_reader(base_url: str, token: str) -> httpx.AsyncClient:
+    """A client that buffers little, so that the service is not done with a stream before it is read."""
+    transport = httpx.AsyncHTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=30, transport=transport)
+
+
+async def record_more_than_fits_between(client: httpx.AsyncClient) -> int:
+    """Record some 8 MB, and return the log's size."""
+    names = [f"{number:02} {'x' * 290}" for number in range(50)]
+    party = {"name": "Large", "kind": "company", "country": "FR", "alternative_names": names}
+    for _ in range(10):
+        recorded = await client.post(
+            "/v1/batch", json={"commands": [{"command": "register-party", "data": party}] * 50}
+        )
+        assert recorded.status_code == 201, recorded.text
+    return 500
+
+
+async def refuses_connections(base_url: str) -> None:
+    """Wait until a new client gets nothing any more."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with httpx.AsyncClient(base_url=base_url, timeout=2) as client:
+                    await client.get("/health/live")
+            except httpx.TransportError:
+                return
+            await asyncio.sleep(0.05)

@@ -59,6 +59,10 @@ class Process:
     def end(self, number: signal.Signals) -> int:
         """Send it a signal that ends it, and return its exit status."""
         self.send(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it has ended, and return its exit status."""
         return self._process.wait(60)
 
     def __enter__(self) -> Self:
