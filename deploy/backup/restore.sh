@@ -65,8 +65,11 @@ if ! POSTGRES_VOLUME=$new docker compose --profile restore run --rm --no-deps -T
 fi
 
 export POSTGRES_VOLUME="$new"
-docker compose up --detach --wait --no-deps postgres ||
+# Compose makes no new container just since a volume has another name.
+docker compose up --detach --wait --no-deps --force-recreate postgres ||
     fail "PostgreSQL does not start: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
+docker inspect --format '{{range .Mounts}}{{.Name}} {{end}}' "$(docker compose ps --quiet postgres)" | grep -qF "$new" ||
+    fail "PostgreSQL was started with another volume than $new"
 until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do sleep 1; done
 for setting in restore_command recovery_end_command recovery_target_time recovery_target_action recovery_target_timeline; do
     docker compose exec -T postgres psql -qU postgres -c "ALTER SYSTEM RESET $setting"

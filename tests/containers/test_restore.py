@@ -131,7 +131,8 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
         await run(stack.run, "exec", "-T", "backup", "backup", "now")
 
         # Writing on, and a checkpoint that somebody keeps.
-        first = Load(stack.base_url, token, actor="drill", clients=CLIENTS, commands=10)
+        secret = await run(stack.registry, "token", "create", "load", "--role=recorder")
+        first = Load(stack.base_url, secret, actor="load", clients=CLIENTS, commands=10)
         await first.run()
         kept = await checkpoint(client, await size_of(stack))
         assert (await client.get(f"/v1/people/{person}")).json()["name"] == NAME
