@@ -38,15 +38,15 @@ async def measure(access: Access, *, quick: bool) -> Result:
         for size in sizes:
             await fill(access, size, History(size))  # other things than those that are there
             with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
-                taken.setdefault("rebuild", []).append(await _most(made.start("rebuild")))
+                taken.setdefault("rebuild", []).append(await _most(made.start("rebuild", "--processes", "2")))
                 with made.start("project") as projector:
                     await made.projected(size)
-                    taken.setdefault("project", []).append(await _of(projector.pid))
                     async with processes.serving(made) as serving, Client(made.port, 16) as client:
                         taken.setdefault("api", []).append(await _api(client, serving.pid, token, requests))
                         export = Path(folder) / "log"
                         taken.setdefault("export", []).append(await _most(made.start("log", "export", str(export))))
                         taken.setdefault("verify", []).append(await _most(made.start("verify", str(export))))
+                    taken.setdefault("project", []).append(await _of(projector.pid))
                 taken.setdefault("replay", []).append(await _most(made.start("replay")))
     figures = {
         f"{name}_{size}": Figure.of("MB", [most])
@@ -57,7 +57,9 @@ async def measure(access: Access, *, quick: bool) -> Result:
         f"{name}_itself_when_small": taken[name][0] / taken[name][1]
         for name in ("rebuild", "verify", "export", "replay")
     }
-    return Result(figures, {"api_200_mb": BOUND / max(taken["api"])} | ratios, TARGETS)
+    # A rebuild keeps the states of what 40,000 entries say: a quick log is smaller, and so grows into that.
+    targets = {name: target for name, target in TARGETS.items() if not (quick and name.startswith("rebuild"))}
+    return Result(figures, {"api_200_mb": BOUND / max(taken["api"])} | ratios, targets)
 
 
 async def _api(client: Client, pid: int, token: str, requests: int) -> float:
