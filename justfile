@@ -22,11 +22,15 @@ test *arguments:
 containers *arguments:
     REGISTRY_TEST_REQUIRE=all uv run pytest --numprocesses=0 tests/containers {{ arguments }}
 
+# Those of them that CI runs, which has no time for the failover, the drill of a restore and the upgrade
+containers-ci:
+    REGISTRY_TEST_REQUIRE=all uv run pytest --numprocesses=0 tests/containers/test_image.py tests/containers/test_compose.py
+
 # Run the tests and show what they do not reach
 cov *arguments:
     uv run pytest --cov --cov-report=term-missing {{ arguments }}
 
-# All that CI runs
+# All that CI runs, but for containers
 check: lock format lint types imports docs-check test bench-quick
 
 # Put the code in form and mend what can be mended mechanically
