@@ -17,21 +17,16 @@ from typing import Any, Literal, TypeAlias
 
 import asyncpg
 import msgspec
-import structlog
 from msgspec.structs import replace
 
-from events.errors import RegistryError
-from events.log.failure import FAILURES
-from events.log.servers import connect
 from events.sql import load
 from events.words import prefixes, whole
 from projections.digest import digests
-from projections.engine import QUERIES, Connection
-from projections.heartbeat import heard
+from projections.engine import QUERIES
+from projections.following import Following, ReadModelBehind, behind
 from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
-from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 from projections.search import SEARCH
 from projections.sources import SOURCES
 from projections.standby import replayed
@@ -44,14 +39,6 @@ CITED = load("projections", "cited.sql")
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
-
-log = structlog.get_logger("reader")
-
-
-class ReadModelBehind(RegistryError):
-    """The read models have not come as far as was asked for."""
-
-    code = "read-model-behind"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -124,28 +111,28 @@ class ReadModels:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, *, standby: bool = False) -> None:
         self._pool = pool
-        self._dsn = dsn
         self._standby = standby
-        self._position = 0
-        self._moved = asyncio.Condition()
-        self._listener: asyncio.Task[None] | None = None
-        self._failures = 0  # in a row
+        self._following = Following(dsn, self.live_position)
 
     async def start(self) -> None:
         """Begin to follow the position."""
-        self._listener = asyncio.create_task(self._listen(), name="read-model-position")
-        self._listener.add_done_callback(_told)
+        self._following.start()
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._listener:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        await self._following.stop()
 
     @property
     def heard(self) -> int:
         """How many entries the live read models show, as last heard of: nobody is asked."""
-        return self._position
+        return self._following.position
+
+    async def hear_of(self, size: int, seconds: float) -> None:
+        """Wait until the first `size` entries are projected, whether or not a standby that is read shows them yet.
+
+        Raises `ReadModelBehind` after `seconds`.
+        """
+        await self._following.wait_for(size, seconds)
 
     async def position(self) -> int:
         """Return how many entries the live read models show, as the database says now.
@@ -155,7 +142,7 @@ class ReadModels:
         position = await self.live_position()
         if position is None:
             raise ReadModelBehind(NOT_BUILT)
-        await self._note(max(position, self._position))
+        await self._following.note(max(position, self._following.position))
         return position
 
     async def live_position(self) -> int | None:
@@ -169,7 +156,7 @@ class ReadModels:
             await self.wait_for(least, seconds)
         position = await self.position()
         if position < least and not self._standby:  # it was heard of on a primary that is none any more
-            raise _behind(position, least)
+            raise behind(position, least)
         return max(position, least)  # another standby may have told; each query sees to its own
 
     async def wait_for(self, size: int, seconds: float) -> None:
@@ -179,21 +166,7 @@ class ReadModels:
         if self._standby:
             left = seconds - (asyncio.get_running_loop().time() - begun)
             if (at := await replayed(self.live_position, size, left)) < size:
-                raise _behind(at, size)
-
-    async def hear_of(self, size: int, seconds: float) -> None:
-        """Wait until the first `size` entries are projected, whether or not a standby that is read shows them yet.
-
-        Raises `ReadModelBehind` after `seconds`.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                if self._position < size:  # which may be because nothing was heard: ask once
-                    await self._note(max(await self.live_position() or 0, self._position))
-                async with self._moved:
-                    await self._moved.wait_for(lambda: self._position >= size)
-        except TimeoutError:
-            raise _behind(self._position, size) from None
+                raise behind(at, size)
 
     async def page(
         self,
@@ -336,61 +309,8 @@ class ReadModels:
             if self._standby:
                 at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
                 if at < size:
-                    raise _behind(at, size)
+                    raise behind(at, size)
             yield connection
-
-    async def _note(self, position: int) -> None:
-        if position != self._position:
-            async with self._moved:
-                self._position = position
-                self._moved.notify_all()
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                connection = await connect(
-                    self._dsn,
-                    timeout=5,
-                    command_timeout=5,
-                    server_settings={"application_name": "registry-position"},
-                )
-                try:
-                    await self._hear(connection)
-                finally:
-                    connection.terminate()
-            except FAILURES as lost:
-                wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
-                self._failures += 1
-                log.warning("reader_lost_database", error=type(lost).__name__, retry_in_seconds=wait)
-                await asyncio.sleep(wait)
-
-    async def _hear(self, connection: Connection) -> None:
-        """Note the position whenever it moves, until the connection is lost.
-
-        It is asked for rather than taken from the notification, as anybody may send one.
-        """
-        told = asyncio.Event()
-
-        def tell(*_what: object) -> None:
-            told.set()
-
-        connection.add_termination_listener(tell)
-        await connection.add_listener("registry_projected", tell)
-        while True:
-            told.clear()
-            await self._note(await connection.fetchval(QUERIES["position"]) or 0)
-            self._failures = 0
-            await heard(told, HEARTBEAT_SECONDS)
-
-
-def _behind(position: int, size: int) -> ReadModelBehind:
-    return ReadModelBehind(f"The read models show {position} entries, not yet {size}. Try again in a moment.")
-
-
-def _told(listener: asyncio.Task[None]) -> None:
-    """Journal that nothing is heard any more, for a reason that nobody foresaw; who waits asks, meanwhile."""
-    if not listener.cancelled() and (error := listener.exception()) is not None:
-        log.error("reader_stopped_listening", error=type(error).__name__)
 
 
 @contextmanager

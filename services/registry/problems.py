@@ -22,7 +22,7 @@ from events.errors import FieldProblem, InvalidField, NotFound, RegistryError
 from events.log import migrate
 from events.log.failure import TRANSIENT
 from events.vault import MasterKeyUnusable
-from projections.reader import ReadModelBehind
+from projections.following import ReadModelBehind
 from services.registry import journal
 from services.registry.archive.folder import ArchiveUnusable
 from services.registry.arrival import NotInTime

@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from events import sql
-from projections import reader, rebuild
+from projections import following, rebuild
 from projections.engine import Connection, Projection
+from projections.following import ReadModelBehind
 from projections.parties import PARTIES
-from projections.reader import ReadModelBehind, ReadModels
+from projections.reader import ReadModels
 from tests.support.cluster import Database
 from tests.support.projecting import Recorder, projecting, reading, terminate
 from tests.support.recording import PATIENCE, connected, until
@@ -25,8 +26,8 @@ SHORT = 0.05  # seconds
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long before trying again, and only what is heard or asked for is known."""
-    monkeypatch.setattr(reader, "RETRY_SECONDS", (0.01,))
-    monkeypatch.setattr(reader, "HEARTBEAT_SECONDS", PATIENCE)
+    monkeypatch.setattr(following, "RETRY_SECONDS", (0.01,))
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ async def waiting(read_models: ReadModels, size: int, count: int = 1) -> list[as
     tasks = [asyncio.create_task(read_models.wait_for(size, PATIENCE)) for _ in range(count)]
 
     async def begun() -> bool:
-        return len(read_models._moved._waiters) >= count  # type: ignore[attr-defined]
+        return len(read_models._following._moved._waiters) >= count  # type: ignore[attr-defined]
 
     await until(begun)
     return tasks
