@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from services.registry.access.roles import Role
 from tests.support import console, engine
 from tests.support.check_log import check_log
 from tests.support.engine import Compose
+from tests.support.faults import while_it_runs
 from tests.support.load import Load, recorded_once
 
 CLIENTS: Final = 16
@@ -146,17 +147,6 @@ async def under_load(load: Load, kept: Kept, stack: Compose) -> AsyncGenerator[a
     finally:
         load.stop()
         await asyncio.wait_for(task, 60)
-
-
-async def while_it_runs(task: asyncio.Task[None], reached: Awaitable[Any]) -> Any:
-    """Wait for something of a load, or for what ended it."""
-    waiting = asyncio.ensure_future(reached)
-    await asyncio.wait([waiting, task], return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done():
-        waiting.cancel()
-        await task
-        raise AssertionError("the load ended by itself")
-    return waiting.result()
 
 
 async def test_a_standby_takes_over_from_a_killed_primary_and_nothing_acknowledged_is_lost(

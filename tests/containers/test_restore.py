@@ -37,7 +37,13 @@ def stack(compose: Compose) -> Iterator[Compose]:
 
 def restore(stack: Compose, *arguments: str) -> str:
     """Run the operator's script as the runbook says."""
-    done = subprocess.run(
+    done = run_restore(stack, *arguments)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def run_restore(stack: Compose, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [stack.folder / "deploy" / "backup" / "restore.sh", "--yes", *arguments],
         cwd=stack.folder,
         env=stack.environ,
@@ -46,8 +52,6 @@ def restore(stack: Compose, *arguments: str) -> str:
         check=False,
         timeout=300,
     )
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def start(stack: Compose) -> None:
@@ -193,15 +197,7 @@ def test_the_scripts_say_how_they_are_used_and_refuse_what_they_do_not_understan
         assert wrong.returncode == 2
         assert "restore.sh: " in wrong.stderr
     before = {one.name for one in stack.docker.volumes.list()}
-    wrong = subprocess.run(
-        [script, "--yes", "--at", "2020-01-01T00:00:00Z"],
-        cwd=stack.folder,
-        env=stack.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    wrong = run_restore(stack, "--at", "2020-01-01T00:00:00Z")
     assert wrong.returncode == 2
     assert "there is no base backup from before then" in wrong.stderr
     assert {one.name for one in stack.docker.volumes.list()} == before

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from tests.support.check_log import check_log
 from tests.support.engine import Compose
 from tests.support.load import Load, recorded_once
+
+T = TypeVar("T")
 
 CLIENTS = 16
 BACK_SECONDS = 10.0  # after which every client has to be served again
@@ -25,7 +28,7 @@ async def loaded(stack: Compose, actor: str) -> AsyncGenerator[Load]:
     loading = asyncio.create_task(load.run())
     try:
         async with asyncio.timeout(60):
-            await _while_it_runs(loading, load.reached(CLIENTS * 4))
+            await while_it_runs(loading, load.reached(CLIENTS * 4))
         yield load
     finally:
         load.stop()
@@ -41,14 +44,15 @@ async def back_in_time(stack: Compose, load: Load) -> None:
         await _read_models_follow(stack, load.token)
 
 
-async def _while_it_runs(loading: asyncio.Task[None], reached: Awaitable[None]) -> None:
-    """Wait for something of a load, or for what ended it."""
+async def while_it_runs(loading: asyncio.Task[None], reached: Awaitable[T]) -> T:
+    """Wait for something of a load and return it, or raise what ended the load."""
     waiting = asyncio.ensure_future(reached)
     await asyncio.wait([waiting, loading], return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
         waiting.cancel()
         await loading
         raise AssertionError("the load ended by itself")
+    return waiting.result()
 
 
 async def _read_models_follow(stack: Compose, secret: str) -> None:
