@@ -70,7 +70,12 @@ docker compose up --detach --wait --no-deps --force-recreate postgres ||
     fail "PostgreSQL does not start: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
 docker inspect --format '{{range .Mounts}}{{.Name}} {{end}}' "$(docker compose ps --quiet postgres)" | grep -qF "$new" ||
     fail "PostgreSQL was started with another volume than $new"
-until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do sleep 1; done
+# Replaying may take long, and PostgreSQL tells nobody when it is done: it is asked, for as long as it runs.
+until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do
+    [ -n "$(docker compose ps --status running --quiet postgres)" ] ||
+        fail "PostgreSQL ended while it replayed: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
+    sleep 1
+done
 for setting in restore_command recovery_end_command recovery_target_time recovery_target_action recovery_target_timeline; do
     docker compose exec -T postgres psql -qU postgres -c "ALTER SYSTEM RESET $setting"
 done
