@@ -13,7 +13,7 @@ import asyncpg
 from bench.filling import fill
 from bench.history import History
 from bench.measure import Figure, Result, paired
-from projections import rebuild
+from projections import rebuild, shares
 from projections.projector import SESSION
 from services.registry.provision import Access
 
@@ -29,9 +29,10 @@ async def measure(access: Access, *, quick: bool) -> Result:
     found: dict[str, list[float]] = {"one_stream": [], "many_streams": []}
     for number in range(rounds + 1):
         projection = await rebuild.begin(connection)
+        await shares.fill(projection, access.projector, 1, 0)  # nothing: with its indexes, as if it were followed
         for name, until in (("one_stream", size), ("many_streams", 2 * size)):
             begun = time.perf_counter()
-            await projection.catch_up(until, batch=rebuild.REBUILD_BATCH)
+            await projection.catch_up(until, batch=4_000)
             if number:
                 found[name].append(size / (time.perf_counter() - begun))
         await rebuild.drop(connection, projection.generation)

@@ -17,12 +17,19 @@ CREATE TABLE agreements (
     status text NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT agreements_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX agreements_current ON agreements (id) WHERE died IS NULL;
-CREATE INDEX agreements_order ON agreements (sort, id);
-CREATE INDEX agreements_parties ON agreements USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS agreements_versions ON agreements (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS agreements_current ON agreements (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS agreements_order ON agreements (sort, id);
+CREATE INDEX IF NOT EXISTS agreements_parties ON agreements USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE agreements;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -14,12 +14,19 @@ CREATE TABLE commitments (
     kind text NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT commitments_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX commitments_current ON commitments (id) WHERE died IS NULL;
-CREATE INDEX commitments_order ON commitments (sort, id);
-CREATE INDEX commitments_parties ON commitments USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS commitments_versions ON commitments (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS commitments_current ON commitments (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS commitments_order ON commitments (sort, id);
+CREATE INDEX IF NOT EXISTS commitments_parties ON commitments USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE commitments;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

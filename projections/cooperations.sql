@@ -12,12 +12,19 @@ CREATE TABLE cooperations (
     parties text[] NOT NULL,
     fields text[] NOT NULL,
     stage text NOT NULL,
-    topic_kinds text[] NOT NULL,
-    CONSTRAINT cooperations_pkey PRIMARY KEY (id, born)
+    topic_kinds text[] NOT NULL
 );
-CREATE UNIQUE INDEX cooperations_current ON cooperations (id) WHERE died IS NULL;
-CREATE INDEX cooperations_order ON cooperations (sort, id);
-CREATE INDEX cooperations_parties ON cooperations USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS cooperations_versions ON cooperations (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS cooperations_current ON cooperations (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS cooperations_order ON cooperations (sort, id);
+CREATE INDEX IF NOT EXISTS cooperations_parties ON cooperations USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE cooperations;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -11,18 +11,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 
-from events.catalogue import AGGREGATES, Entry, Event
-from events.catalogue.history import AMENDMENTS, fold
+from events.catalogue import Entry, Event
+from events.catalogue.history import AMENDMENTS
 from events.codec import decode_entry
-from events.errors import Corrupt, NotCorrectable
+from events.errors import Corrupt
 from events.sql import load
 from projections import MODELS
+from projections.folding import NOTHING, Folded, after, whole
 from projections.gathering import Gathered, KnownRows, Step
 from projections.model import ReadModel
 from projections.observer import Observer, Projected
@@ -30,14 +32,11 @@ from projections.observer import Observer, Projected
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 500  # entries a transaction
-REBUILD_BATCH = 4_000  # the same, of what nobody waits for
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
 SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
 BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds
-TURN = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
-HEAVY = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
 # The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
 SESSION = MappingProxyType(
     {
@@ -49,6 +48,8 @@ SESSION = MappingProxyType(
     }
 )
 
+TABLE = ("create", "index")  # the blocks of a read model's SQL that make its table
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Progress: TypeAlias = Callable[[int], None]
 
@@ -58,29 +59,28 @@ def version_of(models: Sequence[ReadModel] = MODELS) -> str:
     digest = hashlib.sha256()
     for model in models:
         digest.update(f"{model.name} {model.number}\n".encode())
-        digest.update(model.queries["create"].encode())
+        for block in TABLE:
+            digest.update(model.queries[block].encode())
     return digest.hexdigest()
+
+
+@asynccontextmanager
+async def writing(connection: Connection, schema: str, *, waited: bool) -> AsyncGenerator[None]:
+    """A transaction in which unqualified names mean the tables in `schema`. Its commit is `waited` for, or not.
+
+    It need not be for what nobody sees yet: a crash leaves nothing of a generation that is being built, and the commit
+    that shows it is waited for, so that all before it are durable then.
+    """
+    unhurried = not waited and not connection.is_in_transaction()
+    async with connection.transaction():
+        if unhurried:
+            await connection.execute(QUERIES["unhurried"])
+        await connection.execute(QUERIES["search_path"], schema)
+        yield
 
 
 class Moved(Exception):
     """The generation is not where or what it was: somebody else moved it on, or switched to another."""
-
-
-class Share(NamedTuple):
-    """One of several shares of the streams, by number from 0. Each stream is in one of them."""
-
-    number: int
-    of: int
-
-
-class _Folded(NamedTuple):
-    """A stream's state after its entry of this revision."""
-
-    revision: int
-    state: Any
-
-
-_NOTHING = _Folded(-1, None)
 
 
 class Projection:
@@ -94,24 +94,20 @@ class Projection:
         *,
         live: bool,
         models: Sequence[ReadModel] = MODELS,
-        share: Share | None = None,
     ) -> None:
         """Take a generation at the position that it has in the database; the connection is the projector's own.
 
-        Readers are told of each new position of a `live` one. With a `share` only its streams are projected, and the
-        generation stays where it is: whoever shared it out moves it on (`shared`).
+        Readers are told of each new position of a `live` one.
         """
         self._connection = connection
         self._generation = generation
         self._schema = f"read_{generation}"
         self._models = models
-        self._streams: OrderedDict[str, _Folded] = OrderedDict()
+        self._streams: OrderedDict[str, Folded] = OrderedDict()
         self._kept = 0  # how many entries `_streams` was folded from
         self._rows = KnownRows()
         self._live = live
-        self._share = share
         self.position = position
-        self.projected = 0  # entries, by this object
         self.observer: Observer | None = None
 
     @property
@@ -123,6 +119,11 @@ class Projection:
     def generation(self) -> int:
         """The generation's number."""
         return self._generation
+
+    @property
+    def models(self) -> Sequence[ReadModel]:
+        """The read models that it is of."""
+        return self._models
 
     async def go_live(self) -> None:
         """Make this generation the one that readers see, in one transaction, and as far on as the one that they saw.
@@ -174,13 +175,10 @@ class Projection:
                 page = min(self.position + batch, end)
                 for entries in self._portions(await self._read(page)):
                     await self._project(entries, progress)
-                if self._share is not None and self.position < page:
-                    self.position = page
-                    progress(page)
         return self.position - begun
 
-    async def shared(self, position: int) -> None:
-        """Note that others have projected the entries up to a position, each a share. Raises `Moved`."""
+    async def built(self, position: int) -> None:
+        """Note that the tables show the entries up to a position (`projections.bulk`). Raises `Moved`."""
         await self._advance(position)
         self.position = position
 
@@ -191,10 +189,6 @@ class Projection:
         return size if until is None else min(size, until)
 
     async def _read(self, end: int) -> list[Entry[Event]]:
-        if self._share is not None:
-            number, of = self._share
-            records = await self._connection.fetch(ENTRIES["share"], self.position, end, of, number)
-            return [decode_entry(record["bytes"]) for record in records]
         records = await self._connection.fetch(ENTRIES["page"], self.position, end)
         entries = [decode_entry(record["bytes"]) for record in records]
         if [entry.position for entry in entries] != list(range(self.position, end)):
@@ -223,26 +217,22 @@ class Projection:
         except BaseException:
             self._rows.clear()  # they may be ahead of what was written
             raise
-        self.projected += len(entries)
 
     async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
         begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
         gathered = Gathered(self._models, self._rows)
-        steps: list[Step] = []
-        weight = 0
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
-                after = streams[entry.stream] = await self._whole(entry.stream, entry.position + 1)
+                now = streams[entry.stream] = await whole(self._connection, entry.stream, entry.position + 1)
             else:
-                after = streams[entry.stream] = _after(before, entry)
-            steps.append(Step(entry, before.state, after.state))
-            weight += entry.revision
-            if number < len(entries) and len(steps) < TURN and weight < HEAVY:
+                now = streams[entry.stream] = after(before, entry)
+            turn = gathered.take(Step(entry, before.state, now.state))
+            if number == len(entries):
+                gathered.settle()
+            elif not turn:
                 continue
-            gathered.apply(steps)
-            steps, weight = [], 0
             if number == len(entries) or gathered.size > ROWS_HELD:
                 first = self.position
                 await self._write(gathered, entry.position + 1)
@@ -256,13 +246,13 @@ class Projection:
             else:
                 await asyncio.sleep(0)
 
-    async def _before(self, entries: list[Entry[Event]]) -> dict[str, _Folded]:
+    async def _before(self, entries: list[Entry[Event]]) -> dict[str, Folded]:
         """Return the state of each stream concerned before these entries, folded from the log where not at hand."""
-        streams: dict[str, _Folded] = {}
+        streams: dict[str, Folded] = {}
         missing: list[str] = []
         for entry in entries:
             if entry.stream not in streams:
-                streams[entry.stream] = self._streams.get(entry.stream, _NOTHING)
+                streams[entry.stream] = self._streams.get(entry.stream, NOTHING)
                 if entry.stream not in self._streams and entry.revision > 0:
                     missing.append(entry.stream)
         amended: set[str] = set()
@@ -274,33 +264,15 @@ class Projection:
                     if isinstance(entry.event, AMENDMENTS):
                         amended.add(entry.stream)
                     if entry.stream not in amended:
-                        streams[entry.stream] = _after(streams.get(entry.stream, _NOTHING), entry)
+                        streams[entry.stream] = after(streams.get(entry.stream, NOTHING), entry)
         for stream in amended:
-            streams[stream] = await self._whole(stream, self.position)
+            streams[stream] = await whole(self._connection, stream, self.position)
         return streams
 
-    async def _whole(self, stream: str, end: int) -> _Folded:
-        """Fold a stream that has amendments from its beginning to a position."""
-        records = await self._connection.fetch(ENTRIES["streams"], [stream], end)
-        entries = [decode_entry(record["bytes"]) for record in records]
-        if [entry.revision for entry in entries] != list(range(len(entries))):
-            raise Corrupt(f"{stream} has a gap or a wrong entry below position {end}")
-        try:
-            return _Folded(entries[-1].revision, fold(AGGREGATES[stream.partition("/")[0]], entries))
-        except (KeyError, TypeError, NotCorrectable) as error:
-            raise Corrupt(f"{stream} cannot be folded to position {end}: {error}") from error
-
     async def _write(self, gathered: Gathered, position: int) -> None:
-        # A crash leaves nothing of what is being built. The commit that shows it is waited for, so all before it are.
-        unhurried = not self._live and not self._connection.is_in_transaction()
-        async with self._connection.transaction():
-            if unhurried:
-                await self._connection.execute(QUERIES["unhurried"])
-            if self._share is None:
-                await self._advance(position)
-            await self._connection.execute(QUERIES["search_path"], self._schema)
-            for changes in gathered.changes:
-                await changes.write(self._connection, self._schema)
+        async with writing(self._connection, self._schema, waited=self._live):
+            await self._advance(position)
+            await gathered.write(self._connection, self._schema)
             if self._live:
                 await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
@@ -311,23 +283,10 @@ class Projection:
         if moved is None:
             raise Moved(f"generation {self._generation} is not {state} at {self.position} any more")
 
-    def _keep(self, streams: dict[str, _Folded]) -> None:
+    def _keep(self, streams: dict[str, Folded]) -> None:
         for stream, folded in streams.items():
-            self._kept += folded.revision - self._streams.pop(stream, _NOTHING).revision
+            self._kept += folded.revision - self._streams.pop(stream, NOTHING).revision
             self._streams[stream] = folded
         while self._kept > ENTRIES_KEPT and len(self._streams) > 1:
             _, forgotten = self._streams.popitem(last=False)
             self._kept -= forgotten.revision + 1
-
-
-def _after(before: _Folded, entry: Entry[Event]) -> _Folded:
-    """Fold one more entry into a stream. Raises `Corrupt` if it is not the next, or the stream's kind has no such."""
-    if entry.revision != before.revision + 1:
-        raise Corrupt(
-            f"position {entry.position} has revision {entry.revision} of {entry.stream}, not {before.revision + 1}"
-        )
-    try:
-        evolve = AGGREGATES[entry.stream.partition("/")[0]].evolve
-        return _Folded(entry.revision, evolve(before.state, entry))
-    except (KeyError, TypeError) as error:
-        raise Corrupt(f"position {entry.position} cannot be folded into {entry.stream}: {error}") from error

@@ -10,11 +10,15 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import asyncpg
+
 from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
 from projections.model import ReadModel, Rows
 from projections.versions import Changes, Known
 
+TURN: Final = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
+HEAVY: Final = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
 ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
 
 
@@ -68,13 +72,43 @@ class Gathered:
         self.changes = [Changes(model) for model in models]
         self.size = 0  # bytes of rows
         self._rows = rows
+        self._steps: list[Step] = []
+        self._weight = 0
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._of_kind: dict[str, list[tuple[int, Rows, frozenset[str]]]] = {}
         for number, model in enumerate(models):
             for kind, make in model.rows.items():
                 self._of_kind.setdefault(kind, []).append((number, make, frozenset(model.prefixes)))
 
-    def apply(self, steps: Sequence[Step]) -> None:
+    def take(self, step: Step) -> bool:
+        """Take the next entry, and see what those taken change once they are enough for a turn.
+
+        Says whether it did so: then whoever else waits for the event loop is to have a turn, and `size` has grown.
+        """
+        self._steps.append(step)
+        self._weight += step.entry.revision
+        if len(self._steps) < TURN and self._weight < HEAVY:
+            return False
+        self.settle()
+        return True
+
+    def settle(self) -> None:
+        """See what those entries change that were taken since it was last seen."""
+        self._apply(self._steps)
+        self._steps, self._weight = [], 0
+
+    async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
+        """Write it all to the tables in `schema`, the connection's search path. Raises `Corrupt` (`Changes.write`)."""
+        for changes in self.changes:
+            await changes.write(connection, schema)
+
+    async def write_ended(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
+        """Write the versions that have ended, and count from 0 what is held beyond the others."""
+        for changes in self.changes:
+            await changes.write_ended(connection, schema)
+        self.size = 0
+
+    def _apply(self, steps: Sequence[Step]) -> None:
         """Note what entries change, in order.
 
         Taken read model by read model, which is a sixth faster than entry by entry: a processor then goes on with what

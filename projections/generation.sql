@@ -44,6 +44,11 @@ SELECT set_config('search_path', $1, true);
 -- Let this transaction's commit not be waited for: it is durable at the latest with the next one that is waited for.
 SELECT set_config('synchronous_commit', 'off', true);
 
+-- name: indexing
+-- Until the transaction ends, let indexes be made in memory, and statistics rest on a small sample: enough to plan by
+-- until PostgreSQL takes them by itself.
+SELECT set_config('maintenance_work_mem', '128MB', true), set_config('default_statistics_target', '10', true);
+
 -- name: one_switch
 -- Be the only one who switches, until the transaction ends: $1 the lock's number.
 SELECT pg_advisory_xact_lock($1);

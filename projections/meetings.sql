@@ -18,12 +18,19 @@ CREATE TABLE meetings (
     country text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT meetings_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX meetings_current ON meetings (id) WHERE died IS NULL;
-CREATE INDEX meetings_order ON meetings (sort, id);
-CREATE INDEX meetings_parties ON meetings USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS meetings_versions ON meetings (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS meetings_current ON meetings (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS meetings_order ON meetings (sort, id);
+CREATE INDEX IF NOT EXISTS meetings_parties ON meetings USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE meetings;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

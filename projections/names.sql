@@ -10,10 +10,17 @@ CREATE TABLE names (
     refs text[] NOT NULL,
     body bytea NOT NULL,
     label text,
-    sealed text,
-    CONSTRAINT names_pkey PRIMARY KEY (id, born)
+    sealed text
 );
-CREATE UNIQUE INDEX names_current ON names (id) WHERE died IS NULL;
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS names_versions ON names (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS names_current ON names (id) WHERE died IS NULL;
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE names;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -16,12 +16,19 @@ CREATE TABLE negotiations (
     meeting text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT negotiations_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX negotiations_current ON negotiations (id) WHERE died IS NULL;
-CREATE INDEX negotiations_order ON negotiations (sort, id);
-CREATE INDEX negotiations_parties ON negotiations USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS negotiations_versions ON negotiations (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS negotiations_current ON negotiations (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS negotiations_order ON negotiations (sort, id);
+CREATE INDEX IF NOT EXISTS negotiations_parties ON negotiations USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE negotiations;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

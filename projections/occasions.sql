@@ -16,11 +16,18 @@ CREATE TABLE occasions (
     parties text[] NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT occasions_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX occasions_current ON occasions (id) WHERE died IS NULL;
-CREATE INDEX occasions_order ON occasions (sort, id);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS occasions_versions ON occasions (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS occasions_current ON occasions (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS occasions_order ON occasions (sort, id);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE occasions;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -14,13 +14,20 @@ CREATE TABLE parties (
     part_of text,
     sectors text[] NOT NULL,
     identifiers text[] NOT NULL,
-    merged_into text,
-    CONSTRAINT parties_pkey PRIMARY KEY (id, born)
+    merged_into text
 );
-CREATE UNIQUE INDEX parties_current ON parties (id) WHERE died IS NULL;
-CREATE INDEX parties_order ON parties (sort, id);
-CREATE INDEX parties_identifiers ON parties USING gin (identifiers);
-CREATE INDEX parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS parties_versions ON parties (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS parties_current ON parties (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS parties_order ON parties (sort, id);
+CREATE INDEX IF NOT EXISTS parties_identifiers ON parties USING gin (identifiers);
+CREATE INDEX IF NOT EXISTS parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE parties;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -10,13 +10,20 @@ CREATE TABLE people (
     refs text[] NOT NULL,
     body bytea NOT NULL,
     parties text[] NOT NULL,
-    ever text[] NOT NULL,
-    CONSTRAINT people_pkey PRIMARY KEY (id, born)
+    ever text[] NOT NULL
 );
-CREATE UNIQUE INDEX people_current ON people (id) WHERE died IS NULL;
-CREATE INDEX people_order ON people (sort, id);
-CREATE INDEX people_parties ON people USING gin (parties);
-CREATE INDEX people_ever ON people USING gin (ever);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS people_versions ON people (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS people_current ON people (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS people_order ON people (sort, id);
+CREATE INDEX IF NOT EXISTS people_parties ON people USING gin (parties);
+CREATE INDEX IF NOT EXISTS people_ever ON people USING gin (ever);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE people;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

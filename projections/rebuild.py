@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 
 from projections import MODELS, shares
-from projections.engine import BUILDERS, ENTRIES, QUERIES, REBUILD_BATCH, Connection, Progress, Projection, version_of
+from projections.engine import BUILDERS, ENTRIES, QUERIES, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
 
 SWITCH_SECONDS = 0.2  # to wait before trying again to switch where readers were in the way
@@ -25,9 +25,9 @@ log = structlog.get_logger("rebuild")
 
 
 class Helpers(NamedTuple):
-    """Processes that a build of this program's read models is shared out among, and where these connect.
+    """Processes that a build of this program's read models is shared out among, and where they connect.
 
-    None is as many as are worth it, 1 is none beside the own.
+    None is as many as are worth it, 1 is the own alone.
     """
 
     dsn: str
@@ -47,7 +47,7 @@ async def begin(
 ) -> Projection:
     """Make a new generation, beside the live one, that shows nothing yet; with `alone` one of that read model only.
 
-    It is the connection's: others leave it alone until that ends.
+    It is the connection's: others leave it alone until that ends. Its tables have no indexes before it is caught up.
     """
     built = models if alone is None else (alone,)
     async with connection.transaction():
@@ -107,12 +107,13 @@ async def catch_up(
     With `helpers`, what shows nothing yet is shared out among processes, if it is of this program's read models.
     """
     until: int | None = await connection.fetchval(QUERIES["position"]) if alone else None
-    if helpers is not None and projection.position == 0:
+    if projection.position == 0:
         size: int = await connection.fetchval(ENTRIES["size"]) if until is None else until
-        processes = shares.wanted(size) if helpers.processes is None else helpers.processes
-        if processes > 1:
-            await shares.project(projection, helpers.dsn, processes, size, alone, progress)
-    await projection.catch_up(until, batch=REBUILD_BATCH, progress=progress)
+        dsn, processes = ("", 1) if helpers is None else helpers
+        if processes is None:
+            processes = shares.wanted(size)
+        await shares.fill(projection, dsn, processes, size, progress)
+    await projection.catch_up(until, progress=progress)
 
 
 async def drop(connection: Connection, generation: int) -> None:

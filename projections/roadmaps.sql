@@ -16,12 +16,19 @@ CREATE TABLE roadmaps (
     meeting text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT roadmaps_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX roadmaps_current ON roadmaps (id) WHERE died IS NULL;
-CREATE INDEX roadmaps_order ON roadmaps (sort, id);
-CREATE INDEX roadmaps_parties ON roadmaps USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_versions ON roadmaps (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_current ON roadmaps (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS roadmaps_order ON roadmaps (sort, id);
+CREATE INDEX IF NOT EXISTS roadmaps_parties ON roadmaps USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE roadmaps;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

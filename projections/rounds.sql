@@ -19,12 +19,19 @@ CREATE TABLE rounds (
     qualified boolean NOT NULL,
     held_earliest date,
     held_latest date,
-    held_qualified boolean NOT NULL,
-    CONSTRAINT rounds_pkey PRIMARY KEY (id, born)
+    held_qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX rounds_current ON rounds (id) WHERE died IS NULL;
-CREATE INDEX rounds_order ON rounds (sort, id);
-CREATE INDEX rounds_parties ON rounds USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS rounds_current ON rounds (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS rounds_order ON rounds (sort, id);
+CREATE INDEX IF NOT EXISTS rounds_parties ON rounds USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE rounds;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

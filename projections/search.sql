@@ -12,11 +12,18 @@ CREATE TABLE search (
     called text NOT NULL,
     words text NOT NULL,
     title tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(called, ' '))) STORED,
-    terms tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED,
-    CONSTRAINT search_pkey PRIMARY KEY (id, born)
+    terms tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED
 );
-CREATE UNIQUE INDEX search_current ON search (id) WHERE died IS NULL;
-CREATE INDEX search_terms ON search USING gin (terms);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS search_versions ON search (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS search_current ON search (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS search_terms ON search USING gin (terms);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE search;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -1,7 +1,7 @@
-"""The process that projects a share of the streams: `python -m projections.share`, started by `projections.shares`.
+"""The process that helps with a rebuild: `python -m projections.share`, started by `projections.shares`.
 
-It reads its assignment from standard input, writes a report a line to standard output, and ends when it is done or
-whoever started it is gone.
+It reads its assignment and then its orders from standard input, a line each, writes reports to standard output, and
+ends when whoever started it closes the former or is gone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 
 import msgspec
 
@@ -19,35 +18,37 @@ from events.errors import Corrupt
 from events.log.failure import TRANSIENT
 from events.log.servers import connect
 from projections import MODELS
-from projections.engine import QUERIES, REBUILD_BATCH, SESSION, Projection
+from projections.bulk import Filling, Work
+from projections.engine import QUERIES, SESSION
 from projections.shares import SHARES, Assignment, Report
 
 
-def main() -> None:
-    """Do what standard input says."""
-    assignment = msgspec.json.decode(sys.stdin.buffer.readline(), type=Assignment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        asyncio.run(_project(assignment))
-    except TRANSIENT as lost:
-        _report(Report(lost=type(lost).__name__))
-    except Corrupt as found:
-        _report(Report(corrupt=found.detail, code=found.code))
-
-
-async def _project(assignment: Assignment) -> None:
+async def _help() -> None:
+    """Do what standard input says, until it ends."""
+    orders: asyncio.Queue[bytes] = asyncio.Queue()
+    listening = asyncio.create_task(_listen(orders))
+    assignment = msgspec.json.decode(await orders.get(), type=Assignment)
     models = [model for model in MODELS if assignment.alone in {None, model.name}]
     session = {**SESSION, "application_name": "registry-rebuild-share"}
     connection = await connect(assignment.dsn, server_settings=session)
     try:
         await connection.execute(QUERIES["hold_share"], SHARES, assignment.generation)
-        projection = Projection(connection, assignment.generation, 0, live=False, models=models, share=assignment.share)
-        await projection.catch_up(
-            assignment.until, batch=REBUILD_BATCH, progress=lambda position: _report(Report(position=position))
-        )
+        filling = Filling(connection, assignment.generation, assignment.until, models)
+        while True:
+            work = msgspec.json.decode(await orders.get(), type=Work)
+            done = await filling.do(work, lambda entries: _report(Report(entries=entries)))
+            _report(Report(done=done))
     finally:
         connection.terminate()
-    _report(Report(position=projection.position, projected=projection.projected))
+        listening.cancel()
+
+
+async def _listen(orders: asyncio.Queue[bytes]) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async for line in reader:
+        orders.put_nowait(line)
+    os._exit(1)  # whoever gave the orders is gone, or wants no more: nothing is to be finished
 
 
 def _report(report: Report) -> None:
@@ -55,10 +56,14 @@ def _report(report: Report) -> None:
     sys.stdout.buffer.flush()
 
 
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # there is no more, so it returns when the other side is closed
-        pass
-    os._exit(1)
+def main() -> None:
+    """Help until there is no more to do; tell why, if it cannot be done."""
+    try:
+        asyncio.run(_help())
+    except TRANSIENT as lost:
+        _report(Report(lost=type(lost).__name__))
+    except Corrupt as found:
+        _report(Report(corrupt=found.detail, code=found.code))
 
 
 if __name__ == "__main__":

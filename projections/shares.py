@@ -1,8 +1,8 @@
-"""A rebuild's work shared out among processes: each folds some of the streams, and writes their rows.
+"""A rebuild's work shared out among processes: the tables are filled with all streams, then their indexes are made.
 
-What a row says rests on one stream, and from when to when on positions, so rows are the same in whatever order streams
-are taken. Nothing shows before the generation is moved on, once all are done; if one fails, the generation is left as
-any build that was interrupted leaves it.
+Each process is given a range of streams, or a table, whenever it is done with what it had, so that all are busy until
+little is left. Nothing shows before the generation is moved on, once all is done; if one fails, the generation is left
+as any build that was interrupted leaves it.
 """
 
 from __future__ import annotations
@@ -10,36 +10,42 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final, TypeAlias
 
 import msgspec
 
 from events.errors import Corrupt, EntryTooNew
-from projections.engine import QUERIES, Progress, Projection, Share
-from projections.model import ReadModel
+from projections.bulk import Filling, Indexes, Streams, Told, Work
+from projections.engine import ENTRIES, QUERIES, Progress, Projection
 
-WORTH: Final = 5_000  # entries; below, starting processes takes longer than they save
+WORTH: Final = 5_000  # entries; below, starting a process takes longer than it saves
+RANGE: Final = 4_000  # entries handed out at a time, or what a single stream has
+RANGES: Final = 8  # handed out to each process at least, so that all end at about the same time
 SHARES: Final = int.from_bytes(b"shar", "big") >> 1
-"""With a generation's number: the lock that whoever writes a share of it holds."""
+"""With a generation's number: the lock that a process holds as long as it may write."""
 _COMMAND: Final = (sys.executable, "-m", "projections.share")
+
+_Hand: TypeAlias = Callable[[Work, Told], Awaitable[int]]
+"""Does a part of the work, as `Filling.do`."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What a process is to do: a share of a generation, up to a position, of all read models or the one `alone`."""
+    """What a process is to help with: a generation as of a position, of all read models or the one `alone`."""
 
     dsn: str
     generation: int
-    share: Share
     until: int
     alone: str | None
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a process is; at its end how many entries it `projected`, or why it is `corrupt` or `lost`."""
+    """How many `entries` more have rows; how many it was, once a part is `done`; why it is `corrupt` or `lost`."""
 
-    position: int = 0
-    projected: int | None = None
+    entries: int = 0
+    done: int | None = None
     corrupt: str | None = None
     code: str = Corrupt.code
     lost: str | None = None
@@ -54,67 +60,98 @@ def wanted(entries: int) -> int:
     return len(os.sched_getaffinity(0)) if entries >= WORTH else 1
 
 
-async def project(  # noqa: PLR0917 - it is what there is to know
+async def fill(
     projection: Projection,
     dsn: str,
     processes: int,
     until: int,
-    alone: ReadModel | None = None,
     progress: Progress = lambda _position: None,
 ) -> None:
-    """Bring a generation that shows nothing yet up to a position, by so many processes, each with a connection.
+    """Bring a generation that shows nothing yet up to a position, and make its indexes.
 
-    `progress` is told how far all of them are. Raises `Corrupt` as one process would, `ShareLost`, and `Moved`.
+    By so many processes, of which this is one; the others have connections of their own, and know this program's read
+    models only: all, or one. `progress` is told of how many entries the rows are written. Raises `Corrupt`, `Moved`,
+    `ShareLost`, and what asyncpg raises.
     """
-    reached = [0] * processes
+    filled = 0
 
-    async def one(number: int) -> int:
-        def told(position: int) -> None:
-            reached[number] = position
-            progress(min(reached))
+    def told(entries: int) -> None:
+        nonlocal filled
+        filled += entries
+        progress(filled)
 
-        name = None if alone is None else alone.name
-        return await _done(Assignment(dsn, projection.generation, Share(number, processes), until, name), told)
+    models = projection.models
+    own = Filling(projection.connection, projection.generation, until, models)
+    alone = models[0].name if len(models) == 1 else None
+    assignment = Assignment(dsn, projection.generation, until, alone)
+    async with _helped(projection, assignment, processes - 1) as others:
+        hands = (own.do, *others)
+        many = RANGE if processes == 1 else max(1, min(RANGE, until // (RANGES * processes)))
+        ranges = await projection.connection.fetch(ENTRIES["ranges"], many)
+        found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
+        if found != until:
+            raise Corrupt(f"below position {until} the log has {found} entries")
+        await _all(hands, [Indexes(model.name) for model in models], told)
+    await projection.built(until)
 
-    tasks = [asyncio.create_task(one(number)) for number in range(processes)]
+
+async def _all(hands: Sequence[_Hand], works: Iterable[Work], told: Told) -> int:
+    """Have it all done, in order, each part by whoever is free. Returns of how many entries it was."""
+    left = deque(works)
+
+    async def busy(hand: _Hand) -> int:
+        done = 0
+        while left:
+            done += await hand(left.popleft(), told)
+        return done
+
+    tasks = [asyncio.create_task(busy(hand)) for hand in hands]
     try:
-        projected = sum(await asyncio.gather(*tasks))
+        return sum(await asyncio.gather(*tasks))
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await _gone(projection)
-    if projected != until:
-        raise Corrupt(f"below position {until} the log has {projected} entries")
-    await projection.shared(until)
 
 
-async def _gone(projection: Projection) -> None:
-    """Wait until PostgreSQL is done with whatever the processes had sent: nobody else writes the tables then."""
-    held = SHARES, projection.generation
-    await projection.connection.execute(QUERIES["hold"], *held)
-    await projection.connection.execute(QUERIES["let_go"], *held)
+@asynccontextmanager
+async def _helped(projection: Projection, assignment: Assignment, many: int) -> AsyncGenerator[list[_Hand]]:
+    """Start processes, and end them; then PostgreSQL is done with whatever they had sent, and nobody else writes."""
+    try:
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(_process(assignment)) for _ in range(many)]
+    finally:
+        if many:
+            held = SHARES, projection.generation
+            await projection.connection.execute(QUERIES["hold"], *held)
+            await projection.connection.execute(QUERIES["let_go"], *held)
 
 
-async def _done(assignment: Assignment, told: Callable[[int], None]) -> int:
-    """Have a share projected by a process; return how many entries it had. The process is gone afterwards."""
+@asynccontextmanager
+async def _process(assignment: Assignment) -> AsyncGenerator[_Hand]:
     process = await asyncio.create_subprocess_exec(
         *_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    try:
-        if process.stdin is None or process.stdout is None:
-            raise ShareLost("a process that rebuilds has no pipes")
-        process.stdin.write(msgspec.json.encode(assignment) + b"\n")  # and kept open: it ends when we do
-        async for line in process.stdout:
+    orders, reports = process.stdin, process.stdout
+    if orders is None or reports is None:
+        raise ShareLost("a process that rebuilds has no pipes")
+
+    async def do(work: Work, told: Told) -> int:
+        orders.write(msgspec.json.encode(work) + b"\n")
+        async for line in reports:
             report = msgspec.json.decode(line, type=Report)
             if report.corrupt is not None:
                 raise (EntryTooNew if report.code == EntryTooNew.code else Corrupt)(report.corrupt)
             if report.lost is not None:
                 raise ShareLost(f"a process that rebuilds lost the database ({report.lost})")
-            if report.projected is not None:
-                return report.projected
-            told(report.position)
-        raise ShareLost(f"process {assignment.share.number} of those that rebuild ended before it was done")
+            if report.done is not None:
+                return report.done
+            told(report.entries)
+        raise ShareLost("one of the processes that rebuild ended before it was done")
+
+    try:
+        orders.write(msgspec.json.encode(assignment) + b"\n")
+        yield do
     finally:
         if process.returncode is None:
             process.kill()

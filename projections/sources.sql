@@ -14,12 +14,19 @@ CREATE TABLE sources (
     sha256 text NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    CONSTRAINT sources_pkey PRIMARY KEY (id, born)
+    qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX sources_current ON sources (id) WHERE died IS NULL;
-CREATE INDEX sources_order ON sources (sort, id);
-CREATE INDEX sources_sha256 ON sources (sha256);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS sources_versions ON sources (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS sources_current ON sources (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS sources_order ON sources (sort, id);
+CREATE INDEX IF NOT EXISTS sources_sha256 ON sources (sha256);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE sources;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

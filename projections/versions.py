@@ -8,7 +8,7 @@ changes; nothing is written until `write`, which belongs in the transaction that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 import asyncpg
@@ -16,8 +16,10 @@ import msgspec
 
 from events.catalogue import Entry
 from events.errors import Corrupt
+from projections.copying import line
 from projections.model import ReadModel, Row, Rows
 
+LINES = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides its body, about
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
@@ -115,17 +117,32 @@ class Changes:
                 raise Corrupt(f"{schema}.{self._model.name} lacks rows that the log says it has; build it anew")
         if self._begun:
             try:
-                await self._copy(connection, schema)
+                await self._copy(connection, schema, self._begun)
             except asyncpg.UniqueViolationError as twice:
                 raise Corrupt(f"{schema}.{self._model.name} has a row twice: {twice.detail}") from twice
 
-    async def _copy(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
-        await connection.copy_records_to_table(
+    async def write_ended(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
+        """Write the versions that have ended, and keep the others: what comes after may end them."""
+        if ended := [one for one in self._begun if one.died is not None]:
+            await self._copy(connection, schema, ended)
+            self._begun = [one for one in self._begun if one.died is None]
+
+    async def _copy(
+        self, connection: asyncpg.Connection[asyncpg.Record], schema: str, versions: list[_Version]
+    ) -> None:
+        await connection.copy_to_table(
             self._model.name,
             schema_name=schema,
             columns=[*COMMON, *self._model.columns],
-            records=[
-                (one.row.id, one.born, one.died, one.row.sort, one.row.refs, one.row.body, *one.row.columns)
-                for one in self._begun
-            ],
+            source=_lines(versions),
+            format="text",
         )
+
+
+async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
+    for first in range(0, len(versions), LINES):
+        lines = [
+            line((one.row.id, one.born, one.died, one.row.sort, one.row.refs, one.row.body, *one.row.columns))
+            for one in versions[first : first + LINES]
+        ]
+        yield "\n".join([*lines, ""]).encode()

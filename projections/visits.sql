@@ -23,12 +23,19 @@ CREATE TABLE visits (
     qualified boolean NOT NULL,
     held_earliest date,
     held_latest date,
-    held_qualified boolean NOT NULL,
-    CONSTRAINT visits_pkey PRIMARY KEY (id, born)
+    held_qualified boolean NOT NULL
 );
-CREATE UNIQUE INDEX visits_current ON visits (id) WHERE died IS NULL;
-CREATE INDEX visits_order ON visits (sort, id);
-CREATE INDEX visits_parties ON visits USING gin (parties);
+
+-- name: index
+-- Its indexes, once it is filled.
+CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
+CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
+
+-- name: analyze
+-- Take its statistics, which PostgreSQL does by itself some minutes later.
+ANALYZE visits;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.

@@ -25,7 +25,7 @@ from projections.names import NAMES
 from projections.projector import Projector
 from projections.rebuild import Helpers
 from projections.renewal import LOCK, Renewed, renew
-from projections.shares import ShareLost
+from projections.shares import SHARES, ShareLost
 from tests.integration.test_projector import NEWER, states
 from tests.support.cluster import Database
 from tests.support.console import command, environment, registry
@@ -304,7 +304,7 @@ async def test_the_disk_is_waited_for_by_what_shows_rows_and_by_nothing_that_is_
         asked: list[str] = []
         building.add_query_logger(lambda logged: asked.append(logged.query))
         built = await rebuild.build(building)
-        assert asked.count(QUERIES["unhurried"]) == 1
+        assert asked.count(QUERIES["unhurried"]) == 1 + len(MODELS)  # the rows, and the indexes of each table
         asked.clear()
         await recorder.record(30)
         live = await rebuild.live(following)
@@ -532,8 +532,9 @@ async def test_what_is_recorded_while_a_rebuild_is_shared_out_is_in_it(projected
 @pytest.mark.parametrize("ended", ["cancelled", "killed", "unconnected"])
 async def test_a_rebuild_that_is_shared_out_and_ends_early_leaves_nothing(projected, ended):
     async with projecting(projected) as connection, connected(projected.admin_dsn) as administrator:
-        await administrator.execute("BEGIN; LOCK TABLE log.entry")  # nobody gets any further
-        helpers = Helpers(projected.projector_dsn, 2)
+        made = await administrator.fetchval("SELECT max(id) + 1 FROM projection.generation")
+        await administrator.execute(QUERIES["hold"], SHARES, made)  # nobody who helps gets any further
+        helpers = Helpers(projected.projector_dsn, 3)
         task = asyncio.create_task(renew(connection, helpers=helpers))
         await until(lambda: _shares(projected, 2))
         if ended == "cancelled":
@@ -544,7 +545,7 @@ async def test_a_rebuild_that_is_shared_out_and_ends_early_leaves_nothing(projec
         else:
             await terminate(projected, SHARE)
         await until(_no_children)
-        await administrator.execute("ROLLBACK")
+        await administrator.execute(QUERIES["let_go"], SHARES, made)
         with pytest.raises(asyncio.CancelledError if ended == "cancelled" else ShareLost):
             await task
         assert await _only_live(projected)

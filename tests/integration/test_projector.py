@@ -428,7 +428,7 @@ async def test_entries_that_stand_in_each_others_place_stop_the_projector(databa
         "UPDATE log.entry AS e SET bytes = o.bytes FROM log.entry AS o"
         " WHERE (e.position, o.position) IN ((7, 8), (8, 7))",
     )
-    await assert_corrupt(database, "wrong entry at or after position 0")
+    await assert_corrupt(database, "wrong entry at position [78]")
 
 
 async def test_a_revision_that_does_not_follow_stops_the_projector(database):

@@ -1,0 +1,119 @@
+"""Filling a generation that shows nothing yet: stream by stream, each from its beginning to one position.
+
+What a row says rests on one stream, and from when to when on positions, so rows are the same in whatever order streams
+are taken. Taken whole, a stream is folded once and forgotten, and a version of a row is written once, with the position
+that ended it: nothing is ever looked up, and indexes can be made when all is there. What it costs is in proportion to
+the log, however large that is. What it holds in memory is bounded by a number of bytes beyond one stream's own state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, TypeAlias
+
+import asyncpg
+import msgspec
+
+from events.catalogue import Entry, Event
+from events.catalogue.history import AMENDMENTS
+from events.codec import decode_entry
+from events.errors import Corrupt
+from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Connection, writing
+from projections.folding import NOTHING, after, whole
+from projections.gathering import Gathered, KnownRows, Step
+from projections.model import ReadModel
+
+PAGE: Final = 1_000  # entries fetched at a time
+ANALYZED: Final = 20_000  # entries from which on statistics are taken at once: smaller tables are read well without
+
+
+class Streams(msgspec.Struct, frozen=True, tag="streams"):
+    """The streams from one to another by name, both included: their rows are to be written."""
+
+    first: str
+    last: str
+
+
+class Indexes(msgspec.Struct, frozen=True, tag="indexes"):
+    """A read model whose table is filled, and lacks its indexes."""
+
+    model: str
+
+
+Work: TypeAlias = Streams | Indexes
+Told: TypeAlias = Callable[[int], None]
+
+
+class Filling:
+    """Does a part of the work of filling one generation, as of one position. Several may at the same time."""
+
+    def __init__(self, connection: Connection, generation: int, until: int, models: Sequence[ReadModel]) -> None:
+        """Take a connection of its own, and the read models that the generation has."""
+        self._connection = connection
+        self._schema = f"read_{generation}"
+        self._until = until
+        self._models = models
+
+    async def do(self, work: Work, told: Told = lambda _entries: None) -> int:
+        """Do a part. Returns of how many entries rows were written.
+
+        Each time that some were, `told` is told of how many entries more. Raises `Corrupt` when the log is not what it
+        must be, and what asyncpg raises; what was written then stays, and the generation is of no use.
+        """
+        if isinstance(work, Streams):
+            return await self._fill(work, told)
+        await self._index(next(model for model in self._models if model.name == work.model))
+        return 0
+
+    async def _fill(self, streams: Streams, told: Told) -> int:
+        entries = written = 0
+        gathered = Gathered(self._models, KnownRows())
+        stream, now = "", NOTHING
+        async for entry in self._read(streams):
+            if entry.stream != stream:
+                stream, now = entry.stream, NOTHING
+            before = now
+            if isinstance(entry.event, AMENDMENTS):
+                now = await whole(self._connection, stream, entry.position + 1)
+            else:
+                now = after(before, entry)
+            entries += 1
+            if not gathered.take(Step(entry, before.state, now.state)):
+                continue
+            if gathered.size > ROWS_HELD:
+                async with writing(self._connection, self._schema, waited=False):
+                    await gathered.write_ended(self._connection, self._schema)
+                told(entries - written)
+                written = entries
+            else:
+                await asyncio.sleep(0)
+        gathered.settle()
+        async with writing(self._connection, self._schema, waited=False):
+            await gathered.write(self._connection, self._schema)
+        told(entries - written)
+        return entries
+
+    async def _index(self, model: ReadModel) -> None:
+        async with writing(self._connection, self._schema, waited=False):
+            await self._connection.execute(QUERIES["indexing"])
+            try:
+                await self._connection.execute(model.queries["index"])
+                if self._until >= ANALYZED:
+                    await self._connection.execute(model.queries["analyze"])
+            except asyncpg.UniqueViolationError as twice:
+                raise Corrupt(f"{self._schema}.{model.name} has a row twice: {twice.detail}") from twice
+
+    async def _read(self, streams: Streams) -> AsyncGenerator[Entry[Event]]:
+        stream, revision = streams.first, 0
+        while True:
+            records = await self._connection.fetch(ENTRIES["range"], stream, revision, streams.last, self._until, PAGE)
+            entry: Entry[Event] | None = None
+            for record in records:
+                entry = decode_entry(record["bytes"])
+                if entry.position != record["position"] or entry.stream != record["stream"]:
+                    raise Corrupt(f"the log has a wrong entry at position {record['position']}")
+                yield entry
+            if entry is None or len(records) < PAGE:
+                return
+            stream, revision = entry.stream, entry.revision + 1

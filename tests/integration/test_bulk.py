@@ -1,0 +1,166 @@
+"""Read models filled stream by stream: the same as those that were followed entry by entry, whatever is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.catalogue.history import EntryRetracted
+from events.errors import Corrupt
+from projections import bulk, rebuild, shares, versions
+from projections.copying import line
+from projections.rebuild import Helpers
+from tests.support.check_log import check_log
+from tests.support.chronicle import Happening, command
+from tests.support.cluster import Database
+from tests.support.projecting import Recorder, assert_as_rebuilt, projecting, tamper
+from tests.support.recording import connected, open_log
+
+TOLD, AMENDED = 280, 20
+SIZE = TOLD + AMENDED
+
+
+@pytest.fixture
+async def recorded(database: Database) -> Database:
+    recorder = Recorder(database, seed=7)
+    await recorder.record(TOLD)
+    amendments = list(islice(_amendments(recorder.happened), AMENDED))
+    async with await open_log(database.service_dsn) as log:
+        for number, amendment in enumerate(amendments):
+            await log.append(command(10_000 + number, [amendment]))
+    await check_log(database.admin_dsn)
+    return database
+
+
+def _amendments(happened: list[Happening]) -> Iterator[Happening]:
+    """The last entry of each stream that has several is taken out, and every other is put back."""
+    last = {one.stream: (position, one.revision) for position, one in enumerate(happened)}
+    position = len(happened)
+    for number, (stream, (retracted, revision)) in enumerate(last.items()):
+        if not revision:
+            continue
+        yield Happening(stream, revision + 1, EntryRetracted(retracts=retracted, reason="It was not so."))
+        position += 1
+        if number % 2:
+            yield Happening(stream, revision + 2, EntryRetracted(retracts=position - 1, reason="It was so."))
+            position += 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("bounds", [(1, 1, 1), (3_000, 7, 20), (10**9, 1_000, 10**6)])
+async def test_rows_are_the_same_however_much_is_held_read_and_handed_out_at_a_time(
+    recorded, monkeypatch, processes, bounds
+):
+    held, page, handed = bounds
+    monkeypatch.setattr(bulk, "ROWS_HELD", held)
+    monkeypatch.setattr(bulk, "PAGE", page)
+    monkeypatch.setattr(shares, "RANGE", handed)
+    monkeypatch.setattr(versions, "LINES", 3)
+    told: list[int] = []
+    async with projecting(recorded) as connection:
+        helpers = Helpers(recorded.projector_dsn, processes)
+        projection = await rebuild.build(connection, told.append, helpers=helpers)
+        await rebuild.switch(connection, projection)
+    assert told == sorted(told)
+    assert told[-1] == projection.position == SIZE
+    await assert_as_rebuilt(recorded)
+
+
+async def test_what_is_filled_as_of_a_position_and_then_followed_is_as_if_all_was_followed(recorded):
+    async with projecting(recorded) as connection:
+        projection = await rebuild.begin(connection)
+        await shares.fill(projection, recorded.projector_dsn, 1, SIZE // 3)
+        assert projection.position == SIZE // 3
+        await rebuild.catch_up(connection, projection)
+        await rebuild.switch(connection, projection)
+    await assert_as_rebuilt(recorded)
+
+
+async def test_a_table_that_is_filled_has_the_indexes_that_one_filled_entry_by_entry_has(recorded, monkeypatch):
+    monkeypatch.setattr(bulk, "ANALYZED", SIZE)
+    async with projecting(recorded) as connection:
+        full = await rebuild.build(connection)
+        empty = await rebuild.begin(connection)
+        await shares.fill(empty, recorded.projector_dsn, 1, 0)
+        found = [
+            {
+                (record["tablename"], record["indexdef"].replace(schema, "read"))
+                for record in await connection.fetch("SELECT * FROM pg_indexes WHERE schemaname = $1", schema)
+            }
+            for schema in (f"read_{full.generation}", f"read_{empty.generation}")
+        ]
+        assert found[0] == found[1]
+        assert {table for table, _ in found[0]} == {model.name for model in full.models}
+        analyzed = await connection.fetchval(
+            "SELECT count(DISTINCT tablename) FROM pg_stats WHERE schemaname = $1", f"read_{full.generation}"
+        )
+        assert analyzed > len(full.models) / 2
+
+
+async def test_rows_that_were_written_twice_are_found(recorded):
+    async with projecting(recorded) as connection:
+        projection = await rebuild.begin(connection)
+        filling = bulk.Filling(connection, projection.generation, SIZE, projection.models)
+        everything = bulk.Streams("a", "z")
+        assert await filling.do(everything) == await filling.do(everything) == SIZE
+        with pytest.raises(Corrupt, match="meetings has a row twice"):
+            await filling.do(bulk.Indexes("meetings"))
+
+
+async def test_a_stream_with_a_gap_is_corrupt(recorded):
+    await tamper(
+        recorded,
+        "DELETE FROM log.entry WHERE position = (SELECT min(position) FROM log.entry WHERE revision = 1)",
+    )
+    async with projecting(recorded) as connection:
+        with pytest.raises(Corrupt, match=r"has revision \d+ of .*, not"):
+            await rebuild.build(connection)
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ["", "null", "NULL", r"\N", r"\.", "a\tb", "a\nb", "a\r\nb", 'say "so"', "{a,b}", "\\", r"\"", r"\x41", "party_0a"]
+)
+
+
+async def test_values_are_in_the_table_what_they_were_in_the_program(database):
+    """PostgreSQL reads from the lines what was written into them, whatever texts are in them."""
+    found: list[tuple[object, ...]] = []
+
+    @settings(max_examples=60)
+    @given(
+        st.lists(
+            st.tuples(
+                TEXTS,
+                st.none() | TEXTS,
+                st.lists(TEXTS, max_size=3),
+                TEXTS.map(str.encode),
+                st.none() | st.dates(date(1, 1, 1)),
+                st.booleans(),
+                st.none() | st.integers(-(2**63), 2**63 - 1),
+            ),
+            max_size=5,
+        )
+    )
+    def take(rows):
+        found.extend(rows)
+
+    take()
+    async with connected(database.admin_dsn) as connection:
+        await connection.execute(
+            "CREATE TEMPORARY TABLE written (number integer GENERATED ALWAYS AS IDENTITY, a text, b text, c text[],"
+            " d bytea, e date, f boolean, g bigint)"
+        )
+
+        async def lines():
+            for row in found:
+                yield (line(row) + "\n").encode()
+
+        await connection.copy_to_table("written", columns=list("abcdefg"), source=lines(), format="text")
+        read = await connection.fetch("SELECT a, b, c, d, e, f, g FROM written ORDER BY number")
+    assert len(found) > 60
+    assert [tuple(record) for record in read] == [tuple(row) for row in found]
