@@ -8,7 +8,7 @@ Python, took as long as all else that is done for a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -29,24 +29,23 @@ def text(value: str) -> str:
     return value
 
 
-def utf8(value: bytes) -> str:
-    """Return bytes that are UTF-8 without a zero as a column of type bytea."""
-    return text(value.decode().replace("\\", r"\\"))
+def utf8(value: str) -> str:
+    """Return a text without a zero as a column of type bytea, in UTF-8."""
+    return text(value.replace("\\", r"\\"))
 
 
-def array(values: Iterable[str]) -> str:
+def array(values: Sequence[str]) -> str:
     """Return texts as a column of type text[]."""
-    return "{" + ",".join([one if one.isidentifier() and "_" in one else _quoted(one) for one in values]) + "}"
-
-
-def _quoted(value: str) -> str:
-    """Return an element of an array as it may always be written: not every one has to be quoted."""
-    return '"' + text(value.replace("\\", r"\\").replace('"', r"\"")) + '"'
+    if not values:
+        return "{}"
+    joined = '","'.join(values)
+    if "\\" in joined or joined.count('"') != 2 * len(values) - 2:
+        joined = '","'.join([value.replace("\\", r"\\").replace('"', r"\"") for value in values])
+    return '{"' + text(joined) + '"}'
 
 
 _FORMS: Final[dict[type, Callable[[Any], str]]] = {
     str: text,
-    bytes: utf8,
     int: str,
     bool: lambda value: "t" if value else "f",
     date: date.isoformat,

@@ -33,11 +33,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     sort: str
     columns: tuple[Any, ...]
 
-    @property
-    def refs(self) -> tuple[str, ...]:
-        """The ids named in the body that `names` can give a label to; looked for only in what is written."""
-        return refs_of(self.body)
-
 
 Rows: TypeAlias = Callable[[Any, Only], Iterable[Row]]
 
@@ -136,9 +131,8 @@ def row(item: Item, sort: str, *columns: object) -> Row:
     return Row(id=item.id, body=canonical.encode(item), sort=sort, columns=columns)
 
 
-def refs_of(body: bytes) -> tuple[str, ...]:
-    """Find the ids in a body that `names` can give a label to."""
-    text = body.decode()
+def refs_of(text: str) -> tuple[str, ...]:
+    """Find the ids in a body that `names` can give a label to, each once, in order."""
     found = _REF.findall(text)
     if found and _ESCAPED in text:
         found = [one[1] for one in _REF.finditer(text) if text[one.start() - 1] != _ESCAPED[0]]

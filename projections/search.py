@@ -7,9 +7,10 @@ index a row. People are not in it: their names are sealed, and found by blind to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -20,11 +21,14 @@ from events.catalogue.source import Source
 from events.entry import canonical
 from events.sql import load
 from events.words import words
-from projections.model import Only, ReadModel, Row, some
+from projections.model import Only, ReadModel, Row
 
 ROWS_KEPT = 10_000  # most of what happens in a cooperation changes neither its title nor what was said before
 MAX_BYTES = 400_000  # of a row's words, with a space each; a tsvector takes 2^20 - 1 and more for each word
 SORTED_BY = 100  # characters of a title, which may be a whole summary
+
+
+_Told: TypeAlias = tuple[str, list[str | None]]
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,32 +88,39 @@ def of_cooperation(state: Cooperation, only: Only) -> Iterator[Row]:
     """Find a cooperation by its title and fields, and everything within it by what is said of it."""
     if only is None or state.id in only:
         yield _row("cooperation", state.id, state.opened.event.title, state.opened.event.fields)
-    for kind, key, title, texts in _within(state, only):
-        yield _row(kind, key, title, texts, state.id)
-
-
-def _within(state: Cooperation, only: Only) -> Iterator[tuple[str, str, str, list[str | None]]]:
-    for key, raised in some(state.topics, only):
-        topic = raised.event.topic
-        yield "topic", key, topic.subject, [*topic.products, topic.territory_note, raised.event.note]
-    for key, meeting in some(state.meetings, only):
-        yield "meeting", key, meeting.event.summary or state.opened.event.title, [meeting.event.note]
-    for key, held in some(state.negotiations, only):
-        yield "negotiations", key, held.event.subject, [held.event.note]
-    for key, milestone in some(state.milestones, only):
-        yield "milestone", key, milestone.title, []
-    for key, visit in some(state.visits, only):
-        yield "visit", key, visit.scheduled.event.purpose, _said(visit.changes)
-    for key, one in some(state.rounds, only):
-        yield "round", key, one.scheduled.event.subject, _said(one.changes)
-    for key, agreement in some(state.agreements, only):
-        yield "agreement", key, agreement.terms.subject, _said(agreement.changes)
+    keys = only if only is not None else [key for things, _ in _WITHIN.values() for key in things(state)]
+    for key in keys:
+        kind = key.partition("_")[0]
+        if kind in _WITHIN:
+            things, told = _WITHIN[kind]
+            if (one := things(state).get(key)) is not None:
+                title, texts = told(state, one)
+                yield _row(kind, key, title, texts, state.id)
 
 
 def _said(changes: Iterable[Any]) -> list[str | None]:
     """Return the outcomes and reasons that were told of a thing."""
     return [getattr(entry.event, field, None) for entry in changes for field in ("outcome", "reason")]
 
+
+def _of_topic(_state: Cooperation, one: Any) -> _Told:
+    topic = one.event.topic
+    return topic.subject, [*topic.products, topic.territory_note, one.event.note]
+
+
+# Of each kind of thing in a cooperation, by the prefix of its ids: which there are, its title and what was said of it.
+_WITHIN: Mapping[str, tuple[Callable[[Cooperation], Mapping[str, Any]], Callable[[Cooperation, Any], _Told]]] = {
+    "topic": (attrgetter("topics"), _of_topic),
+    "meeting": (
+        attrgetter("meetings"),
+        lambda state, one: (one.event.summary or state.opened.event.title, [one.event.note]),
+    ),
+    "negotiations": (attrgetter("negotiations"), lambda _, one: (one.event.subject, [one.event.note])),
+    "milestone": (attrgetter("milestones"), lambda _, one: (one.title, [])),
+    "visit": (attrgetter("visits"), lambda _, one: (one.scheduled.event.purpose, _said(one.changes))),
+    "round": (attrgetter("rounds"), lambda _, one: (one.scheduled.event.subject, _said(one.changes))),
+    "agreement": (attrgetter("agreements"), lambda _, one: (one.terms.subject, _said(one.changes))),
+}
 
 SEARCH = ReadModel(
     name="search",

@@ -16,8 +16,8 @@ import msgspec
 
 from events.catalogue import Entry
 from events.errors import Corrupt
-from projections.copying import line
-from projections.model import ReadModel, Row, Rows
+from projections.copying import line, utf8
+from projections.model import ReadModel, Row, Rows, refs_of
 
 LINES = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides its body, about
@@ -141,8 +141,11 @@ class Changes:
 
 async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
     for first in range(0, len(versions), LINES):
-        lines = [
-            line((one.row.id, one.born, one.died, one.row.sort, one.row.refs, one.row.body, *one.row.columns))
-            for one in versions[first : first + LINES]
-        ]
-        yield "\n".join([*lines, ""]).encode()
+        yield "".join([_line(version) for version in versions[first : first + LINES]]).encode()
+
+
+def _line(version: _Version) -> str:
+    row = version.row
+    body = row.body.decode()
+    common = line((row.id, version.born, version.died, row.sort, refs_of(body)))
+    return f"{common}\t{utf8(body)}\t{line(row.columns)}\n"
