@@ -18,6 +18,12 @@ def images() -> None:
     engine.build()
 
 
+@pytest.fixture(scope="session")
+def prometheus(images: None) -> str:
+    """The image of a Prometheus, as the engine may not reach the official one."""
+    return engine.derive("prometheus", engine.BASE)
+
+
 @pytest.fixture(scope="module")
 def compose(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """A clean checkout in which nothing was brought up yet; taken down when the module's tests are done."""
