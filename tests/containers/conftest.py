@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -29,3 +29,15 @@ def compose(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A clean checkout in which nothing was brought up yet; taken down when the module's tests are done."""
     with engine.composed(tmp_path_factory.mktemp("checkout") / "tree") as made:
         yield made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the containers said last: they are gone when somebody looks."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for stack in {value for value in item.funcargs.values() if isinstance(value, Compose)}:
+            report.sections.append(("containers", stack.logs()))
+    return report
