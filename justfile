@@ -18,20 +18,16 @@ dev *arguments:
 test *arguments:
     uv run pytest {{ arguments }}
 
-# Try the image and the compose file, faults under load included: needs a Docker engine and the machine to itself
+# Try the images and the compose file, with faults, failover, upgrade and restore under load: needs a Docker engine
 containers *arguments:
     REGISTRY_TEST_REQUIRE=all uv run pytest --numprocesses=0 tests/containers {{ arguments }}
-
-# Those of them that CI runs, which has no time for the failover, the drill of a restore and the upgrade
-containers-ci:
-    REGISTRY_TEST_REQUIRE=all uv run pytest --numprocesses=0 tests/containers/test_image.py tests/containers/test_compose.py
 
 # Run the tests and show what they do not reach
 cov *arguments:
     uv run pytest --cov --cov-report=term-missing {{ arguments }}
 
 # All that CI runs, but for containers
-check: lock format lint types imports docs-check test bench-quick
+check: static test bench-quick
 
 # Put the code in form and mend what can be mended mechanically
 fmt:
@@ -45,6 +41,9 @@ bench *arguments='append':
 # Write the generated pages of docs/
 docs:
     uv run python docs/generate.py
+
+[private]
+static: lock format lint types imports docs-check
 
 [private]
 lock:

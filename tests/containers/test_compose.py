@@ -1,23 +1,30 @@
-"""The compose file from a clean checkout: it serves the story, shows nothing else, and gets over what is killed."""
+"""The compose file from a clean checkout: it serves the story, shows nothing else, is watched and mended by nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from docker.models.containers import Container
 
 from services.registry.access.roles import Role
+from services.registry.metrics.catalogue import REBUILD_PROGRESS
+from tests.support import console
 from tests.support.check_log import check_log
 from tests.support.engine import Compose, fetch
 from tests.support.faults import BACK_SECONDS, back_in_time, loaded
+from tests.support.watching import ALERTS, SHOWN
+from tests.support.world import party
 
 ONCE = ("secrets", "provision", "migrate", "key")
 SECRET = re.compile(r"password=|://[^/@\s]+:[^/@\s]+@|[0-9a-f]{64}", re.IGNORECASE)
+WATCHED_SECONDS = 90.0  # four intervals of Prometheus's, which reads and evaluates every 15 seconds, and room
 HOLDER = """
 SELECT host(a.client_addr) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'registry-projector'
@@ -25,8 +32,9 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'registry-p
 
 
 @pytest.fixture(scope="module")
-def stack(compose: Compose) -> Compose:
+def stack(compose: Compose, prometheus: str) -> Compose:
     compose.up()
+    compose.run("up", "--detach", "--no-deps", "prometheus")
     return compose
 
 
@@ -35,7 +43,7 @@ def token(stack: Compose) -> str:
     return stack.registry("token", "create", "tests", *(f"--role={role}" for role in Role))
 
 
-async def test_the_sample_is_recorded_and_read_back_through_the_proxy(stack: Compose, token: str):
+async def test_the_sample_is_recorded_read_back_through_the_proxy_and_verified_from_outside(stack: Compose, token: str):
     told = await asyncio.to_thread(stack.registry, "sample")
     assert "Paris Air Show 2019" in told
 
@@ -51,6 +59,9 @@ async def test_the_sample_is_recorded_and_read_back_through_the_proxy(stack: Com
         async with asyncio.timeout(BACK_SECONDS):
             while int((await client.get("/log/checkpoint")).headers["Registry-Size"]) < size:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+    arguments, settings = ("verify", stack.base_url), {"REGISTRY_TOKEN": token}
+    verified = await asyncio.to_thread(console.registry, *arguments, settings=settings)
+    assert verified.returncode == 0, f"{verified.stdout}{verified.stderr}"
 
 
 async def test_both_replicas_answer_and_both_sign_with_the_one_key(stack: Compose, token: str):
@@ -92,7 +103,7 @@ async def test_every_container_is_read_only_unprivileged_limited_and_told_no_sec
         built_in = stack.docker.images.get(container.attrs["Image"]).attrs["Config"]["Env"]
         told = [*(config["Cmd"] or ()), *(set(config["Env"]) - set(built_in))]
         assert not [text for text in told if SECRET.search(text)], service
-    assert seen == {*ONCE, "postgres", "api", "projector", "proxy"}
+    assert seen == {*ONCE, "postgres", "api", "projector", "proxy", "prometheus"}
 
 
 async def test_owner_service_projector_and_reader_are_different_roles_with_different_passwords(stack: Compose):
@@ -128,6 +139,45 @@ async def test_whom_a_request_came_from_is_what_the_proxy_says_and_not_what_the_
     clients = stack.docker.networks.get(f"{stack.project}_clients").attrs["IPAM"]["Config"][0]["Gateway"]
     assert addresses
     assert set(addresses) == {clients}
+
+
+async def test_prometheus_finds_every_replica_evaluates_every_alert_and_can_draw_the_dashboard(
+    stack: Compose, token: str
+):
+    (prometheus,) = stack.containers("prometheus")
+    url = f"http://{stack.address(prometheus, 'watch')}:9090"
+    never = {expression for _, expression in SHOWN if REBUILD_PROGRESS.name in expression}  # as nothing is rebuilt
+    assert len(never) == 1
+    async with stack.client(token) as client, httpx.AsyncClient(base_url=url) as asked:
+        async with asyncio.timeout(WATCHED_SECONDS):
+            missing = {expression for _, expression in SHOWN} - never
+            while missing:  # what is drawn as a rate is there once something was counted between two readings
+                recorded = await client.post("/v1/parties", json=party("Watched"))
+                assert recorded.status_code == 201, recorded.text
+                missing = {one for one in missing if not await drawn(asked, one)}
+            while not all((rules := await evaluated(asked)).values()):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.5)
+        targets = (await asked.get("/api/v1/targets", params={"state": "active"})).json()["data"]["activeTargets"]
+    assert rules.keys() == {rule["alert"] for rule in ALERTS}
+    assert {rule["health"] for rule in rules.values() if rule} == {"ok"}
+    assert not [name for name, rule in rules.items() if rule and rule["state"] == "firing"]
+    replicas = [target["labels"]["job"] for target in targets if target["health"] == "up"]
+    assert sorted(replicas) == ["prometheus", *["registry-api"] * 2, *["registry-projector"] * 2]
+
+
+async def drawn(prometheus: httpx.AsyncClient, expression: str) -> bool:
+    """Tell whether a query of the dashboard's gives numbers."""
+    answer = await prometheus.get("/api/v1/query", params={"query": expression})
+    assert answer.status_code == 200, f"{expression}: {answer.text}"
+    series = answer.json()["data"]["result"]
+    return bool(series) and any(math.isfinite(float(one["value"][1])) for one in series)
+
+
+async def evaluated(prometheus: httpx.AsyncClient) -> dict[str, Any]:
+    """Return what became of each alert's last evaluation, by its name; None of one that was not evaluated yet."""
+    groups = (await prometheus.get("/api/v1/rules", params={"type": "alert"})).json()["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    return {rule["name"]: None if rule["health"] == "unknown" else rule for rule in rules}
 
 
 async def kill_an_api_replica(stack: Compose) -> None:
@@ -190,9 +240,9 @@ async def active_projector(stack: Compose) -> Container:
     ids=lambda fault: fault.__name__,
 )
 async def test_under_load_nothing_acknowledged_is_lost_or_doubled_and_service_is_back_in_time(
-    stack: Compose, fault: Callable[[Compose], Awaitable[Any]]
+    stack: Compose, fault: Callable[[Compose], Awaitable[Any]], record_property: Callable[[str, float], None]
 ):
     async with loaded(stack, fault.__name__) as load:
         await fault(stack)
-        await back_in_time(stack, load)
+        record_property("seconds_until_back", round(await back_in_time(stack, load), 1))
     await asyncio.to_thread(stack.up)  # an operator's `docker kill` is meant: the engine starts nothing again after it

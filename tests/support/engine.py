@@ -25,6 +25,7 @@ IMAGE: Final = os.environ.get("REGISTRY_TEST_IMAGE", "cooperation-registry:test"
 PROXY_IMAGE: Final = os.environ.get("REGISTRY_TEST_PROXY_IMAGE", "cooperation-registry-proxy:test")
 POSTGRES_IMAGE: Final = os.environ.get("REGISTRY_TEST_POSTGRES_IMAGE", "cooperation-registry-postgres:test")
 BACKUP_IMAGE: Final = os.environ.get("REGISTRY_TEST_BACKUP_IMAGE", "cooperation-registry-backup:test")
+PROMETHEUS_IMAGE: Final = f"{IMAGE}-prometheus"
 HARDENED: Final[Mapping[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -68,6 +69,7 @@ class Compose:
             "POSTGRES_IMAGE": POSTGRES_IMAGE,
             "COMPOSE_FILE": ":".join(files),
             "BACKUP_IMAGE": BACKUP_IMAGE,
+            "PROMETHEUS_IMAGE": PROMETHEUS_IMAGE,
             "BUILD_NETWORK": "host",
         }
         self.docker = docker.from_env()
@@ -166,11 +168,11 @@ def build_image(image: str, *arguments: str) -> None:
     _docker("build", "--quiet", "--network", "host", "--tag", image, *arguments)
 
 
-def derive(name: str) -> str:
-    """Build an image from `tests/containers/images/<name>.Dockerfile` over the registry's, and return its tag."""
+def derive(name: str, base: str = IMAGE) -> str:
+    """Build an image from `tests/containers/images/<name>.Dockerfile` over another, and return its tag."""
     folder, tag = ROOT / "tests" / "containers" / "images", f"{IMAGE}-{name}"
     file = str(folder / f"{name}.Dockerfile")
-    build_image(tag, "--build-arg", f"BASE={IMAGE}", "--file", file, str(folder))
+    build_image(tag, "--build-arg", f"BASE={base}", "--file", file, str(folder))
     return tag
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -37,11 +38,16 @@ async def loaded(stack: Compose, actor: str) -> AsyncGenerator[Load]:
     await check_log(stack.dsn())
 
 
-async def back_in_time(stack: Compose, load: Load) -> None:
-    """Wait until every client is served and readers see what is recorded, and not longer than they may wait."""
+async def back_in_time(stack: Compose, load: Load) -> float:
+    """Wait until every client is served and readers see what is recorded, and not longer than they may wait.
+
+    Returns how long that took, in seconds.
+    """
+    begun = time.monotonic()
     async with asyncio.timeout(BACK_SECONDS):
         await load.all_served()
-        await _read_models_follow(stack, load.token)
+        await _readers_follow(stack, load.token)
+    return time.monotonic() - begun
 
 
 async def while_it_runs(loading: asyncio.Task[None], reached: Awaitable[T]) -> T:
@@ -55,7 +61,7 @@ async def while_it_runs(loading: asyncio.Task[None], reached: Awaitable[T]) -> T
     return waiting.result()
 
 
-async def _read_models_follow(stack: Compose, secret: str) -> None:
+async def _readers_follow(stack: Compose, secret: str) -> None:
     """Show that what is recorded from now on is seen by readers too."""
     async with stack.client(secret) as client:
         while True:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
-import yaml
 
 from services.registry.api.health import MAX_LAG
 from services.registry.metrics.catalogue import METRICS, Metric
+from tests.support.watching import ALERTS, ASKED, DASHBOARD, DEPLOY, ROOT, TRIALS, read
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 OF_PROMETHEUS = {"up"}
 LABELS = {"job", "instance", "le"}
-
-
-def read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
 COMPOSE = read(ROOT / "docker-compose.yml")
 SCRAPING = read(DEPLOY / "prometheus" / "prometheus.yml")
-ALERTS = [rule for group in read(DEPLOY / "prometheus" / "alerts.yml")["groups"] for rule in group["rules"]]
-DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "registry.json").read_text(encoding="utf-8"))
-ASKED = [
-    *((rule["alert"], rule["expr"]) for rule in ALERTS),
-    *((panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]),
-]
 
 
 def exposed(metric: Metric) -> Iterator[str]:
@@ -83,6 +67,18 @@ def test_an_alert_says_how_grave_it_is_and_what_is_wrong(rule: dict[str, Any]):
     assert rule["annotations"]["summary"].endswith(".") or "{{" in rule["annotations"]["summary"]
 
 
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_has_a_trial_in_which_it_is_raised_and_one_in_which_it_is_not(rule: dict[str, Any]):
+    """Prometheus's own tool runs them (tests/containers/test_prometheus.py)."""
+    outcomes = {
+        bool(step["exp_alerts"])
+        for trial in TRIALS
+        for step in trial["alert_rule_test"]
+        if step["alertname"] == rule["alert"]
+    }
+    assert outcomes == {False, True}
+
+
 def section() -> str:
     """The section of the operator's page that is about watching."""
     found = re.search(r"^## Watch it$(.*?)^## ", OPERATIONS, re.MULTILINE | re.DOTALL)
@@ -121,7 +117,7 @@ def test_prometheus_reads_where_the_containers_show_their_metrics():
 def test_what_watches_is_started_when_asked_for_and_held_at_a_version(name: str):
     service = COMPOSE["services"][name]
     assert service["profiles"] == ["observability"]
-    assert re.fullmatch(r"\S+/\S+:v?\d+\.\d+\.\d+", service["image"])
+    assert re.fullmatch(rf"\$\{{{name.upper()}_IMAGE:-\S+/\S+:v?\d+\.\d+\.\d+\}}", service["image"])
 
 
 def test_the_dashboard_asks_the_source_that_is_provisioned():

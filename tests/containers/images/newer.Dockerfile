@@ -3,5 +3,5 @@ ARG BASE
 FROM ${BASE}
 USER 0
 COPY newer.py /newer.py
-RUN python3 /newer.py && python3 -m compileall -q /opt/registry/lib/python3*/site-packages/projections
+RUN cd /opt/registry/lib/python3*/site-packages && python3 /newer.py . && python3 -m compileall -q projections
 USER 65532:65532

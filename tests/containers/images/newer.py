@@ -1,10 +1,16 @@
-"""Makes of an installed registry what its next version could be, in the image that an upgrade is tried with."""
+"""Makes of an installed registry what its next version could be, in the image that an upgrade is tried with.
+
+    newer.py SITE
+
+SITE is the folder with the program's packages. What is changed is found by its text: where that is not there any more,
+this ends with what it did not find (tests/unit/test_newer.py).
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-SITE = next(Path("/opt/registry/lib").glob("python3*")) / "site-packages"
 MIGRATION = """-- A column in a table that every request reads, and one in a table that every command writes.
 ALTER TABLE access.token ADD COLUMN purpose text;
 ALTER TABLE log.entry ADD COLUMN remark text;
@@ -18,7 +24,7 @@ CHANGES = {
         "identifiers, merged_into)\n": "identifiers, merged_into, state.name[:1])\n",
     },
     "parties.sql": {
-        "    merged_into text,\n": "    merged_into text,\n    initial text NOT NULL,\n",
+        "    body bytea NOT NULL,\n": "    body bytea NOT NULL,\n    initial text NOT NULL,\n",
         "SELECT id, sort, refs, body FROM read.parties\nWHERE born < $1": (
             "SELECT id, sort, refs, body FROM read.parties\nWHERE initial IS NOT NULL AND born < $1"
         ),
@@ -36,8 +42,14 @@ def change(file: Path, changes: dict[str, str]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-migrations = SITE / "events" / "log" / "migrations"
-following = len(list(migrations.glob("*.sql"))) + 1
-(migrations / f"{following:04}_tried.sql").write_text(MIGRATION, encoding="utf-8")
-for name, changes in CHANGES.items():
-    change(SITE / "projections" / name, changes)
+def main(site: Path) -> None:
+    """Add the migration, and change the read model."""
+    migrations = site / "events" / "log" / "migrations"
+    following = len(list(migrations.glob("*.sql"))) + 1
+    (migrations / f"{following:04}_tried.sql").write_text(MIGRATION, encoding="utf-8")
+    for name, changes in CHANGES.items():
+        change(site / "projections" / name, changes)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
