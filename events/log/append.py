@@ -61,15 +61,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flight:
-    """Commands that were sent to the database together, over one of the writer's connections, and not answered yet."""
+    """Commands that were sent to the database together; `answer` is there when the database has answered, or cannot."""
 
-    __slots__ = ("answer", "batch", "commands", "connection")
+    __slots__ = ("answer", "batch", "commands")
 
-    def __init__(self, commands: Sequence[Waiting], connection: WriterConnection) -> None:
+    def __init__(self, commands: Sequence[Waiting], answer: asyncio.Future[Sent]) -> None:
         self.commands = commands
-        self.connection = connection
-        self.batch: Batch | None = None  # until it is sent
-        self.answer: asyncio.Task[Sent]
+        self.batch: Batch | None = None  # until it is put together
+        self.answer = answer
 
     @property
     def recorded(self) -> Batch | None:
@@ -111,11 +110,15 @@ class Writer:
         self._queue: deque[Waiting] = deque()
         self._flights: deque[Flight] = deque()  # two at most, the second on the assumption that the first is recorded
         self._queued_bytes = 0
-        self._wake = asyncio.Event()
+        self._landing = False  # whether an answer is being seen to
+        self._wake, self._wake_second = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
-        self._task = self._loop.create_task(self._run(), name="log writer")
+        self._tasks = [
+            self._loop.create_task(self._serve(self._connection, self._wake), name="log writer"),
+            self._loop.create_task(self._serve(self._second, self._wake_second), name="log writer behind"),
+        ]
 
     @property
     def waiting(self) -> int:
@@ -144,7 +147,7 @@ class Writer:
         waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline, begun=begun)
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
-        self._wake.set()
+        self._rouse()
         if self._alarm is None or deadline < self._alarm.when():
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -154,8 +157,8 @@ class Writer:
     async def close(self) -> None:
         """Refuse new commands, record those that wait (or let their deadlines pass), and let go of the database."""
         self._closing = True
-        self._wake.set()
-        await self._task
+        self._rouse()
+        await asyncio.gather(*self._tasks)
         await self._connection.close()
         await self._second.close()
         if self._alarm is not None:
@@ -195,53 +198,69 @@ class Writer:
             taken.append(waiting)
         return taken
 
-    async def _run(self) -> None:
-        """Send batches, and see to each as it is answered, in order.
+    def _rouse(self) -> None:
+        """Wake who may have something to do: the one who sends, and with enough to do the one who sends behind."""
+        self._wake.set()
+        if len(self._queue) >= BEHIND or self._closing:
+            self._wake_second.set()
+
+    async def _serve(self, connection: WriterConnection, wake: asyncio.Event) -> None:
+        """Send batches over a connection, and see to each when it is answered.
 
         Those who were just answered get to send their next command before the next batch is made: one turn of the
         loop, not a delay. Without it half-full batches would alternate, each with a flush of its own.
         """
         while self._flights or self._queue or not self._closing:
-            self._wake.clear()
-            if self._flights and self._flights[0].answer.done():
+            wake.clear()
+            if most := self._worth_sending(connection):
+                await self._fly(self._take(most), connection)
                 await self._land()
                 await asyncio.sleep(0)
-            elif most := self._worth_sending():
-                self._launch(self._take(most))
-                await asyncio.sleep(0)  # until it is sent
             else:
-                await self._wake.wait()
+                await wake.wait()
 
-    def _worth_sending(self) -> int:
-        """Return how many of the commands that wait are to be sent now: all of them, half, or none."""
+    def _worth_sending(self, connection: WriterConnection) -> int:
+        """Return how many of the commands that wait are to be sent now over a connection: all of them, half, or none.
+
+        The second connection is for what is sent behind a batch; either may be that.
+        """
         waiting = len(self._queue)
+        if not waiting or self._landing:
+            return 0
         behind = self._loop.time() >= self._alone_until
         if not self._flights:
+            if connection is self._second:
+                return 0
             return (waiting + 1) // 2 if behind and waiting >= 2 * BEHIND else waiting
-        if len(self._flights) == 1 and self._flights[0].batch is not None and behind and waiting >= BEHIND:
-            return waiting
-        return 0
+        return waiting if len(self._flights) == 1 and behind and waiting >= BEHIND else 0
 
-    def _launch(self, commands: Sequence[Waiting]) -> None:
-        """Send commands, behind those that are on their way if there are any."""
-        ahead = self._flights[-1] if self._flights else None
-        taken = ahead is not None and ahead.connection is self._connection
-        flight = Flight(commands, self._second if taken else self._connection)
-        flight.answer = self._loop.create_task(self._fly(flight, ahead.batch if ahead else None))
-        flight.answer.add_done_callback(lambda _: self._wake.set())
+    async def _fly(self, commands: Sequence[Waiting], connection: WriterConnection) -> None:
+        """Send commands, behind those that are on their way if there are any, and wait for the answer. Never raises."""
+        ahead = self._flights[-1].batch if self._flights else None
+        flight = Flight(commands, self._loop.create_future())
         self._flights.append(flight)
-
-    async def _fly(self, flight: Flight, ahead: Batch | None) -> Sent:
-        head = self._head if ahead is None else ahead.after
-        flight.batch = batch = Batch.of(flight.commands, (), head, self._clock())
-        return await self._send(batch, flight.connection, assumed=ahead is not None)
+        try:
+            head = self._head if ahead is None else ahead.after
+            flight.batch = batch = Batch.of(commands, (), head, self._clock())
+            flight.answer.set_result(await self._send(batch, connection, assumed=ahead is not None))
+        except Exception as error:  # noqa: BLE001 - it is seen to in its turn
+            flight.answer.set_exception(error)
 
     async def _land(self) -> None:
-        """See to the batch that was sent first; if it was not recorded as sent, to the one behind it as well."""
-        if batch := self._flights[0].recorded:
-            self._flights.popleft()
-            _give(self._finish(batch))
+        """See to what is answered, in order, and if a batch was not recorded as sent to the one behind it as well."""
+        if self._landing:
             return
+        self._landing = True
+        while self._flights and self._flights[0].answer.done():
+            if batch := self._flights[0].recorded:
+                self._flights.popleft()
+                _give(self._finish(batch))
+            else:
+                await self._land_singly()
+        self._landing = False
+        self._rouse()
+
+    async def _land_singly(self) -> None:
         flights = list(self._flights)
         await asyncio.wait([flight.answer for flight in flights])  # nothing is sent beside what is on its way
         for flight in flights:
@@ -262,7 +281,7 @@ class Writer:
         _, found = flight.answer.result()
         return found is not None and found.head.size > self._head.size
 
-    async def _record(self, commands: Sequence[Waiting], sent: asyncio.Task[Sent] | None = None) -> list[Answer]:
+    async def _record(self, commands: Sequence[Waiting], sent: asyncio.Future[Sent] | None = None) -> list[Answer]:
         """Record commands and return the answers; settle the others, or put them back into the queue. Never raises.
 
         With what they were `sent` in, if that was not recorded.
@@ -278,7 +297,7 @@ class Writer:
             _log.warning("a batch of %d commands cannot be recorded (%s); each is tried alone", len(commands), kind)
             return [answer for waiting in commands for answer in await self._record([waiting])]
 
-    async def _settle(self, commands: Sequence[Waiting], sent: asyncio.Task[Sent] | None) -> list[Answer]:
+    async def _settle(self, commands: Sequence[Waiting], sent: asyncio.Future[Sent] | None) -> list[Answer]:
         """Send commands until nobody waits for one of them: each time fewer, or against a newer head."""
         pause, races = BACKOFF[0], 0
         aside: set[Waiting] = set()

@@ -2,7 +2,7 @@
 -- snapshot would keep every version of the head's row.
 
 -- name: append
--- One batch; see log.append_batch in migrations/0011_one_append.sql.
+-- One batch; see log.append_batch in migrations/0013_append_at_once.sql.
 SELECT appended, size, frontier, last_recorded_at, found_streams, found_revisions, known_commands,
     taken_scopes, taken_values, taken_keys, overtaken
 FROM log.append_batch(

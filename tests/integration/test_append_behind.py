@@ -20,7 +20,7 @@ from tests.support.recording import command, connected, draft, note, obstacle, o
 WAITING = """SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event_type = 'Lock'
 ORDER BY state_change"""
-MIGRATION = Path(migrate.__file__).parent / "migrations" / "0011_one_append.sql"
+MIGRATION = Path(migrate.__file__).parent / "migrations" / "0013_append_at_once.sql"
 GIVING_WAY = """SELECT count(*) > 0 FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'registry-writer' AND wait_event = 'PgSleep'"""
 

@@ -296,6 +296,17 @@ class TestDurability:
         assert (await check_log(database.service_dsn)).size == 40
 
 
+async def test_a_log_that_contradicts_its_head_is_written_to_no_more(database: Database) -> None:
+    """Its unique constraints refuse what no command is to blame for: that is told, and not tried again and again."""
+    async with await open_log(database.service_dsn) as log:
+        await log.append(note("a/1"))
+        async with connected(database.admin_dsn) as connection:
+            await connection.execute("UPDATE log.head SET size = 0, frontier = '{}'")
+    async with await open_log(database.service_dsn) as log:
+        with pytest.raises(asyncpg.UniqueViolationError, match="entry_position_key"):
+            await log.append(note("a/2"))
+
+
 async def test_what_a_command_that_cannot_be_recorded_said_is_in_no_line(
     database: Database, caplog: pytest.LogCaptureFixture
 ):
