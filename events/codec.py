@@ -7,19 +7,29 @@ is passed over: a version may only ever get what its readers can do without.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, inspect
+from msgspec import inspect
 from msgspec.structs import replace
 
+from events import forms
 from events.catalogue import EVENTS, Entry, Event
 from events.catalogue.history import EntryCorrected
+from events.edtf import EdtfDate
 from events.entry import to_builtins
 from events.errors import Corrupt, EntryTooNew
 from events.shape import from_text
 from events.values import Classification
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+DATES: Final = 10_000  # kept once parsed: a history says the same few again and again
+_TYPE: Final = b'"type":"'  # what the last attribute of a canonical entry begins with
+_TYPE_LENGTH: Final = len(_TYPE)
 
 
 class Upcaster(NamedTuple):
@@ -34,19 +44,24 @@ UPCASTERS: tuple[Upcaster, ...] = ()
 """One for each version that has a successor. Its class is kept as it was, out of its aggregate's events."""
 
 
-class _Header(msgspec.Struct, frozen=True):
-    """The part of an envelope that a fold needs."""
+class _Envelope(msgspec.Struct, Generic[T, D], frozen=True, gc=False):
+    """The part of an envelope that a fold needs, in the order in which it stands there: so it is found soonest."""
 
-    type: str
-    subject: str
-    sequence: Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,18})$")]
-    revision: int
-    time: str
     classification: Classification
-    data: msgspec.Raw
+    data: D
+    revision: int
+    sequence: str
+    subject: str
+    time: str
+    type: T
 
 
-_header = msgspec.json.Decoder(_Header)
+_envelope: Final = msgspec.json.Decoder(_Envelope[str, msgspec.Raw])
+_date: Final = lru_cache(DATES)(EdtfDate.parse)
+
+
+def _from_text(kind: type, raw: object) -> object:
+    return _date(raw) if kind is EdtfDate and type(raw) is str else from_text(kind, raw)
 
 
 class Codec:
@@ -60,7 +75,8 @@ class Codec:
         newest = {event.event_type: event for event in events}
         self._upcasters = {one.old: one for one in upcasters}
         self._types = {one.old.event_type: one.old for one in self._upcasters.values()} | newest
-        self._decoders = {event: msgspec.json.Decoder(event, dec_hook=from_text) for event in self._types.values()}
+        self._decoders = {event_type.encode(): _decoder(event) for event_type, event in self._types.items()}
+        self._changing = {*self._upcasters, EntryCorrected}  # what `newest` does anything with
         for one in self._upcasters.values():
             _check(one, self._types, newest)
 
@@ -70,24 +86,45 @@ class Codec:
         return self._types
 
     def decode_entry(self, stored: bytes) -> Entry[Event]:
-        """Decode an entry as it is stored.
+        """Decode an entry as it is stored. Raises as `decode_entries`, which takes less time for each of many."""
+        return self.decode_entries((stored,))[0]
+
+    def decode_entries(self, stored: Iterable[bytes]) -> list[Entry[Event]]:
+        """Decode entries as they are stored, in their order; in pages, as all of them are looked at together.
 
         Raises `EntryTooNew` for one of a type that this program does not know, as when a newer one recorded it, and
         `Corrupt` for bytes that are no entry.
         """
         try:
-            header = _header.decode(stored)
-            event = self._event(header.type, header.data)
+            envelopes = list(self._envelopes(stored))
+            forms.check([one.data for one in envelopes])
+            positions = _positions([one.sequence for one in envelopes])
+            return [
+                Entry(
+                    position=position,
+                    stream=one.subject,
+                    revision=one.revision,
+                    recorded_at=one.time,
+                    classification=one.classification,
+                    event=self.newest(one.data) if type(one.data) in self._changing else one.data,
+                )
+                for position, one in zip(positions, envelopes, strict=True)
+            ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refused:
             raise Corrupt(f"an entry cannot be decoded: {refused}") from refused
-        return Entry(
-            position=int(header.sequence),
-            stream=header.subject,
-            revision=header.revision,
-            recorded_at=header.time,
-            classification=header.classification,
-            event=event,
-        )
+
+    def _envelopes(self, stored: Iterable[bytes]) -> Iterator[_Envelope[str, Event]]:
+        """Decode each in one go if it ends with a type that is known, and is as that type is known here."""
+        decoders = self._decoders
+        for one in stored:
+            try:
+                yield decoders[one[one.rfind(_TYPE) + _TYPE_LENGTH : -2]](one)
+            except (KeyError, msgspec.ValidationError):
+                yield self._tolerated(one)
+
+    def _tolerated(self, stored: bytes) -> _Envelope[str, Event]:
+        envelope: _Envelope[str, Any] = _envelope.decode(stored)
+        return replace(envelope, data=_tolerantly(msgspec.json.decode(envelope.data), self._kind(envelope.type)))
 
     def newest(self, event: Event) -> Event:
         """Return an event of any version as one of the newest; of a correction, what it brings as well.
@@ -103,18 +140,15 @@ class Codec:
             return replace(event, replacement=to_builtins(brought), replacement_type=brought.event_type)
         return event
 
-    def _event(self, event_type: str, data: msgspec.Raw) -> Event:
-        kind = self._kind(event_type)
-        try:
-            event = self._decoders[kind].decode(data)
-        except msgspec.ValidationError:
-            event = _tolerantly(msgspec.json.decode(data), kind)
-        return self.newest(event)
-
     def _kind(self, event_type: str) -> type[Event]:
         if event_type not in self._types:
             raise EntryTooNew(f"There is an entry of type {event_type}, which this version of the program cannot read.")
         return self._types[event_type]
+
+
+def _decoder(event: type[Event]) -> Callable[[bytes], _Envelope[str, Event]]:
+    of_its_type: Any = _Envelope[Literal[event.event_type], event]
+    return msgspec.json.Decoder(of_its_type, dec_hook=_from_text).decode
 
 
 def _check(upcaster: Upcaster, types: Mapping[str, type[Event]], newest: Mapping[str, type[Event]]) -> None:
@@ -128,7 +162,19 @@ def _check(upcaster: Upcaster, types: Mapping[str, type[Event]], newest: Mapping
 
 def _tolerantly(data: object, kind: type[Event]) -> Event:
     """Read an event as far as its version is known here: fields that a newer program added are passed over."""
-    return msgspec.convert(_known_part(data, inspect.type_info(kind)), kind, dec_hook=from_text)
+    event = msgspec.convert(_known_part(data, inspect.type_info(kind)), kind, dec_hook=from_text)
+    forms.check((event,))
+    return event
+
+
+def _positions(sequences: list[str]) -> list[int]:
+    try:
+        positions = list(map(int, sequences))
+    except ValueError:
+        positions = []
+    if list(map(str, positions)) != sequences or min(positions, default=0) < 0:
+        raise msgspec.ValidationError("Expected whole numbers of no sign and no other zeros in front - at `$.sequence`")
+    return positions
 
 
 def _known_part(data: object, info: inspect.Type) -> object:
@@ -151,3 +197,4 @@ def _known_part(data: object, info: inspect.Type) -> object:
 CODEC = Codec(EVENTS, UPCASTERS)
 EVENT_TYPES = CODEC.types
 decode_entry = CODEC.decode_entry
+decode_entries = CODEC.decode_entries

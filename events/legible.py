@@ -52,7 +52,7 @@ _SUSPECT: Final = frozenset(_members(_NONCHARACTERS + _DIRECTIONS + _SEPARATORS 
 
 def illegible(text: str, *, lines: bool) -> str:
     """Say why a text is not taken, or nothing; `lines`: it may have several, in which what is not seen does no harm."""
-    if text.isascii() and not text.isspace():
+    if text.isascii() and text.isprintable() and not text.isspace():
         return ""
     if not _SUSPECT.isdisjoint(text):
         for pattern, says in (_ANYWHERE if lines else _ANYWHERE | _IN_A_LINE).items():

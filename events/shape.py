@@ -20,6 +20,7 @@ from msgspec import inspect
 
 from events.edtf import EdtfDate
 from events.errors import FieldProblem, InvalidField
+from events.forms import pattern_of
 from events.legible import illegible
 
 T = TypeVar("T")
@@ -151,7 +152,7 @@ def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | L
 def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str) -> Iterator[FieldProblem | Leaf]:
     extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
     extra = extra or {}
-    problem = _text_problem(raw, info, str(_schema(about).get("description", "")))
+    problem = _text_problem(raw, info, pattern_of(about), str(_schema(about).get("description", "")))
     if not problem and "text" in extra:
         problem = illegible(str(raw), lines=extra["text"] == "lines")
     kind = extra.get("kind", "")
@@ -247,7 +248,7 @@ def _not(expected: str, raw: object, at: str) -> Iterator[FieldProblem]:
     yield FieldProblem(f"expected {expected}, got {_name(raw)}", at)
 
 
-def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
+def _text_problem(raw: object, info: inspect.StrType, pattern: str | None, says: str) -> str:
     if not isinstance(raw, str):
         return f"expected text, got {_name(raw)}"
     if info.min_length is not None and len(raw) < info.min_length:
@@ -256,8 +257,8 @@ def _text_problem(raw: object, info: inspect.StrType, says: str) -> str:
         return f"at most {info.max_length} characters allowed, got {len(raw)}"
     if _HALF_PAIR.search(raw):
         return "holds half of a surrogate pair, which is no character"
-    if info.pattern is not None and not re.fullmatch(info.pattern, raw):  # `$` alone would let a last line feed pass
-        return f"expected {says}" if says else f"does not match {info.pattern}"
+    if pattern is not None and not re.fullmatch(pattern, raw):  # `$` alone would let a last line feed pass
+        return f"expected {says}"
     return ""
 
 

@@ -14,44 +14,45 @@ import msgspec
 from msgspec import Meta
 
 from events.edtf import EdtfDate
+from events.forms import form
 
 # TypeIDs (the TypeID specification, 0.3): a prefix, and a UUID in lower-case Crockford base 32.
 PartyId = Annotated[
     str,
-    Meta(
-        pattern="^party_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^party_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a party: party_ and 26 characters of a TypeID",
         extra={"kind": "party"},
     ),
 ]
 PersonId = Annotated[
     str,
-    Meta(
-        pattern="^person_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^person_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a person: person_ and 26 characters of a TypeID",
         extra={"kind": "person"},
     ),
 ]
 OccasionId = Annotated[
     str,
-    Meta(
-        pattern="^occ_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^occ_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of an occasion: occ_ and 26 characters of a TypeID",
         extra={"kind": "occasion"},
     ),
 ]
 SourceId = Annotated[
     str,
-    Meta(
-        pattern="^src_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^src_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a source: src_ and 26 characters of a TypeID",
         extra={"kind": "source"},
     ),
 ]
 CooperationId = Annotated[
     str,
-    Meta(
-        pattern="^coop_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^coop_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a cooperation: coop_ and 26 characters of a TypeID",
         extra={"kind": "cooperation"},
     ),
@@ -60,64 +61,64 @@ CooperationId = Annotated[
 # Things within a stream: their existence is a matter of that stream's own state.
 DelegationId = Annotated[
     str,
-    Meta(
-        pattern="^delegation_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^delegation_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a delegation: delegation_ and 26 characters of a TypeID",
     ),
 ]
 TopicId = Annotated[
     str,
-    Meta(
-        pattern="^topic_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^topic_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a topic: topic_ and 26 characters of a TypeID",
     ),
 ]
 MeetingId = Annotated[
     str,
-    Meta(
-        pattern="^meeting_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^meeting_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a meeting: meeting_ and 26 characters of a TypeID",
     ),
 ]
 NegotiationsId = Annotated[
     str,
-    Meta(
-        pattern="^negotiations_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^negotiations_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of negotiations: negotiations_ and 26 characters of a TypeID",
     ),
 ]
 RoadmapId = Annotated[
     str,
-    Meta(
-        pattern="^roadmap_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^roadmap_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a roadmap: roadmap_ and 26 characters of a TypeID",
     ),
 ]
 MilestoneId = Annotated[
     str,
-    Meta(
-        pattern="^milestone_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^milestone_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a milestone: milestone_ and 26 characters of a TypeID",
     ),
 ]
 VisitId = Annotated[
     str,
-    Meta(
-        pattern="^visit_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^visit_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a visit: visit_ and 26 characters of a TypeID",
     ),
 ]
 RoundId = Annotated[
     str,
-    Meta(
-        pattern="^round_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^round_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of a round: round_ and 26 characters of a TypeID",
     ),
 ]
 AgreementId = Annotated[
     str,
-    Meta(
-        pattern="^agreement_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+    form(
+        "^agreement_[0-7][0-9a-hjkmnp-tv-z]{25}$",
         description="the id of an agreement: agreement_ and 26 characters of a TypeID",
     ),
 ]
@@ -125,56 +126,54 @@ AgreementId = Annotated[
 # Names and titles: one line. Texts: several lines. Neither holds control characters (C0, DEL, C1).
 Name = Annotated[
     str,
-    Meta(
+    form(
+        "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
         min_length=1,
         max_length=300,
-        pattern="^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
         description="one line of text without control characters",
         extra={"text": "line"},
     ),
 ]
 Text = Annotated[
     str,
-    Meta(
+    form(
+        "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$",
         min_length=1,
         max_length=4000,
-        pattern="^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]+$",
         description="text without control characters other than line feed and tab",
         extra={"text": "lines"},
     ),
 ]
 Slug = Annotated[
     str,
-    Meta(
+    form(
+        "^[a-z0-9]+(-[a-z0-9]+)*$",
         max_length=60,
-        pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
         description="lower-case words joined by hyphens, such as defence-industry",
     ),
 ]
 Country = Annotated[
     str,
-    Meta(
-        pattern="^[A-Z]{2}$",
+    form(
+        "^[A-Z]{2}$",
         extra={"kind": "country"},
         description="a country code of ISO 3166-1 alpha-2, such as AZ or FR",
     ),
 ]
 Language = Annotated[
     str,
-    Meta(
+    form(
+        "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
         max_length=35,
-        pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
         description="a language tag of BCP 47, such as en or az-Latn",
     ),
 ]
-Sha256 = Annotated[
-    str, Meta(pattern="^[0-9a-f]{64}$", description="a SHA-256 hash as 64 hexadecimal digits in lower case")
-]
+Sha256 = Annotated[str, form("^[0-9a-f]{64}$", description="a SHA-256 hash as 64 hexadecimal digits in lower case")]
 WebAddress = Annotated[
     str,
-    Meta(
+    form(
+        "^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$",
         max_length=2000,
-        pattern="^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$",
         description="a web address that begins with https:// or http://",
         extra={"text": "line"},
     ),
@@ -206,9 +205,9 @@ class Identifier(Value, frozen=True, kw_only=True):
 
     scheme: Annotated[
         str,
-        Meta(
+        form(
+            "^[A-Za-z0-9][A-Za-z0-9._-]*$",
             max_length=40,
-            pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
             description="a code of org-id.guide such as XI-LEI, or a prefix of your own",
         ),
     ]

@@ -17,7 +17,7 @@ import msgspec
 
 from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
-from events.codec import decode_entry
+from events.codec import decode_entries
 from events.errors import Corrupt
 from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Connection, writing
 from projections.folding import NOTHING, after, whole
@@ -109,8 +109,7 @@ class Filling:
         while True:
             records = await self._connection.fetch(ENTRIES["range"], stream, revision, streams.last, self._until, PAGE)
             entry: Entry[Event] | None = None
-            for record in records:
-                entry = decode_entry(record["bytes"])
+            for record, entry in zip(records, decode_entries(record["bytes"] for record in records), strict=True):
                 if entry.position != record["position"] or entry.stream != record["stream"]:
                     raise Corrupt(f"the log has a wrong entry at position {record['position']}")
                 yield entry

@@ -20,7 +20,7 @@ import asyncpg
 
 from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
-from events.codec import decode_entry
+from events.codec import decode_entries, decode_entry
 from events.errors import Corrupt
 from events.sql import load
 from projections import MODELS
@@ -190,7 +190,7 @@ class Projection:
 
     async def _read(self, end: int) -> list[Entry[Event]]:
         records = await self._connection.fetch(ENTRIES["page"], self.position, end)
-        entries = [decode_entry(record["bytes"]) for record in records]
+        entries = decode_entries(record["bytes"] for record in records)
         if [entry.position for entry in entries] != list(range(self.position, end)):
             raise Corrupt(f"the log has a gap or a wrong entry at or after position {self.position}")
         return entries

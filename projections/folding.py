@@ -8,7 +8,7 @@ import asyncpg
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.catalogue.history import fold
-from events.codec import decode_entry
+from events.codec import decode_entries
 from events.errors import Corrupt, NotCorrectable
 from events.sql import load
 
@@ -42,7 +42,7 @@ def after(before: Folded, entry: Entry[Event]) -> Folded:
 async def whole(connection: asyncpg.Connection[asyncpg.Record], stream: str, end: int) -> Folded:
     """Fold a stream that has amendments from its beginning to a position. Raises `Corrupt` if it cannot be folded."""
     records = await connection.fetch(_ENTRIES["streams"], [stream], end)
-    entries = [decode_entry(record["bytes"]) for record in records]
+    entries = decode_entries(record["bytes"] for record in records)
     if [entry.revision for entry in entries] != list(range(len(entries))):
         raise Corrupt(f"{stream} has a gap or a wrong entry below position {end}")
     try:

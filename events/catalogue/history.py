@@ -18,15 +18,16 @@ from msgspec.structs import replace
 
 from events.catalogue.aggregate import Aggregate, Amendment, CommandType, Entry, Event
 from events.errors import NotCorrectable
+from events.forms import check, form
 from events.shape import from_text
 from events.values import Citation, Text, Value
 
 Position = Annotated[int, Meta(ge=0, le=2**53 - 1, description="the position of an entry of the same stream")]
 EventType = Annotated[
     str,
-    Meta(
+    form(
+        "^registry\\.[a-z]+(-[a-z]+)*\\.v[1-9][0-9]*$",
         max_length=100,
-        pattern="^registry\\.[a-z]+(-[a-z]+)*\\.v[1-9][0-9]*$",
         description="the type of an event with its version, such as registry.meeting-held.v1",
     ),
 ]
@@ -199,9 +200,11 @@ def _replacement(correction: EntryCorrected, original: Entry[Any]) -> Event:
 def convert_replacement(replacement: dict[str, Any], kind: type[Event]) -> Event:
     """Read a stored replacement as the type of its target. Raises `NotCorrectable` if it is not of that type."""
     try:
-        return msgspec.convert(replacement, kind, dec_hook=from_text)
+        event = msgspec.convert(replacement, kind, dec_hook=from_text)
+        check((event,))
     except msgspec.ValidationError as refused:
         raise NotCorrectable(f"The replacement is no {kind.event_type}: {refused}.") from None
+    return event
 
 
 def fold(aggregate: Aggregate, entries: Iterable[Entry[Any]]) -> Any:

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
 from msgspec.structs import replace
 
 from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Facts, must_exist, with_item
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, FieldProblem, NotInPost
 from events.errors import PersonErased as IsErased
+from events.forms import form
 from events.values import Citation, Name, PartyId, Text, Value
 
 Sealed = Annotated[
     str,
-    Meta(
-        pattern="^[A-Za-z0-9+/]+={0,2}$",
+    form(
+        "^[A-Za-z0-9+/]+={0,2}$",
         max_length=35_000,
         description="sealed personal data: base64 of nonce, AES-256-GCM ciphertext and tag",
     ),

@@ -12,13 +12,14 @@ from events.catalogue.aggregate import Aggregate, CommandType, Entry, Event, Fac
 from events.edtf import EdtfDate
 from events.errors import AlreadyExists, FieldProblem
 from events.errors import SourceWithdrawn as IsWithdrawn
+from events.forms import form
 from events.values import Language, Name, Place, Sha256, Text, WebAddress
 
 MediaType = Annotated[
     str,
-    Meta(
+    form(
+        "^[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*$",
         max_length=120,
-        pattern="^[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*$",
         description="a media type without parameters, such as text/plain",
     ),
 ]

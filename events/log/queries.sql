@@ -48,6 +48,11 @@ SELECT position, stream, revision, id, type, recorded_at, bytes
 FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
 ORDER BY position;
 
+-- name: page_of_bytes
+-- What is decoded needs no columns beside it. $1: first position, $2: how many at most.
+SELECT bytes FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
+ORDER BY position;
+
 -- name: page_of_types
 -- $1: first position, $2: how many at most, $3: types, $4: the position to stop before.
 SELECT position, stream, revision, id, type, recorded_at, bytes

@@ -5,8 +5,9 @@ Entries become visible in the order of their positions, so whoever has read up t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -16,6 +17,8 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from events import sql
+from events.catalogue import Entry, Event
+from events.codec import decode_entries
 from events.errors import Corrupt, LogUnavailable
 from events.log.command import Appended, Head, Recorded
 from events.log.confirmation import settle
@@ -23,6 +26,7 @@ from events.log.failure import TRANSIENT
 from events.merkle.tree import Frontier
 
 PAGE: Final = 1000  # entries a page, when all are read
+PART: Final = 250  # entries decoded at a time: a socket holds about as many, which come in meanwhile
 WINDOW: Final = 20_000  # positions looked at in one statement for entries of some types
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -34,6 +38,7 @@ _COMMANDS: Final = _queries["commands"]
 _STREAM: Final = _queries["stream"]
 _STREAMS_AFTER: Final = _queries["streams_after"]
 _PAGE: Final = _queries["page"]
+_PAGE_OF_BYTES: Final = _queries["page_of_bytes"]
 _PAGE_OF_TYPES: Final = _queries["page_of_types"]
 _PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
 _MENTIONS: Final = _queries["mentions"]
@@ -161,17 +166,51 @@ class Reader:
 
     async def iterate(
         self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
-    ) -> AsyncIterator[Recorded]:
+    ) -> AsyncGenerator[Recorded]:
         """Yield every entry from a position on, in order, up to where the log ends when the last page is read.
 
-        Pages are read as they are needed, each on its own, so that a slow consumer holds up nobody.
+        Pages are read each on its own, one ahead of what is needed, so that a slow consumer holds up nobody.
         """
-        while entries := await self.read_all(from_position, page, below=below):
-            for recorded in entries:
-                yield recorded
-            if len(entries) < page:
-                return
-            from_position += page
+        async with aclosing(self._pages(_PAGE, from_position, below, page)) as pages:
+            async for rows in pages:
+                for row in rows:
+                    yield Recorded(*row)
+
+    async def iterate_decoded(
+        self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
+    ) -> AsyncGenerator[list[Entry[Event]]]:
+        """Yield every entry as `iterate` does, but decoded and some hundred together, which costs the least for each.
+
+        Raises `EntryTooNew` and `Corrupt` for entries that cannot be read.
+        """
+        async with aclosing(self._pages(_PAGE_OF_BYTES, from_position, below, page)) as pages:
+            async for rows in pages:
+                for first in range(0, len(rows), PART):
+                    yield decode_entries([row[0] for row in rows[first : first + PART]])
+                    await asyncio.sleep(0)  # for the next page to come in
+
+    async def _pages(
+        self, statement: str, from_position: int, below: int | None, page: int
+    ) -> AsyncGenerator[list[asyncpg.Record]]:
+        """Yield pages that are not empty, up to one that is not full. The next is on its way while one is looked at."""
+
+        def fetch(first: int) -> asyncio.Task[list[asyncpg.Record]]:
+            count = page if below is None else min(page, max(below - first, 0))
+            return asyncio.create_task(self._fetch_rows(statement, first, count))
+
+        following = fetch(from_position)
+        try:
+            while rows := await following:
+                from_position += len(rows)
+                if len(rows) == page:
+                    following = fetch(from_position)
+                    await asyncio.sleep(0)  # so that it is asked for before the consumer is busy
+                yield rows
+                if len(rows) < page:
+                    return
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)  # nobody is told any more
 
     async def find_command(self, command_id: UUID) -> RecordedCommand | None:
         """Return what a command recorded, or None if it is not recorded."""
@@ -197,8 +236,11 @@ class Reader:
         return await self._fetchval(_STREAM_REVISION, stream, size)
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Recorded]:
+        return [Recorded(*row) for row in await self._fetch_rows(statement, *arguments)]
+
+    async def _fetch_rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         with reachable():
-            return [Recorded(*row) for row in await self._pool.fetch(statement, *arguments)]
+            return await self._pool.fetch(statement, *arguments)
 
     async def _fetchval(self, statement: str, *arguments: object) -> Any:
         with reachable():

@@ -29,7 +29,7 @@ from events.catalogue.history import AMENDMENTS, EntryCorrected, EntryRetracted,
 from events.catalogue.occasion import OccasionAmended, OccasionAnnounced
 from events.catalogue.party import PartyRegistered, PartyRenamed
 from events.catalogue.source import SourceFiled
-from events.codec import decode_entry
+from events.codec import decode_entries, decode_entry
 from events.entry import Envelope, to_builtins
 from events.log import Reader, Recorded
 from projections.names import NAMES
@@ -131,7 +131,7 @@ class Narrator:
         kind = stream.partition("/")[0]
         recorded = await self._reader.read_stream(stream)
         until = next((one.position for one in recorded if one.position > position), sys.maxsize)
-        entries = [decode_entry(one.bytes) for one in recorded if one.position <= position]
+        entries = decode_entries(one.bytes for one in recorded if one.position <= position)
         for entry in entries:
             for key, _ in _named(entry):
                 self._names.pop(key, None)

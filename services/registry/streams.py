@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.catalogue.history import AMENDMENTS, fold
-from events.codec import decode_entry
+from events.codec import decode_entries
 from events.log import Log, Recorded
 
 KEPT = 10_000
@@ -56,7 +56,7 @@ class Streams:
 
     async def entries(self, stream: str) -> list[Entry[Event]]:
         """Return all of a stream's entries as they are now."""
-        return [decode_entry(entry.bytes) for entry in await self._log.read_stream(stream)]
+        return decode_entries(entry.bytes for entry in await self._log.read_stream(stream))
 
     async def recorded(self, entries: Iterable[Recorded]) -> None:
         """Take in what was just recorded, where it follows on from what is kept."""
@@ -69,7 +69,7 @@ class Streams:
         if entries[0].revision != kept.revision + 1:
             return
         aggregate = AGGREGATES[stream.partition("/")[0]]
-        decoded = [decode_entry(entry.bytes) for entry in entries]
+        decoded = decode_entries(entry.bytes for entry in entries)
         again = kept.state is None and kept.revision >= 0
         if again or any(isinstance(entry.event, AMENDMENTS) for entry in decoded):
             decoded = await self.entries(stream)

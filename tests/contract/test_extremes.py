@@ -17,6 +17,7 @@ from msgspec import inspect
 
 from events.catalogue import COMMANDS, CommandType
 from events.entry import canonical
+from events.forms import pattern_of
 from projections import LISTED
 from services.registry.api.commands import ROUTES
 from services.registry.ids import new_id
@@ -55,12 +56,12 @@ class Extremes:
     def of(self, kind: inspect.Type) -> Iterator[Any]:
         """Yield extreme values of a type: one, or one after another where several are."""
         match kind:
+            case inspect.Metadata(type=inspect.StrType() as text):
+                yield self._str(text, pattern_of(kind) or "")
             case inspect.Metadata():
                 yield from self.of(kind.type)
             case inspect.UnionType():
                 yield from self.of(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
-            case inspect.StrType():
-                yield self._str(kind)
             case inspect.IntType():
                 yield len(TEXT) if kind.le == 100_000_000 else kind.le  # an offset into the text
             case inspect.LiteralType():
@@ -79,7 +80,7 @@ class Extremes:
                 raise AssertionError(f"nothing is known of {kind}")
 
     def _array(self, item: inspect.Type, most: int) -> list[Any]:
-        known = self.ids.get(_prefix(item), [])
+        known = self.ids.get(_prefix(pattern_of(item) or ""), []) if isinstance(item, inspect.Metadata) else []
         if isinstance(item, inspect.Metadata) and (item.extra or {}).get("kind") == "country":
             known = [country.alpha_2 for country in pycountry.countries]
         items: list[Any] = list(known[:most]) if known else [next(self.of(item)) for _ in range(most)]
@@ -89,10 +90,10 @@ class Extremes:
                 one["party"] = self.ids["party"][number % len(self.ids["party"])]
         return items
 
-    def _str(self, kind: inspect.StrType) -> str:
-        if prefix := _prefix(kind):
+    def _str(self, kind: inspect.StrType, pattern: str) -> str:
+        if prefix := _prefix(pattern):
             return self.ids[prefix][-1]
-        pattern, most = kind.pattern or "", kind.max_length or 64
+        most = kind.max_length or 64
         if r"\u0000" in pattern:
             return "https://" + self.text(most - 8).replace(" ", "x") if "https?" in pattern else self.text(most)
         for form, characters in FORMS.items():
@@ -101,9 +102,8 @@ class Extremes:
         return GIVEN[pattern[:12]]
 
 
-def _prefix(kind: inspect.Type) -> str:
-    text = kind.type if isinstance(kind, inspect.Metadata) else kind
-    found = re.match(r"\^([a-z]+)_\[0-7\]", (text.pattern or "") if isinstance(text, inspect.StrType) else "")
+def _prefix(pattern: str) -> str:
+    found = re.match(r"\^([a-z]+)_\[0-7\]", pattern)
     return found[1] if found else ""
 
 

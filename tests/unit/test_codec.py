@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.catalogue.cooperation_events import TopicRaised
-from events.codec import decode_entry
+from events.codec import decode_entries, decode_entry
 from events.errors import Corrupt, EntryTooNew, InvalidField
 from events.shape import convert
 from tests.golden import files
@@ -120,3 +120,53 @@ def test_a_correction_that_brings_an_unknown_type_is_a_newer_program_s():
 def test_a_correction_that_brings_no_event_of_its_type_is_corrupt():
     with pytest.raises(Corrupt):
         decode_entry(entry("registry.entry-corrected.v1", replacement={"window": "2031"}))
+
+
+# Pages
+
+
+ENTRIES = [one["bytes"].encode() for golden in files.read().values() for one in golden["entries"]]
+
+
+@given(st.lists(st.sampled_from(ENTRIES), max_size=20))
+def test_a_page_is_decoded_as_its_entries_are(stored):
+    assert decode_entries(stored) == [decode_entry(one) for one in stored]
+
+
+@given(st.lists(st.sampled_from(ENTRIES), max_size=5), st.lists(st.sampled_from(ENTRIES), max_size=5), st.data())
+def test_a_page_cannot_be_decoded_if_one_of_its_entries_cannot(before, after, data):
+    bad = data.draw(
+        st.sampled_from(
+            [
+                entry("registry.topic-raised.v1", note="\x07"),
+                entry("registry.meeting-held.v1", meeting_id="meeting_1"),
+                entry("registry.topic-raised.v1", note=""),
+                json.dumps(GOOD | {"sequence": "01"}).encode(),
+                b"{}",
+            ]
+        )
+    )
+    for stored in ([bad], [*before, bad, *after]):
+        with pytest.raises(Corrupt):
+            decode_entries(stored)
+
+
+@pytest.mark.parametrize("event_type", files.read())
+def test_an_entry_is_read_alike_however_its_json_is_written(event_type):
+    stored = files.read()[event_type]["entries"][0]["bytes"]
+    turned = dict(reversed(json.loads(stored).items()))
+    for written in (json.dumps(turned), json.dumps(turned, indent=1), json.dumps(json.loads(stored), indent=1)):
+        assert decode_entry(written.encode()) == decode_entry(stored.encode())
+
+
+def test_what_only_looks_like_the_type_at_the_end_misleads_nobody():
+    stored = json.dumps(GOOD | {"type": "registry.topic-raised.v1"}, separators=(",", ":"))
+    for other in ("registry.cooperation-opened.v1", "registry.topic-raised.v2", "registry.entry-retracted.v1"):
+        longer = stored.removesuffix("}") + ',"x\\"type":"' + other + '"}'
+        assert decode_entry(longer.encode()) == decode_entry(stored.encode())
+    resumed = json.loads(files.read()["registry.cooperation-resumed.v1"]["entries"][0]["bytes"])
+    longer = (
+        json.dumps(resumed, separators=(",", ":")).removesuffix("}")
+        + ',"x\\"type":"registry.cooperation-suspended.v1"}'
+    )
+    assert type(decode_entry(longer.encode()).event).event_type == "registry.cooperation-resumed.v1"

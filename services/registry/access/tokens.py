@@ -22,7 +22,7 @@ from typeid import TypeID
 from events import sql
 from events.catalogue.history import fold
 from events.catalogue.party import PARTY, Party
-from events.codec import decode_entry
+from events.codec import decode_entries
 from events.errors import FieldProblem, InvalidField, NotFound
 from events.legible import illegible
 from events.log.read import stream_entries
@@ -158,7 +158,7 @@ async def _survivor(database: Database, party: str) -> str | None:
     while at not in seen:  # a circle of mergers is gone round once, as commands do
         seen.add(at)
         entries = await stream_entries(database, f"party/{at}") if is_id("party", at) else []
-        state: Party | None = fold(PARTY, [decode_entry(entry.bytes) for entry in entries])
+        state: Party | None = fold(PARTY, decode_entries(entry.bytes for entry in entries))
         if state is None:
             return None
         at = state.merged.event.into if state.merged else at
