@@ -21,8 +21,9 @@ from events.codec import decode_entries
 from events.errors import Corrupt
 from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Connection, writing
 from projections.folding import NOTHING, after, whole
-from projections.gathering import Gathered, KnownRows, Step
+from projections.gathering import Concerns, Gathered, KnownRows
 from projections.model import ReadModel
+from projections.versions import Step
 
 PAGE: Final = 1_000  # entries fetched at a time
 ANALYZED: Final = 20_000  # entries from which on statistics are taken at once: smaller tables are read well without
@@ -54,6 +55,7 @@ class Filling:
         self._schema = f"read_{generation}"
         self._until = until
         self._models = models
+        self._concerns = Concerns(models)
 
     async def do(self, work: Work, told: Told = lambda _entries: None) -> int:
         """Do a part. Returns of how many entries rows were written.
@@ -68,7 +70,7 @@ class Filling:
 
     async def _fill(self, streams: Streams, told: Told) -> int:
         entries = written = 0
-        gathered = Gathered(self._models, KnownRows())
+        gathered = Gathered(self._concerns, KnownRows(0))  # a stream that is done is not met again
         stream, now = "", NOTHING
         async for entry in self._read(streams):
             if entry.stream != stream:

@@ -8,30 +8,38 @@ Python, took as long as all else that is done for a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
 NULL: Final = r"\N"
 
 
-def line(values: Iterable[object]) -> str:
-    """Return a row as a line, without its end. Raises `KeyError` for a value of a type that no column has."""
-    return "\t".join([_FORMS[type(value)](value) for value in values])
+def line(values: Sequence[object]) -> str:
+    """Return values as columns. Raises `KeyError` for one of a type that no column has."""
+    return "\t".join(
+        [
+            text(value) if type(value) is str else NULL if value is None else _FORMS[type(value)](value)
+            for value in values
+        ]
+    )
 
 
 def text(value: str) -> str:
     """Return a text as a column."""
-    if "\\" in value:
-        value = value.replace("\\", r"\\")
-    if "\n" in value or "\t" in value or "\r" in value:
-        value = value.replace("\n", r"\n").replace("\t", r"\t").replace("\r", r"\r")
+    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+        value = value.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t").replace("\r", r"\r")
     return value
 
 
 def utf8(value: str) -> str:
     """Return a text without a zero as a column of type bytea, in UTF-8."""
     return text(value.replace("\\", r"\\"))
+
+
+def ids(values: Sequence[str]) -> str:
+    """Return ids as a column of type text[]: there is nothing in one that has to be escaped."""
+    return "{" + ",".join(values) + "}"
 
 
 def array(values: Sequence[str]) -> str:
@@ -45,11 +53,9 @@ def array(values: Sequence[str]) -> str:
 
 
 _FORMS: Final[dict[type, Callable[[Any], str]]] = {
-    str: text,
     int: str,
     bool: lambda value: "t" if value else "f",
     date: date.isoformat,
-    type(None): lambda _: NULL,
     tuple: array,
     list: array,
 }

@@ -25,9 +25,10 @@ from events.errors import Corrupt
 from events.sql import load
 from projections import MODELS
 from projections.folding import NOTHING, Folded, after, whole
-from projections.gathering import Gathered, KnownRows, Step
+from projections.gathering import Concerns, Gathered, KnownRows
 from projections.model import ReadModel
 from projections.observer import Observer, Projected
+from projections.versions import Step
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
@@ -103,6 +104,7 @@ class Projection:
         self._generation = generation
         self._schema = f"read_{generation}"
         self._models = models
+        self._concerns = Concerns(models)
         self._streams: OrderedDict[str, Folded] = OrderedDict()
         self._kept = 0  # how many entries `_streams` was folded from
         self._rows = KnownRows()
@@ -221,7 +223,7 @@ class Projection:
     async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
         begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
-        gathered = Gathered(self._models, self._rows)
+        gathered = Gathered(self._concerns, self._rows)
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
@@ -241,7 +243,7 @@ class Projection:
                 if self.observer is not None:
                     self.observer.projected(Projected(first, self.position, begun, ended))
                 begun = ended
-                gathered = Gathered(self._models, self._rows)
+                gathered = Gathered(self._concerns, self._rows)
                 progress(self.position)
             else:
                 await asyncio.sleep(0)

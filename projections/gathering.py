@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 
-from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
 from projections.model import ReadModel, Rows
-from projections.versions import Changes, Known
+from projections.versions import Changes, Known, Step
 
 TURN: Final = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
 HEAVY: Final = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
@@ -25,7 +24,9 @@ ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be com
 class KnownRows:
     """What is known of the rows of the streams used last, so that changes are compared without making them again."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = ROWS_KEPT) -> None:
+        """Keep so many bytes of them, and whatever there is of the last stream."""
+        self._kept = kept
         self._streams: OrderedDict[str, Known] = OrderedDict()
         self._size = 0
 
@@ -41,7 +42,7 @@ class KnownRows:
     def grown(self, size: int) -> None:
         """Note that so many bytes more are known; beyond a bound the streams used longest ago are forgotten."""
         self._size += size
-        while self._size > ROWS_KEPT and len(self._streams) > 1:
+        while self._size > self._kept and len(self._streams) > 1:
             _, forgotten = self._streams.popitem(last=False)
             self._size -= forgotten.size
 
@@ -51,34 +52,58 @@ class KnownRows:
         self._size = 0
 
 
-class Step(NamedTuple):
-    """An entry, and the states of its stream that it led from and to."""
-
-    entry: Entry[Event]
-    before: Any
-    after: Any
-
-
 _Plan: TypeAlias = list[tuple[int, Rows, tuple[int, ...]]]
 """By the prefixes of touched keys: which read models they concern, how their rows are made, and which keys it is."""
-_Told: TypeAlias = tuple[Entry[Event], Rows, Any, Any, Collection[str], Known]
-"""What `Changes.apply` is told."""
+
+
+class Concerns:
+    """Which rows of which read models an entry may change. It remembers what follows from the kinds of keys touched."""
+
+    def __init__(self, models: Sequence[ReadModel]) -> None:
+        self.models = models
+        self._plans: dict[tuple[str | bool, ...], _Plan] = {}
+        self._of_kind: dict[str, list[tuple[int, Rows, ReadModel]]] = {}
+        for number, model in enumerate(models):
+            for kind, make in model.rows.items():
+                self._of_kind.setdefault(kind, []).append((number, make, model))
+
+    def of(self, step: Step) -> list[tuple[int, Rows, Collection[str]]]:
+        """Return the read models concerned by their number, how their rows are made, and the rows' ids."""
+        entry, before, after = step
+        kind = entry.stream.partition("/")[0]
+        if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
+            states = [state for state in (before, after) if state is not None]
+            return [
+                (number, make, dict.fromkeys(row.id for state in states for row in make(state, None)))
+                for number, make, _ in self._of_kind.get(kind, ())
+            ]
+        touched: Sequence[str] = after.touched
+        prefixes = [key.partition("_")[0] for key in touched]
+        met = (kind, before is None, *prefixes)
+        plan = self._plans.get(met)
+        if plan is None:
+            plan = self._plans[met] = self._plan(kind, prefixes, begins=before is None)
+        return [(number, make, [touched[one] for one in which]) for number, make, which in plan]
+
+    def _plan(self, kind: str, prefixes: Sequence[str], *, begins: bool) -> _Plan:
+        plan: _Plan = []
+        for number, make, model in self._of_kind.get(kind, ()):
+            concerned = {*model.prefixes} if begins else {*model.prefixes} - {*model.settled}
+            if which := tuple(at for at, prefix in enumerate(prefixes) if prefix in concerned):
+                plan.append((number, make, which))
+        return plan
 
 
 class Gathered:
     """What a run of entries changes in all read models."""
 
-    def __init__(self, models: Sequence[ReadModel], rows: KnownRows) -> None:
-        self.changes = [Changes(model) for model in models]
+    def __init__(self, concerns: Concerns, rows: KnownRows) -> None:
+        self.changes = [Changes(model) for model in concerns.models]
         self.size = 0  # bytes of rows
+        self._concerns = concerns
         self._rows = rows
         self._steps: list[Step] = []
         self._weight = 0
-        self._plans: dict[tuple[str, ...], _Plan] = {}
-        self._of_kind: dict[str, list[tuple[int, Rows, frozenset[str]]]] = {}
-        for number, model in enumerate(models):
-            for kind, make in model.rows.items():
-                self._of_kind.setdefault(kind, []).append((number, make, frozenset(model.prefixes)))
 
     def take(self, step: Step) -> bool:
         """Take the next entry, and see what those taken change once they are enough for a turn.
@@ -114,38 +139,16 @@ class Gathered:
         Taken read model by read model, which is a sixth faster than entry by entry: a processor then goes on with what
         it has at hand.
         """
-        todo: list[list[_Told]] = [[] for _ in self.changes]
+        todo: list[list[tuple[Step, Rows, Collection[str], Known]]] = [[] for _ in self.changes]
         met: dict[str, Known] = {}
-        for entry, before, after in steps:
+        for step in steps:
+            entry, before, _ = step
             known = self._rows.of(entry.stream, begins=before is None and entry.revision == 0)
             met[entry.stream] = known
-            for number, make, touched in self._touched(entry, before, after):
-                todo[number].append((entry, make, before, after, touched, known))
+            for number, make, touched in self._concerns.of(step):
+                todo[number].append((step, make, touched, known))
         grown = -sum(known.size for known in met.values())
         for changes, told in zip(self.changes, todo, strict=True):
             for one in told:
                 self.size += changes.apply(*one)
         self._rows.grown(grown + sum(known.size for known in met.values()))
-
-    def _touched(self, entry: Entry[Event], before: Any, after: Any) -> list[tuple[int, Rows, Collection[str]]]:
-        """Return the read models whose rows an entry may change, how these are made, and which they are."""
-        kind = entry.stream.partition("/")[0]
-        if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
-            states = [state for state in (before, after) if state is not None]
-            return [
-                (number, make, dict.fromkeys(row.id for state in states for row in make(state, None)))
-                for number, make, _ in self._of_kind.get(kind, ())
-            ]
-        touched: Sequence[str] = after.touched if after is not None else ()
-        return [(number, make, [touched[one] for one in which]) for number, make, which in self._plan(kind, touched)]
-
-    def _plan(self, kind: str, touched: Sequence[str]) -> _Plan:
-        prefixes = (kind, *[key.partition("_")[0] for key in touched])
-        plan = self._plans.get(prefixes)
-        if plan is None:
-            plan = self._plans[prefixes] = [
-                (number, make, which)
-                for number, make, of_model in self._of_kind.get(kind, ())
-                if (which := tuple(at for at, prefix in enumerate(prefixes[1:]) if prefix in of_model))
-            ]
-        return plan

@@ -57,12 +57,14 @@ class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
 
     `queries` has the blocks `create`, `end`, `page` and `one` (see `projections.versions` and `projections.reader`);
     `rows` has one function for each kind of stream that the rows come from, and `prefixes` those of the rows' ids: an
-    entry that touches none of them changes nothing here. `item` is the form of a row's body.
+    entry that touches none of them changes nothing here. Of those that are `settled`, only the entry that begins a
+    stream and amendments change anything. `item` is the form of a row's body.
     """
 
     name: str
     number: int
     prefixes: tuple[str, ...]
+    settled: tuple[str, ...] = ()
     rows: Mapping[str, Rows]
     columns: tuple[str, ...]
     queries: Blocks
@@ -108,7 +110,15 @@ def stated(entry: Entry[Any]) -> dict[str, Any]:
 
 def provenance(entry: Entry[Any]) -> dict[str, Any]:
     """Return the fields of `Item` that say which entry an item rests on."""
-    return {"classification": entry.classification, **stated(entry)}
+    event: Event = entry.event
+    return {
+        "classification": entry.classification,
+        "position": entry.position,
+        "recorded_at": entry.recorded_at,
+        "citations": event.citations,
+        "note": event.note,
+        "corrections": entry.corrections,
+    }
 
 
 def changes_of(entries: Iterable[Entry[Event]]) -> tuple[Change, ...]:
@@ -131,12 +141,12 @@ def row(item: Item, sort: str, *columns: object) -> Row:
     return Row(id=item.id, body=canonical.encode(item), sort=sort, columns=columns)
 
 
-def refs_of(text: str) -> tuple[str, ...]:
+def refs_of(text: str) -> list[str]:
     """Find the ids in a body that `names` can give a label to, each once, in order."""
     found = _REF.findall(text)
     if found and _ESCAPED in text:
         found = [one[1] for one in _REF.finditer(text) if text[one.start() - 1] != _ESCAPED[0]]
-    return tuple(sorted({*found})) if found else ()
+    return sorted({*found}) if found else found
 
 
 # A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.

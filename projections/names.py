@@ -58,6 +58,7 @@ NAMES = ReadModel(
     name="names",
     number=1,
     prefixes=("party", "person", "occ", "src", "coop", "topic", "milestone"),
+    settled=("coop",),
     rows={
         "party": of_party,
         "person": of_person,

@@ -138,6 +138,7 @@ SEARCH = ReadModel(
         "round",
         "agreement",
     ),
+    settled=("coop",),
     rows={"party": of_party, "occasion": of_occasion, "source": of_source, "cooperation": of_cooperation},
     columns=("called", "words"),
     queries=load("projections", "search.sql"),

@@ -9,26 +9,35 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
-from events.catalogue import Entry
+from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import line, utf8
+from projections.copying import NULL, ids, line, text, utf8
 from projections.model import ReadModel, Row, Rows, refs_of
 
 LINES = 200  # rows sent at a time
-OVERHEAD = 200  # bytes that a row takes besides its body, about
+OVERHEAD = 200  # bytes that a row takes besides what it says, about
 COMMON = ("id", "born", "died", "sort", "refs", "body")
 
 
-class _Version(msgspec.Struct, gc=False):
-    """A version that began within this run of entries."""
+class Step(NamedTuple):
+    """An entry, and the states of its stream that it led from and to."""
 
-    row: Row
+    entry: Entry[Event]
+    before: Any
+    after: Any
+
+
+class _Version(msgspec.Struct, gc=False):
+    """A version that began within this run of entries: `says` is what it does between `died` and the line's end."""
+
+    id: str
     born: int
+    says: str
     died: int | None = None
 
 
@@ -57,20 +66,13 @@ class Changes:
         self._current: dict[str, _Version] = {}
         self._known: dict[str, Known] = {}  # by stream, where the caller keeps no track of it
 
-    def apply(  # noqa: PLR0917 - it is what there is to know of a change, and this is called for each
-        self,
-        entry: Entry[Any],
-        rows: Rows,
-        before: Any,
-        after: Any,
-        touched: Collection[str],
-        known: Known | None = None,
-    ) -> int:
+    def apply(self, step: Step, rows: Rows, touched: Collection[str], known: Known | None = None) -> int:
         """Note how the rows under the ids that an entry touched differ from those before it.
 
         `known` is what is known of the stream's rows before it, and is brought up to date. Returns how many bytes of
         rows are held for it.
         """
+        entry, before, after = step
         if known is None:
             known = self._known.setdefault(entry.stream, Known())
         current, held = known.rows[self._model.name], 0
@@ -95,7 +97,7 @@ class Changes:
         return held
 
     def _begin(self, row: Row, position: int) -> None:
-        version = _Version(row, position)
+        version = _Version(row.id, position, says(row))
         self._begun.append(version)
         self._current[row.id] = version
 
@@ -145,7 +147,11 @@ async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
 
 
 def _line(version: _Version) -> str:
-    row = version.row
+    died = NULL if version.died is None else version.died
+    return f"{version.id}\t{version.born}\t{died}\t{version.says}\n"
+
+
+def says(row: Row) -> str:
+    """Return a row as COPY takes it, beside its id and what it holds from and to. Rows that differ say other things."""
     body = row.body.decode()
-    common = line((row.id, version.born, version.died, row.sort, refs_of(body)))
-    return f"{common}\t{utf8(body)}\t{line(row.columns)}\n"
+    return f"{text(row.sort)}\t{ids(refs_of(body))}\t{utf8(body)}\t{line(row.columns)}"

@@ -78,7 +78,7 @@ class _Rebuilt:
         position: int,
         only: tuple[str, ...] | None,
     ) -> None:
-        now = {row.id: (row.sort, list(refs_of(row.body.decode())), row.body, *row.columns) for row in rows}
+        now = {row.id: (row.sort, refs_of(row.body.decode()), row.body, *row.columns) for row in rows}
         for key in [key for key in current if key not in now and (only is None or key in only)]:
             self._past[model.name].append(_ended(current.pop(key), position))
         for key, content in now.items():
