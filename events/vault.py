@@ -17,13 +17,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt, RegistryError, SourceWithdrawn
 from events.log import NewKey, NewSalt, NewToken
+from events.log.servers import Pool
 from events.sql import load
 from events.words import readings, words
 
@@ -31,6 +31,7 @@ QUERIES = load("events", "vault.sql")
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
+AT_ONCE = 32 * 1024  # bytes that are opened sooner than a thread would begin to
 
 
 class MasterKeyUnusable(RegistryError):
@@ -108,8 +109,10 @@ class Document(msgspec.Struct, frozen=True):
 class Vault:
     """The keys in the database, opened by the master key, and the documents sealed under theirs."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], master: MasterKey) -> None:
+    def __init__(self, pool: Pool, master: MasterKey, *, points: Pool | None = None) -> None:
+        """Take connections, and those, if there are any, for what is found by its key (`plan_cache_mode`)."""
         self._pool = pool
+        self._points = points or pool
         self._master = master
 
     def new_key(self, owner: str) -> tuple[bytes, NewKey]:
@@ -125,7 +128,7 @@ class Vault:
         if not owners:
             return {}
         keys: dict[str, bytes] = {}
-        for record in await self._pool.fetch(QUERIES["keys"], sorted(owners)):
+        for record in await self._points.fetch(QUERIES["keys"], sorted(owners)):
             if record["master_key_id"] != self._master.key_id:
                 raise MasterKeyUnusable(
                     f"A key is wrapped by the master key {record['master_key_id']}; this is {self._master.key_id}."
@@ -204,6 +207,18 @@ class Vault:
             )
             for record in records
         }
+
+    async def text(self, sha256: str, key: bytes) -> str | None:
+        """Return the text of a document, whose key is known; None if it is not on file, or is no text.
+
+        Raises `Corrupt` when what is on file is not what its hash says.
+        """
+        sealed: bytes | None = await self._points.fetchval(QUERIES["text"], bytes.fromhex(sha256))
+        if sealed is None:
+            return None
+        if len(sealed) <= AT_ONCE:
+            return _opened(key, sha256, sealed).decode()
+        return (await asyncio.to_thread(_opened, key, sha256, sealed)).decode()
 
     async def file(
         self, content: bytes, media_type: str, characters: int | None, sha256: str | None = None

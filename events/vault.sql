@@ -44,6 +44,10 @@ FROM log.document AS d WHERE d.sha256 = ANY ($1::bytea[]);
 -- Sealed contents: $1 SHA-256s.
 SELECT sha256, sealed FROM log.document WHERE sha256 = ANY ($1::bytea[]);
 
+-- name: text
+-- The sealed content of a document that is text; a null for one that is not. $1 SHA-256.
+SELECT CASE WHEN characters IS NOT NULL THEN sealed END AS sealed FROM log.document WHERE sha256 = $1;
+
 -- name: file
 -- Put a document on file unless it is: whether it was new. $1 SHA-256, $2 media type, $3 size, $4 characters, $5 sealed.
 INSERT INTO log.document (sha256, media_type, size, characters, sealed) VALUES ($1, $2, $3, $4, $5)

@@ -37,10 +37,10 @@ UPDATE agreements AS version SET died = ended.died
 FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
 
--- name: one
--- One item as of a log size: $1 id, $2 size.
+-- name: items
+-- Items as of a log size: $1 ids, $2 size.
 SELECT id, sort, refs, body FROM read.agreements
-WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
 -- Items as of a log size in descending order:

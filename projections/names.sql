@@ -27,8 +27,3 @@ ANALYZE names;
 UPDATE names AS version SET died = ended.died
 FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
-
--- name: labels
--- The labels of ids as of a log size: $1 ids, $2 size.
-SELECT id, label, sealed FROM read.names
-WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);

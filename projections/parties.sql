@@ -35,10 +35,10 @@ UPDATE parties AS version SET died = ended.died
 FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
 
--- name: one
--- One item as of a log size: $1 id, $2 size.
+-- name: items
+-- Items as of a log size: $1 ids, $2 size.
 SELECT id, sort, refs, body FROM read.parties
-WHERE id = $1 AND born < $2 AND (died IS NULL OR died >= $2);
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
 -- Items as of a log size in ascending order:
@@ -95,16 +95,3 @@ WITH RECURSIVE into_ (id, since, until) AS (
       AND (merged.until IS NULL OR merged.until > party.born) AND (party.died IS NULL OR party.died > merged.since)
 )
 SELECT id, since, until FROM merged;
-
--- name: survivors
--- What merged parties live on in, however many mergers it took, as of a log size: $1 ids, $2 size. Parties that were not
--- merged are left out, as are those that were merged in a circle (at once).
-WITH RECURSIVE into_ (id, party) AS (
-    SELECT id, merged_into FROM read.parties
-    WHERE id = ANY ($1::text[]) AND merged_into IS NOT NULL AND born < $2 AND (died IS NULL OR died >= $2)
-    UNION
-    SELECT into_.id, party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.party
-    WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
-)
-SELECT into_.id, party.id AS survivor FROM into_ JOIN read.parties AS party ON party.id = into_.party
-WHERE party.merged_into IS NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2);

@@ -10,7 +10,7 @@ every query sees on its own connection that its size is there. A standby tells n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
@@ -19,8 +19,12 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
+from events.entry import canonical
+from events.log.servers import Pool
 from events.sql import load
 from events.words import prefixes, whole
+from projections import around
+from projections.around import Around, Asked
 from projections.digest import digests
 from projections.engine import QUERIES
 from projections.following import NOT_BUILT, Following, ReadModelBehind, behind
@@ -28,15 +32,18 @@ from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.search import SEARCH
-from projections.sources import SOURCES
 from projections.standby import replayed
+from projections.together import Together
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
 CALENDAR = load("projections", "calendar.sql")
-CITED = load("projections", "cited.sql")
 
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
+
+
+PIECES = ("topic", "change", "post")  # kinds of things in a timeline that have no row of their own
+MOST = 100  # that are asked for in one statement
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -71,13 +78,6 @@ class Digested(msgspec.Struct, frozen=True):
     version: str
 
 
-class Label(msgspec.Struct, frozen=True):
-    """What an id is called: in the clear, or sealed (a person's details)."""
-
-    text: str | None
-    sealed: str | None
-
-
 FilterValue: TypeAlias = "str | Lies | Overdue"
 
 
@@ -104,13 +104,17 @@ class ReadModels:
 
     `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost. `dsn` is to name
     the server that is projected on (a standby has no LISTEN). It is the one that the pool reads from, unless that is
-    `standby`, and may read from any.
+    `standby`, and may read from any. What is found by its key is asked for through `points`, where there are any.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, *, standby: bool = False) -> None:
+    def __init__(self, pool: Pool, dsn: str, *, points: Pool | None = None, standby: bool = False) -> None:
         self._pool = pool
+        self._points = points or pool
         self._standby = standby
         self._following = Following(dsn, self.live_position)
+        self._position = Together(self._ask_position, MOST)
+        self._items = Together(self._ask_items, MOST)
+        self._around = Together(self._ask_around, MOST)
 
     async def start(self) -> None:
         """Begin to follow the position."""
@@ -145,17 +149,22 @@ class ReadModels:
 
     async def live_position(self) -> int | None:
         """Return how many entries the live read models show, or None while there are none."""
-        position: int | None = await self._pool.fetchval(QUERIES["position"])
-        return position
+        return await self._position.get(None)
 
-    async def shown(self, least: int, seconds: float) -> int:
-        """Return how many entries the read models show, when it is at least so many. Raises `ReadModelBehind`."""
-        if least:
+    async def shown(self, least: int, seconds: float, position: int | None) -> int:
+        """Return how many entries the read models show, when it is at least so many. Raises `ReadModelBehind`.
+
+        `position` is what the server that is projected on has said since this was asked for (None: there are none).
+        """
+        if least > (position or 0):
             await self.wait_for(least, seconds)
-        position = await self.position()
-        if position < least and not self._standby:  # it was heard of on a primary that is none any more
-            raise behind(position, least)
-        return max(position, least)  # another standby may have told; each query sees to its own
+        elif position is not None and not self._standby:
+            await self._following.note(max(position, self.heard))
+            return position
+        shown = await self.position()
+        if shown < least and not self._standby:  # it was heard of on a primary that is none any more
+            raise behind(shown, least)
+        return max(shown, least)  # another standby may have told; each query sees to its own
 
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
@@ -185,16 +194,12 @@ class ReadModels:
     async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
         """Return one item as of `size`, or None if there was none."""
         with _in_this_form(model):
-            records = await self._fetch(size, model.queries["one"], key, size)
-        return _found(records[0]) if records else None
+            return await self._items.get((model.queries["items"], key, size))
 
-    async def cited(self, sources: Collection[str], size: int) -> dict[str, Found]:
-        """Return those of the sources that there were as of `size`, by id."""
-        if not sources:
-            return {}
-        with _in_this_form(SOURCES):
-            records = await self._fetch(size, CITED["sources"], sorted(sources), size)
-        return {record["id"]: _found(record) for record in records}
+    async def around(self, ids: Iterable[str], size: int, now: int, stream: str | None = None) -> Around:
+        """Return what is around things that name these ids, as of `size`, the log having come to `now`."""
+        with _in_this_form(NAMES):
+            return await self._around.get(Asked(tuple(dict.fromkeys(ids)), size, now, stream))
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
@@ -203,7 +208,7 @@ class ReadModels:
         sort, last = after or (None, None)
         subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
         records = await self._fetch(size, TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
-        return [replace(_found(record), kind=record["kind"]) for record in records]
+        return [_part(record) for record in records]
 
     async def calendar(
         self, of: Literal["visits", "rounds"], size: int, filters: Mapping[str, FilterValue], *, after: str, limit: int
@@ -241,32 +246,16 @@ class ReadModels:
             records = await self._fetch(size, SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
         return [_found(record) for record in records]
 
-    async def labels(self, ids: Collection[str], size: int) -> dict[str, Label]:
-        """Return the labels, as of `size`, of those of the ids that have one."""
-        if not ids:
-            return {}
-        with _in_this_form(NAMES):
-            records = await self._fetch(size, NAMES.queries["labels"], sorted(ids), size)
-        return {record["id"]: Label(record["label"], record["sealed"]) for record in records}
-
     async def merged(self, party: str, size: int) -> list[str]:
         """Return a party and all that it was merged with, either way, as of `size`."""
         return [record["id"] for record in await self._fetch(size, PARTIES.queries["merged"], party, size)]
-
-    async def survivors(self, parties: Collection[str], size: int) -> dict[str, str]:
-        """Return what each of those parties that were merged lives on in, as of `size`."""
-        if not parties:
-            return {}
-        with _in_this_form(PARTIES):
-            records = await self._fetch(size, PARTIES.queries["survivors"], sorted(parties), size)
-        return {record["id"]: record["survivor"] for record in records}
 
     async def digested(self, size: int) -> Digested:
         """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none, or none of this form."""
         version = await self._version()
         while True:
             with _in_this_form(NAMES):
-                async with self._at(size) as connection:
+                async with self._at(size, self._pool) as connection:
                     found = await digests(connection, size)
             was, version = version, await self._version()
             if version == was:
@@ -294,16 +283,38 @@ class ReadModels:
                 parameters.append(given)
         return parameters
 
-    async def _fetch(self, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
+    async def _ask_items(self, keys: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], Found | None]:
+        found: dict[tuple[str, str, int], Found | None] = dict.fromkeys(keys)
+        for query, size in {(query, size) for query, _, size in keys}:
+            ids = [key for asked, key, at in keys if (asked, at) == (query, size)]
+            for record in await self._fetch(size, query, ids, size, among=self._points):
+                found[query, record["id"], size] = _found(record)
+        return found
+
+    async def _ask_around(self, asked: Collection[Asked]) -> dict[Asked, Around]:
+        found: dict[Asked, Around] = {}
+        for size, now in {(one.size, one.now) for one in asked}:
+            those = [one for one in asked if (one.size, one.now) == (size, now)]
+            given = around.arguments(those, size, now)
+            records = await self._fetch(size, around.QUERIES["around"], *given, among=self._points)
+            found |= around.shared(records, those)
+        return found
+
+    async def _ask_position(self, keys: Collection[None]) -> dict[None, int | None]:
+        position: int | None = await self._points.fetchval(QUERIES["position"])
+        return dict.fromkeys(keys, position)
+
+    async def _fetch(self, size: int, query: str, *arguments: Any, among: Pool | None = None) -> list[asyncpg.Record]:
+        pool = among or self._pool
         if not self._standby:
-            return await self._pool.fetch(query, *arguments)
-        async with self._at(size) as connection:
+            return await pool.fetch(query, *arguments)
+        async with self._at(size, pool) as connection:
             return await connection.fetch(query, *arguments)
 
     @asynccontextmanager
-    async def _at(self, size: int) -> AsyncGenerator[Any]:
+    async def _at(self, size: int, pool: Pool) -> AsyncGenerator[Any]:
         """Read from a server that shows a size; that it was shown may have been by another one of the pool's."""
-        async with self._pool.acquire() as connection:
+        async with pool.acquire() as connection:
             if self._standby:
                 at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
                 if at < size:
@@ -320,6 +331,13 @@ def _in_this_form(model: ReadModel) -> Generator[None]:
         raise ReadModelBehind(
             f"The read model {model.name} is being built for a new version. Try again in a moment."
         ) from other
+
+
+def _part(record: asyncpg.Record) -> Found:
+    """Read a thing of a timeline. What was cut out of another's body is not canonical: it is made so."""
+    found, kind = _found(record), record["kind"]
+    body = canonical.encode(msgspec.json.decode(found.body)) if kind in PIECES else found.body
+    return replace(found, body=body, kind=kind)
 
 
 def _found(record: asyncpg.Record) -> Found:

@@ -57,12 +57,15 @@ async def connect(dsn: str, *, timeout: float = SECONDS, **options: Any) -> Conn
 def create_pool(dsn: str, **options: Any) -> Pool:
     """Return a pool, not open yet, whose connections are made by `connect`; `options` are asyncpg's.
 
+    What a connection was used for is not undone by a statement when it comes back: no user of a pool sets anything for
+    longer than a transaction, and one that is open still is rolled back.
+
     Where the URI asks for a server to write to, a connection to one that has stopped being that is not handed out: it
     is closed, and who asked gets an `asyncpg.InterfaceError`.
     """
     setup = _still_to_write if sought(dsn) in TO_WRITE else None
     made: Any = connect  # asyncpg's protocol wants each of its options named
-    return asyncpg.create_pool(dsn, connect=made, setup=setup, **options)
+    return asyncpg.create_pool(dsn, connect=made, setup=setup, reset=_leave, **options)
 
 
 def alone(dsn: str) -> list[str]:
@@ -118,6 +121,10 @@ def _worst(failed: Sequence[BaseException]) -> BaseException:
 def _drop(task: asyncio.Task[Connection]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().terminate()
+
+
+async def _leave(_connection: Any) -> None:
+    """Leave a connection as it is when it comes back (asyncpg would send four statements each time)."""
 
 
 async def _still_to_write(connection: Any) -> None:

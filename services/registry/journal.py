@@ -12,8 +12,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
+import msgspec
 import structlog
 import uuid_utils
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +23,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 REQUEST_ID: Final = "Request-Id"
 """The header of every answer that names the request as the journal does."""
 
+
+_HEADER: Final = REQUEST_ID.lower().encode()
+_REQUEST: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+_configured: Final[list[structlog.typing.FilteringBoundLogger]] = []
+"""The logger of the last `configure`: to look one up anew takes longer than most of what a request does."""
 
 Ended: TypeAlias = Callable[[str, str | None, int | None, float], None]
 """Is told a request's method, its route's template (None: nothing is served), its status and its seconds."""
@@ -30,16 +37,18 @@ def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys
     """Write lines of `level` and graver to `stream`, our own and those of the libraries (theirs from warning on)."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _of_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer()
+    renderer = structlog.processors.JSONRenderer(_json) if form == "json" else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    _configured[:] = [structlog.get_logger().bind()]
     handler = logging.StreamHandler(stream)
     processors: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -52,13 +61,12 @@ def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys
 
 def logger() -> structlog.typing.FilteringBoundLogger:
     """Return the logger; what is bound to the request's context stands in each of its lines."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+    return _configured[0] if _configured else cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
 
 
 def request_id() -> str | None:
     """Return the id of the request that is being served, or None outside of one."""
-    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
-    return found
+    return _REQUEST.get()
 
 
 def failure(error: BaseException) -> None:
@@ -74,6 +82,17 @@ def _described(error: BaseException) -> dict[str, Any]:
         "frames": frames,
         "cause": type(cause).__qualname__ if cause else None,
     }
+
+
+def _of_request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say which request a line is of, if it is of one."""
+    if (request := _REQUEST.get()) is not None:
+        event["request_id"] = request
+    return event
+
+
+def _json(event: object, **_more: object) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
 
 
 def _without_messages(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -110,25 +129,26 @@ class Journal:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message["headers"], (REQUEST_ID.lower().encode(), request_id.encode())]
+                message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
             await send(message)
 
         begun = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, sending)
-            except Exception as error:
-                failure(error)
-                raise
-            finally:
-                seconds = time.perf_counter() - begun
-                route: str | None = cast("dict[str, Any]", scope).get("path_template")
-                if self._ended is not None:
-                    self._ended(scope["method"], route, status, seconds)
-                logger().info(
-                    "request",
-                    method=scope["method"],
-                    route=route,
-                    status=status,
-                    milliseconds=round(seconds * 1000, 3),
-                )
+        token = _REQUEST.set(request_id)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            failure(error)
+            raise
+        finally:
+            seconds = time.perf_counter() - begun
+            route: str | None = cast("dict[str, Any]", scope).get("path_template")
+            if self._ended is not None:
+                self._ended(scope["method"], route, status, seconds)
+            logger().info(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 3),
+            )
+            _REQUEST.reset(token)

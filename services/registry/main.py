@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
 from events.errors import LogUnavailable
 from events.log import Limits, Log
@@ -22,6 +22,7 @@ from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
 from services.registry import journal, problems
 from services.registry.access import gate, tokens
+from services.registry.answers import PURPOSE, Answers
 from services.registry.api import HANDLERS
 from services.registry.api.sending import complete
 from services.registry.arrival import Arrival
@@ -32,6 +33,7 @@ from services.registry.metrics import serving
 from services.registry.metrics.listener import listening
 from services.registry.metrics.requests import Requests
 from services.registry.parts import Parts
+from services.registry.present import PRESENT, Presently
 from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing import policy
 from services.registry.signing.erasures import Erasures
@@ -45,6 +47,8 @@ if TYPE_CHECKING:  # it is imported where traces are asked for
     from services.registry.tracing.recording import Recording
 
 STATEMENT_SECONDS = 30.0
+POINTS = 3
+"""Connections for what is found by its key. Requests ask for it together (`Together`), so that few are enough."""
 CONNECT_SECONDS = 5.0
 
 
@@ -70,8 +74,8 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
             limits=Limits(queue_commands=settings.queue_limit, deadline=settings.command_timeout),
             pool=pool,
         )
-        async with log:
-            vault = Vault(pool, master)
+        async with log, _points(settings.database_url) as points:
+            vault = Vault(pool, master, points=points)
             tree, checkpoints = Tree(pool), Checkpoints(pool)
             signer, witnesses = None, None
             if settings.key_dir is not None:
@@ -82,7 +86,7 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                 signer = Signer(log, tree, checkpoints, ring, origin=settings.origin, clock=clock, erasures=erasures)
                 if witnessing.witnesses:
                     witnesses = Witnesses(witnessing, tree, checkpoints, clock=clock)
-            async with _reading(settings, pool) as read_models:
+            async with _reading(settings, pool, points) as read_models:
                 yield Parts(
                     settings=settings,
                     clock=clock,
@@ -101,6 +105,8 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
                     witnesses=witnesses,
                     master=master,
                     vault=vault,
+                    answers=Answers(master.derive(PURPOSE)),
+                    presently=Presently(points),
                     commands=Commands(log, vault, clock, patience=settings.command_timeout),
                     read_models=read_models,
                 )
@@ -109,26 +115,38 @@ async def open_registry(settings: Settings, clock: Clock = now) -> AsyncGenerato
 
 
 def _pool(dsn: str, settings: Settings, *, least: int) -> Pool:
+    """Return connections for statements that are planned each time: a filter that is not used costs nothing then."""
+    return _connections(dsn, "registry-reads", "force_custom_plan", least, settings.pool_size)
+
+
+def _points(dsn: str) -> Pool:
+    """Return connections for statements that find rows by keys: planned once, as that takes longer than to run them."""
+    return _connections(dsn, "registry-points", "force_generic_plan", 0, POINTS)
+
+
+def _connections(dsn: str, name: str, plans: str, least: int, most: int) -> Pool:
     return create_pool(
         dsn,
         min_size=least,
-        max_size=settings.pool_size,
+        max_size=most,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
-        server_settings={"application_name": "registry-reads", "plan_cache_mode": "force_custom_plan"},
+        server_settings={"application_name": name, "plan_cache_mode": plans},
     )
 
 
 @asynccontextmanager
-async def _reading(settings: Settings, pool: Pool) -> AsyncGenerator[ReadModels]:
-    """Follow the read models where the settings say, else through `pool`.
+async def _reading(settings: Settings, pool: Pool, points: Pool) -> AsyncGenerator[ReadModels]:
+    """Follow the read models where the settings say, else through `pool` and `points`.
 
     What has to be as it is now (tokens, keys, the log that commands rest on) is never read from a standby.
     """
     async with AsyncExitStack() as stack:
         if settings.read_database_url:
             pool = await stack.enter_async_context(_pool(settings.read_database_url, settings, least=0))
-        read_models = ReadModels(pool, settings.database_url, standby=bool(settings.read_database_url))
+            points = await stack.enter_async_context(_points(settings.read_database_url))
+        standby = bool(settings.read_database_url)
+        read_models = ReadModels(pool, settings.database_url, points=points, standby=standby)
         await read_models.start()
         stack.push_async_callback(read_models.stop)
         yield read_models
@@ -213,14 +231,15 @@ def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Eve
     may use it.
     """
 
-    async def identify(presented: str) -> tokens.Principal:
+    async def identify(presented: str, scope: Scope) -> tokens.Principal:
         parts: Parts = app.state.parts
-        return await tokens.identify(parts.pool, presented, now=parts.clock())
+        token, scope["state"][PRESENT] = await parts.presently.of(tokens.hash_of(presented))
+        return tokens.principal(token, now=parts.clock())
 
     app = Litestar(
         route_handlers=HANDLERS,
         lifespan=[_running],
-        guards=[gate.guard(identify)],
+        middleware=[gate.gate(identify)],
         exception_handlers=problems.HANDLERS,
         before_send=[complete],
         state=State(opens(settings, clock, leaving)),

@@ -10,8 +10,10 @@ from events.log.read import Pool
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
 from projections.reader import ReadModels
+from services.registry.answers import Answers
 from services.registry.clock import Clock
 from services.registry.commands import Commands
+from services.registry.present import Presently
 from services.registry.settings import Settings
 from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
@@ -35,5 +37,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     witnesses: Witnesses | None
     master: MasterKey
     vault: Vault
+    presently: Presently
+    answers: Answers
     commands: Commands
     read_models: ReadModels

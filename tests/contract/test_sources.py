@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
+from projections.around import Around
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 from tests.support.world import TEXT, party, source
@@ -219,20 +223,20 @@ def form(text: str, **metadata: Any) -> dict[str, Any]:
 
 
 async def test_the_sources_of_a_page_are_asked_for_together_however_many_it_cites(
-    service: Service, monkeypatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
         source_, _ = await filed(service, f"{TEXT} {number}")
         await cited(service, source_)
     asked: list[list[str]] = []
     read_models = service.parts.read_models
-    fetch = read_models.cited
+    look = read_models.around
 
-    async def counted(sources, size):
-        asked.append(sorted(sources))
-        return await fetch(sources, size)
+    async def counted(ids: Iterable[str], size: int, now: int, stream: str | None = None) -> Around:
+        asked.append(sorted({one for one in ids if one.startswith("src_")}))
+        return await look(asked[-1], size, now, stream)
 
-    monkeypatch.setattr(read_models, "cited", counted)
+    monkeypatch.setattr(read_models, "around", counted)
     page = await service.get("/v1/parties")
     quoted = [one["citations"][0]["quotation"] for one in page["items"] if one.get("citations")]
     assert quoted == [TEXT[:13]] * 3

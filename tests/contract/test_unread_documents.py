@@ -68,13 +68,13 @@ async def test_only_documents_that_are_cited_are_opened_and_each_once(service: S
     for name in ("One", "Two"):
         await service.post("/v1/parties", {"name": name, "kind": "company", "country": "FR", "citations": cited})
     opened: list[str] = []
-    contents = service.parts.vault.contents
+    text = service.parts.vault.text
 
-    async def noted(hashes: Any) -> dict[str, bytes]:
-        opened.extend(hashes)
-        return await contents(hashes)
+    async def noted(sha256: str, key: bytes) -> str | None:
+        opened.append(sha256)
+        return await text(sha256, key)
 
-    monkeypatch.setattr(service.parts.vault, "contents", noted)
+    monkeypatch.setattr(service.parts.vault, "text", noted)
     assert len((await service.get("/v1/sources"))["items"]) == 3
     assert opened == []
     for party in (await service.get("/v1/parties"))["items"]:

@@ -38,6 +38,7 @@ GRANTED = {
         "vault.key": {"SELECT", "INSERT", "DELETE"},
         "vault.command_salt": {"SELECT", "INSERT", "DELETE"},
         "vault.token": {"SELECT", "INSERT", "DELETE"},
+        "vault.mark": {"SELECT"},
         "access.token": {"SELECT", "INSERT"},
         "access.record": {"SELECT"},  # and to insert into some columns
     },

@@ -164,7 +164,7 @@ async def test_every_size_shows_for_ever_what_it_showed_when_it_was_the_size(dat
             labels.append(oracle.labels())
         for now in range(size + 1):
             assert await everything(read_models, now) == then[now]
-            found = await read_models.labels(oracle.labels().keys(), now)
+            found = (await read_models.around(oracle.labels().keys(), now, now)).labels
             assert {key: (label.text, label.sealed) for key, label in found.items()} == labels[now]
         assert await everything(read_models, size, limit=3) == then[size]
         for model in LISTED:

@@ -260,7 +260,7 @@ async def test_a_new_program_builds_its_own_and_switches_while_readers_read_on(d
                     page = await read_models.page(model, size, {}, limit=1000)
                     assert first.setdefault(model.name, page) == page
                     assert await read_models.one(model, page[0].id, size) == page[0]
-                    assert await read_models.labels(page[0].refs, size)
+                    assert (await read_models.around(page[0].refs, size, size)).labels
                 if was_done:
                     return
 

@@ -193,11 +193,11 @@ async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong
     of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, refs, body, mood FROM read.parties")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.page(replace(PARTIES, queries=of_tomorrow, filters=()), 10, {}, limit=1)
-    of_tomorrow = sql.parse("tomorrow.sql", "-- name: one\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10)
 
 
 async def test_no_ids_have_no_labels(read_models, projection):
-    assert await read_models.labels([], 10) == {}
-    assert await read_models.labels(["party_none"], 10) == {}
+    assert (await read_models.around([], 10, 10)).labels == {}
+    assert (await read_models.around(["party_none"], 10, 10)).labels == {}

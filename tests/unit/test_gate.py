@@ -7,6 +7,7 @@ import pytest
 from litestar import Litestar, Request, get, post
 from litestar.handlers import asgi
 from litestar.testing import TestClient
+from litestar.types import Scope
 
 from services.registry import problems
 from services.registry.access import gate, roles
@@ -17,7 +18,7 @@ PRINCIPALS = {role.value: Principal(f"token_{role}", role.value, frozenset({role
 PRINCIPALS["none"] = Principal("token_none", "none", frozenset())
 
 
-async def identify(presented: str) -> Principal:
+async def identify(presented: str, _scope: Scope) -> Principal:
     if presented not in PRINCIPALS:
         raise problems.Unauthenticated("The token is not known here.", presented=True)
     return PRINCIPALS[presented]
@@ -57,7 +58,7 @@ async def anybody() -> None: ...
 def application(*handlers: Any) -> Litestar:
     return Litestar(
         handlers,
-        guards=[gate.guard(identify)],
+        middleware=[gate.gate(identify)],
         exception_handlers=problems.HANDLERS,
         logging_config=None,
         openapi_config=None,

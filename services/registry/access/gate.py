@@ -1,29 +1,31 @@
 """Who may pass: every route declares the roles that open it, or that it is open to all, and is held to it.
 
-Owns the guard that all routes share (RFC 6750, the header form only) and the check at the start that no route
-is open by accident.
+Owns the middleware that all routes share (RFC 6750, the header form only) and the check at the start that no route
+is open by accident. It is no guard of Litestar's: those are handed a copy of their handler with every request, and a
+request whose headers have all been read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from services.registry.access.roles import Role
 from services.registry.access.tokens import Principal
 from services.registry.problems import Forbidden, Unauthenticated
 
-Identify: TypeAlias = Callable[[str], Awaitable[Principal]]
-"""Tells whose token it is that was presented; raises `Unauthenticated` for one that does not hold."""
+Identify: TypeAlias = Callable[[str, Scope], Awaitable[Principal]]
+"""Tells whose token it is that was presented, and may leave in the scope what it learned beside.
 
-Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
-Guard: TypeAlias = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+Raises `Unauthenticated` for one that does not hold.
+"""
 
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
@@ -32,28 +34,37 @@ class UndeclaredRoute(RuntimeError):
     """A route that does not say who may use it: the program is broken, and must not start."""
 
 
-def guard(identify: Identify) -> Guard:
-    """Make the application's guard; behind it, `request.auth` is the `Principal` (on an open route it is not set).
+def gate(identify: Identify) -> Callable[[ASGIApp], ASGIApp]:
+    """Make the application's middleware; behind it, `request.auth` is the `Principal` (on an open route it is not set).
 
     Runs before the body is read. Raises `Unauthenticated`, or `Forbidden` for a token without any of the roles needed.
     """
 
-    async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
-        needed = _needed(handler)
-        if needed is None:
-            return
-        in_address = _in_address(connection, handler)
-        principal = await identify(in_address or _presented(connection))
-        if in_address and principal.roles != frozenset({Role.READER}):
-            raise Forbidden("A token in an address lies about in many places: it may be a reader's and nothing else.")
-        if not principal.roles & needed:
-            raise Forbidden(
-                f"This takes a token with one of the roles {_listed(needed)}; "
-                f"this one has {_listed(principal.roles) or 'none'}."
-            )
-        connection.scope["auth"] = principal
+    def around(app: ASGIApp) -> ASGIApp:
+        async def admit(scope: Scope, receive: Receive, send: Send) -> None:
+            handler = scope["route_handler"]
+            needed = _needed(handler)
+            if needed is not None:
+                scope["auth"] = await _admitted(identify, scope, handler, needed)
+            await app(scope, receive, send)
 
-    return admit
+        return admit
+
+    return around
+
+
+async def _admitted(identify: Identify, scope: Scope, handler: BaseRouteHandler, needed: frozenset[Role]) -> Principal:
+    in_header = [value for name, value in scope["headers"] if name == b"authorization"]
+    in_address = None if in_header else _in_address(scope, handler)
+    principal = await identify(in_address or _presented(in_header), scope)
+    if in_address and principal.roles != frozenset({Role.READER}):
+        raise Forbidden("A token in an address lies about in many places: it may be a reader's and nothing else.")
+    if principal.roles.isdisjoint(needed):
+        raise Forbidden(
+            f"This takes a token with one of the roles {_listed(needed)}; "
+            f"this one has {_listed(principal.roles) or 'none'}."
+        )
+    return principal
 
 
 def check(app: Litestar) -> None:
@@ -100,11 +111,11 @@ def _needed(handler: BaseRouteHandler) -> frozenset[Role] | None:
     return roles
 
 
-def _in_address(connection: Connection, handler: BaseRouteHandler) -> str | None:
+def _in_address(scope: Scope, handler: BaseRouteHandler) -> str | None:
     """Return the token in the query, on a route for programs that cannot send headers."""
-    if not handler.opt.get("token_in_address") or "authorization" in connection.headers:
+    if not handler.opt.get("token_in_address"):
         return None
-    given = connection.query_params.getall("token", [])
+    given = ASGIConnection[Any, Any, Any, Any](scope).query_params.getall("token", [])
     if len(given) != 1:
         raise Unauthenticated(
             "Send Authorization: Bearer, or ?token= with a token of the role reader.", presented=False
@@ -113,9 +124,8 @@ def _in_address(connection: Connection, handler: BaseRouteHandler) -> str | None
     return token
 
 
-def _presented(connection: Connection) -> str:
-    given = connection.headers.getall("authorization", [])
-    found = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
+def _presented(in_header: Sequence[bytes]) -> str:
+    found = _BEARER.fullmatch(in_header[0].decode("latin-1")) if len(in_header) == 1 else None
     if found is None:
         raise Unauthenticated("Send one header Authorization: Bearer, with a token.", presented=False)
     return found[1]

@@ -35,6 +35,8 @@ PREFIX: Final = "reg_"
 MAX_NAME: Final = 100
 
 _SQL: Final = sql.load("services.registry.access", "queries.sql")
+_ROLES: Final = {role.value: role for role in Role}
+_UNKNOWN: Final = "The token is not known here."
 _TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _NAME: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_NAME}}}")
 
@@ -87,14 +89,14 @@ async def create(
     async with _transaction(database) as connection:
         await record(connection, made)
         row = await connection.fetchrow(
-            _SQL["create_token"], token_id, name, _hash(token), list(chosen), survivor, now, expires_at
+            _SQL["create_token"], token_id, name, hash_of(token), list(chosen), survivor, now, expires_at
         )
-    return token, _token(row)
+    return token, read(row)
 
 
 async def list_all(database: Database) -> list[Token]:
     """Return every token that was ever made, the oldest first."""
-    return [_token(row) for row in await database.fetch(_SQL["list_tokens"])]
+    return [read(row) for row in await database.fetch(_SQL["list_tokens"])]
 
 
 async def revoke(database: Database, token_id: str, *, by: Who, now: datetime) -> Token:
@@ -107,17 +109,26 @@ async def revoke(database: Database, token_id: str, *, by: Who, now: datetime) -
         if row is None:
             raise NotFound("There is no token with this id; `registry token list` shows them.")
         await record(connection, Looked(by, Action.REVOKE_TOKEN, {"token": token_id}))
-    return _token(row)
+    return read(row)
 
 
 async def identify(database: Database, presented: str, *, now: datetime) -> Principal:
     """Return whose token this is. Raises `Unauthenticated` for one that is unknown, revoked or expired."""
-    row = None
-    if _TOKEN.fullmatch(presented):
-        row = await database.fetchrow(_SQL["find_token"], _hash(presented))
-    if row is None:
-        raise Unauthenticated("The token is not known here.", presented=True)
-    token = _token(row)
+    row = await database.fetchrow(_SQL["find_token"], hash_of(presented))
+    return principal(read(row) if row else None, now=now)
+
+
+def hash_of(presented: str) -> bytes:
+    """Return what a token is found by. Raises `Unauthenticated` for what can be none."""
+    if not _TOKEN.fullmatch(presented):
+        raise Unauthenticated(_UNKNOWN, presented=True)
+    return hashlib.sha256(presented.encode()).digest()
+
+
+def principal(token: Token | None, *, now: datetime) -> Principal:
+    """Return who has a token that was looked for. Raises `Unauthenticated` as `identify` does."""
+    if token is None:
+        raise Unauthenticated(_UNKNOWN, presented=True)
     if not token.holds(now):
         raise Unauthenticated(f"The token {'was revoked' if token.revoked_at else 'has expired'}.", presented=True)
     return Principal(token.id, token.name, frozenset(token.roles), token.party)
@@ -134,17 +145,12 @@ async def _transaction(database: Database) -> AsyncGenerator[asyncpg.Connection 
             yield database
 
 
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _token(row: Any) -> Token:
-    """Read a row; a role that this version does not know opens nothing."""
-    known = {role.value: role for role in Role}
+def read(row: Any) -> Token:
+    """Read a row with a token's columns; a role that this version does not know opens nothing."""
     return Token(
         id=row["id"],
         name=row["name"],
-        roles=tuple(known[role] for role in row["roles"] if role in known),
+        roles=tuple(_ROLES[role] for role in row["roles"] if role in _ROLES),
         party=row["party"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],

@@ -9,7 +9,7 @@ from litestar import Response, get
 
 from services.registry.access.record import Seen, list_seen
 from services.registry.access.roles import AUDIT
-from services.registry.api import lists, query, render
+from services.registry.api import lists, query, replies
 from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
@@ -39,7 +39,7 @@ async def list_access(request: Asking) -> Response[bytes]:
     if more:
         following = seal_cursor(Cursor(head, seen[-1].at.isoformat(), str(seen[-1].id)), asked.context, key)
     links = lists.next_link(request, following) if following else ""
-    return render.answer(request, msgspec.json.encode(SeenList(items=seen, next=following)), head, links=links)
+    return replies.answer(request, msgspec.json.encode(SeenList(items=seen, next=following)), head, links=links)
 
 
 HANDLERS = [list_access]

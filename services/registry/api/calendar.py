@@ -24,8 +24,10 @@ from events.errors import Corrupt
 from projections.reader import Dated
 from projections.visits import VISITS
 from services.registry.access.roles import READ
-from services.registry.api import query, render
+from services.registry.api import query
 from services.registry.api.query import Asking
+from services.registry.api.render import Rendering
+from services.registry.api.replies import Reply
 from services.registry.parts import Parts
 from services.registry.version import VERSION
 
@@ -47,7 +49,10 @@ async def calendar(request: Asking) -> Response[bytes]:
     """Serve the calendar, narrowed by cooperation, party and country."""
     parts: Parts = request.app.state.parts
     asked = query.of_calendar(request, VISITS, FILTERS)
-    size = await query.resolve(parts, asked)
+    at = await query.resolve(request, asked)
+    reply = Reply(request, at)
+    if ready := reply.ready():
+        return ready
     made = Calendar()
     _add(
         made,
@@ -58,11 +63,11 @@ async def calendar(request: Asking) -> Response[bytes]:
         x_wr_calname="Visits and rounds",
     )
     for of in _MODELS:
-        async for page in _pages(parts, of, asked, size):
-            names = await render.names(parts, [dated.found for dated in page], size)
+        async for page in _pages(parts, of, asked, at.size):
+            names = (await Rendering.of(parts, [dated.found for dated in page], at)).names()
             for dated in page:
                 made.add_component(_event(parts, of, dated, msgspec.json.decode(dated.found.body), names))
-    return render.answer(request, made.to_ical(), size, media_type=MEDIA_TYPE)
+    return reply.made(made.to_ical(), media_type=MEDIA_TYPE, keep=True)
 
 
 def _add(component: Component, **properties: object) -> None:

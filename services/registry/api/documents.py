@@ -23,7 +23,7 @@ from events.shape import CONTROL, escape
 from events.vault import Document
 from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
-from services.registry.api import query, render
+from services.registry.api import query, replies
 from services.registry.api.query import Asking
 from services.registry.filing import SHA256, Attached
 from services.registry.parts import Parts
@@ -98,7 +98,9 @@ async def get_document(request: Asking) -> Response[bytes]:
         "Cache-Control": "private, no-store",
         "Registry-Size": str((await parts.log.head()).size),
     }
-    return render.unchanged(request, tag, headers) or Response(contents[sha256], media_type=media_type, headers=headers)
+    return replies.unchanged(request, tag, headers) or Response(
+        contents[sha256], media_type=media_type, headers=headers
+    )
 
 
 def content_type(request: Asking) -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from events.entry import canonical
 from projections import ReadModel
 from projections.commitments import COMMITMENTS
-from projections.reader import Found
 from services.registry.api.query import Asking
+from services.registry.api.render import Rendering
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -36,18 +36,11 @@ def head(form: str, columns: Sequence[str]) -> bytes:
     return _row([*columns, "names", "survivors"]) if form == CSV else b""
 
 
-def lines(
-    form: str,
-    columns: Sequence[str],
-    found: Sequence[Found],
-    items: Sequence[bytes],
-    *,
-    names: Mapping[str, Any],
-    survivors: Mapping[str, str],
-) -> bytes:
+def lines(form: str, columns: Sequence[str], rendering: Rendering, items: Sequence[bytes]) -> bytes:
     """Write items, a line each."""
     written: list[bytes] = []
-    for one, item in zip(found, items, strict=True):
+    names, survivors = rendering.names(), rendering.survivors
+    for one, item in zip(rendering.found, items, strict=True):
         named = canonical.encode({key: names[key] for key in one.refs if key in names})
         live_on = canonical.encode({key: survivors[key] for key in one.refs if key in survivors})
         if form == CSV:

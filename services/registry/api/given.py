@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from litestar import Request
 
 from events.errors import FieldProblem, InvalidField
+from services.registry.present import PRESENT, Present
 
 Asking: TypeAlias = Request[Any, Any, Any]
 
@@ -21,11 +22,22 @@ def pairs(request: Asking) -> Iterator[tuple[bytes, bytes]]:
         yield unquote_to_bytes(name), unquote_to_bytes(value)
 
 
+def header(request: Asking, name: bytes) -> str | None:
+    """Return the first header with a name in small letters, without reading the others."""
+    return next((value.decode("latin-1") for one, value in request.scope["headers"] if one == name), None)
+
+
+def present(request: Asking) -> Present:
+    """Return what was so when it was looked at whose token this is, on a route that is not open to all."""
+    found: Present = request.scope["state"][PRESENT]
+    return found
+
+
 class Given:
     """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once."""
 
     def __init__(self, request: Asking) -> None:
-        self._headers = request.headers
+        self._request = request
         self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
         self._values: dict[str, str] = {}
         for raw_name, raw in pairs(request):
@@ -48,7 +60,7 @@ class Given:
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever the case of its name."""
-        return self._headers.get(name.lower())
+        return header(self._request, name.lower().encode())
 
     def wrong(self, name: str, detail: str) -> None:
         """Say what is wrong with a parameter; what was said of it first holds."""

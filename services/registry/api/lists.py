@@ -9,10 +9,12 @@ from litestar import Response
 from litestar.response import Stream
 
 from events.entry import canonical
-from services.registry.api import forms, render, streams
+from services.registry.api import forms, streams
 from services.registry.api.cursors import Cursor, seal_cursor
 from services.registry.api.given import pairs
-from services.registry.api.query import Asking, Page
+from services.registry.api.query import Asking, AsOf, Page
+from services.registry.api.render import Rendering
+from services.registry.api.replies import Reply
 from services.registry.api.streams import Listing
 from services.registry.parts import Parts
 
@@ -24,36 +26,37 @@ def cursor_key(parts: Parts) -> bytes:
     return parts.master.derive(CURSOR_PURPOSE)
 
 
-async def answer(request: Asking, listing: Listing, asked: Page, size: int) -> Response[bytes] | Stream:
+async def answer(request: Asking, listing: Listing, asked: Page, at: AsOf) -> Response[bytes] | Stream:
     """Answer with the page that is asked for or, in a form of lines and without a `limit`, with everything."""
     parts: Parts = request.app.state.parts
     form = forms.wanted(request, forms.NDJSON, forms.CSV)
     after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
     if form != forms.JSON and "limit" not in request.query_params:
-        return await streams.stream(request, listing, size, form, after)
+        return await streams.stream(request, listing, at, form, after)
+    reply = Reply(request, at, form, listing.on)
+    if ready := reply.ready():
+        return ready
     found = await listing.read(after, asked.limit + 1)
     more, found = len(found) > asked.limit, found[: asked.limit]
     links = following = None
     if more:
         following = seal_cursor(
-            Cursor(size, found[-1].sort, found[-1].id, listing.on), asked.context, cursor_key(parts)
+            Cursor(at.size, found[-1].sort, found[-1].id, listing.on), asked.context, cursor_key(parts)
         )
         links = next_link(request, following)
-    found, survivors = await render.surviving(parts, found, size)
-    items = await listing.items(found)
-    names = await render.names(parts, found, size)
+    rendering = await Rendering.of(parts, found, at)
+    items = await listing.items(rendering)
     if form != forms.JSON:
-        body = forms.head(form, listing.columns)
-        body += forms.lines(form, listing.columns, found, items, names=names, survivors=survivors)
-        return render.answer(request, body, size, links=links or "", media_type=form)
+        body = forms.head(form, listing.columns) + forms.lines(form, listing.columns, rendering, items)
+        return reply.made(body, links=links or "", media_type=form, keep=not rendering.open)
     body = b'{"items":[%b],"next":%b,"names":%b,"survivors":%b,"as_of":%b}' % (
         b",".join(items),
         msgspec.json.encode(following),
-        msgspec.json.encode(names),
-        canonical.encode(survivors),
-        msgspec.json.encode(await render.as_of(parts, size)),
+        msgspec.json.encode(rendering.names()),
+        canonical.encode(rendering.survivors),
+        msgspec.json.encode(rendering.as_of(at.size)),
     )
-    return render.answer(request, body, size, links=links or "")
+    return reply.made(body, links=links or "", keep=not rendering.open)
 
 
 def next_link(request: Asking, cursor: str) -> str:

@@ -17,7 +17,7 @@ from litestar.status_codes import HTTP_304_NOT_MODIFIED
 from events.errors import FieldProblem, NotFound
 from services.registry.access.actions import Action
 from services.registry.access.roles import AUDIT, FOLLOW
-from services.registry.api import forms, looking, parameters, query, render, sending
+from services.registry.api import forms, looking, parameters, query, replies, sending
 from services.registry.api.query import Asking, EntriesQuery
 from services.registry.parts import Parts
 
@@ -34,9 +34,9 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     asked = query.of_entries(request)
     head = await query.reached(parts, asked.least)
     if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
-        tag = render.tag_of_stream(request, head, forms.NDJSON)  # entries never change
+        tag = replies.tag_of_stream(request, head, forms.NDJSON)  # entries never change
         headers = {"ETag": tag, "Registry-Size": str(head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
-        if answer := render.unchanged(request, tag, headers):
+        if answer := replies.unchanged(request, tag, headers):
             return answer
         pages = _pages(request, asked, head)
         first = await anext(pages, b"")  # while there is still an answer in which a refusal can be told
@@ -65,7 +65,7 @@ async def get_entry(request: Asking) -> Response[bytes]:
 
 async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, head: int) -> Response[bytes]:
     """Answer when it is recorded who gets what; that the client has it already shows nothing, and is not recorded."""
-    answer = render.answer(request, body, head)
+    answer = replies.answer(request, body, head)
     if answer.status_code != HTTP_304_NOT_MODIFIED:
         await looking.record_entries(request, what, entries)
     return answer
@@ -75,8 +75,8 @@ async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, 
 async def get_digest(request: Asking) -> Response[bytes]:
     """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
     parts: Parts = request.app.state.parts
-    size = await query.resolve(parts, query.of_digest(request), parameter="size")
-    return render.answer(request, msgspec.json.encode(await parts.read_models.digested(size)), size)
+    at = await query.resolve(request, query.of_digest(request), parameter="size")
+    return replies.answer(request, msgspec.json.encode(await parts.read_models.digested(at.size)), at.size)
 
 
 async def _page(parts: Parts, asked: EntriesQuery, first: int, limit: int, head: int) -> Entries:

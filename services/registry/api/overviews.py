@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -19,8 +18,10 @@ from projections.people import PEOPLE
 from projections.reader import Found
 from projections.search import SEARCH, Hit
 from services.registry.access.roles import READ
-from services.registry.api import forms, lists, query, reads, render
-from services.registry.api.query import Asking
+from services.registry.api import forms, lists, query, reads
+from services.registry.api.query import Asking, AsOf
+from services.registry.api.render import Rendering
+from services.registry.api.replies import Reply
 from services.registry.api.streams import After, Listing
 from services.registry.parts import Parts
 
@@ -57,22 +58,22 @@ def _timeline(collection: str, of: Literal["cooperation", "party"]) -> HTTPRoute
         parts: Parts = request.app.state.parts
         key: str = request.path_params["id"]
         asked = query.of_page(request, f"timeline of {key}", lists.cursor_key(parts))
-        size = await query.resolve(parts, asked, asked.cursor)
-        if not reads.ANY_ID.fullmatch(key) or await parts.read_models.one(model, key, size) is None:
+        at = await query.resolve(request, asked, asked.cursor)
+        if not reads.ANY_ID.fullmatch(key) or await parts.read_models.one(model, key, at.size) is None:
             raise NotFound(
-                f"There is no such {of} as of log size {size}.", [FieldProblem("names nothing here", parameter="id")]
+                f"There is no such {of} as of log size {at.size}.", [FieldProblem("names nothing here", parameter="id")]
             )
 
         async def read(after: After, limit: int) -> list[Found]:
-            return await parts.read_models.timeline(of, key, size, after=after, limit=limit)
+            return await parts.read_models.timeline(of, key, at.size, after=after, limit=limit)
 
-        async def items(found: Sequence[Found]) -> list[bytes]:
+        async def items(rendering: Rendering) -> list[bytes]:
             return [
                 b'{"kind":%b,"item":%b}' % (msgspec.json.encode(one.kind), item)
-                for one, item in zip(found, await render.items(parts, found, size), strict=True)
+                for one, item in zip(rendering.found, await rendering.items(), strict=True)
             ]
 
-        return await lists.answer(request, Listing(f"timeline-of-{key}", PARTS_OF_TIMELINE, read, items), asked, size)
+        return await lists.answer(request, Listing(f"timeline-of-{key}", PARTS_OF_TIMELINE, read, items), asked, at)
 
     return get(f"/v1/{collection}/{{id:str}}/timeline", opt=READ, name=f"timeline-{of}")(timeline)
 
@@ -82,15 +83,19 @@ async def statistics(request: Asking) -> Response[bytes]:
     """Count what there is, by country, field, stage or month."""
     parts: Parts = request.app.state.parts
     asked, by = query.of_statistics(request, BY)
-    size = await query.resolve(parts, asked)
-    found: list[Any] = await parts.read_models.statistics(by, size)
+    at = await query.resolve(request, asked)
+    reply = Reply(request, at)
+    if ready := reply.ready():
+        return ready
+    found: list[Any] = await parts.read_models.statistics(by, at.size)
+    rendering = await Rendering.of(parts, [], at)
     items = msgspec.json.encode(msgspec.convert(found, list[Counts]))
     body = b'{"by":%b,"items":%b,"as_of":%b}' % (
         msgspec.json.encode(by),
         items,
-        msgspec.json.encode(await render.as_of(parts, size)),
+        msgspec.json.encode(rendering.as_of(at.size)),
     )
-    return render.answer(request, body, size)
+    return reply.made(body, keep=True)
 
 
 @get("/v1/search", opt=READ, name="search")
@@ -98,24 +103,24 @@ async def search(request: Asking) -> Response[bytes] | Stream:
     """Find things by words: case and diacritics do not matter, and the beginning of a word is enough; people by all."""
     parts: Parts = request.app.state.parts
     asked, text = query.of_search(request, lists.cursor_key(parts))
-    size = await query.resolve(parts, asked, asked.cursor)
+    at = await query.resolve(request, asked, asked.cursor)
 
     async def read(after: After, limit: int) -> list[Found]:
         found: list[Found] = []
         if after is None or after[0] == PEOPLE_FIRST:
-            found = await _people(parts, text, size, after=after[1] if after else "", limit=limit)
+            found = await _people(parts, text, at, after=after[1] if after else "", limit=limit)
             after = None
         if len(found) < limit:
-            found += await parts.read_models.search(text, size, after=after, limit=limit - len(found))
+            found += await parts.read_models.search(text, at.size, after=after, limit=limit - len(found))
         return found
 
-    async def items(found: Sequence[Found]) -> list[bytes]:
-        return [one.body for one in found]
+    async def items(rendering: Rendering) -> list[bytes]:
+        return [one.body for one in rendering.found]
 
-    return await lists.answer(request, Listing("search", forms.columns_of(SEARCH), read, items), asked, size)
+    return await lists.answer(request, Listing("search", forms.columns_of(SEARCH), read, items), asked, at)
 
 
-async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int) -> list[Found]:
+async def _people(parts: Parts, text: str, at: AsOf, *, after: str, limit: int) -> list[Found]:
     """Return the people after an id who have all the words in the name that they had then, as few have one name.
 
     Tokens tell which names somebody ever had; which was theirs as of the size is in the read model.
@@ -125,8 +130,8 @@ async def _people(parts: Parts, text: str, size: int, *, after: str, limit: int)
     owners = await parts.vault.find(text, after=person_owner(after), limit=limit)
     while owners and len(hits) < limit:
         for owner in owners:
-            person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], size)
-            name = await _name(parts, person, size) if person else None
+            person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], at.size)
+            name = await _name(parts, person, at) if person else None
             if person and isinstance(name, str) and _meets(words(name), asked):
                 hit = Hit(id=person.id, kind="person", title=name)
                 body = canonical.encode(hit)
@@ -139,10 +144,9 @@ def _meets(name: list[str], asked: list[list[list[str]]]) -> bool:
     return all(any(set(one) <= set(name) for one in either) for either in asked)
 
 
-async def _name(parts: Parts, person: Found, size: int) -> object:
+async def _name(parts: Parts, person: Found, at: AsOf) -> object:
     """Return what a person was called then; not a text if that was erased."""
-    item: dict[str, Any] = msgspec.json.decode((await render.items(parts, [person], size))[0])
-    return item["name"]
+    return (await Rendering.of(parts, [person], at)).names()[person.id]
 
 
 HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics, search]

@@ -14,7 +14,7 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.log.checkpoints import Signed
 from events.merkle.checkpoint import ProofFile, base64_of
 from services.registry.access.roles import AUDIT
-from services.registry.api import log_query, parameters, render
+from services.registry.api import log_query, parameters, replies
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing.signer import NotSigned
@@ -58,7 +58,7 @@ async def prove_entry(request: Asking) -> Response[bytes]:
             problem = FieldProblem("no checkpoint was signed over this size", parameter="size")
             raise InvalidField("A proof file has a checkpoint in it, and there is none of this size.", [problem])
         written = ProofFile(position, tuple(path), signed.note.encode()).encode()
-        answer = render.answer(request, written, size, media_type=MediaType.TEXT)
+        answer = replies.answer(request, written, size, media_type=MediaType.TEXT)
         answer.headers["Content-Disposition"] = f'attachment; filename="{position}.tlog-proof"'
         return answer
     proof = Inclusion(
@@ -69,7 +69,7 @@ async def prove_entry(request: Asking) -> Response[bytes]:
         path=tuple(base64_of(one) for one in path),
         checkpoint=signed.note.encode().decode() if signed else None,
     )
-    return render.answer(request, msgspec.json.encode(proof), size)
+    return replies.answer(request, msgspec.json.encode(proof), size)
 
 
 @get("/v1/log/consistency", opt=AUDIT, name="prove-consistency")
@@ -88,7 +88,7 @@ async def prove_consistency(request: Asking) -> Response[bytes]:
         to_root=base64_of(await parts.tree.root(second)),
         path=tuple(base64_of(one) for one in (await parts.tree.consistency(first, second) if first else ())),
     )
-    return render.answer(request, msgspec.json.encode(proof), second)
+    return replies.answer(request, msgspec.json.encode(proof), second)
 
 
 async def _position(request: Asking) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from services.registry.access.actions import Action
 from services.registry.access.record import Wanted
 from services.registry.api import parameters
 from services.registry.api.cursors import Cursor
-from services.registry.api.given import Asking, Given
+from services.registry.api.given import Asking, Given, present
 from services.registry.parts import Parts
 
 
@@ -32,6 +33,14 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     as_of: int | datetime | None
     least: int
     problems: tuple[FieldProblem, ...] = ()
+
+
+class AsOf(NamedTuple):
+    """The size that an answer is for, how far the read models have come by `now`, and whether it stays at that size."""
+
+    size: int
+    now: int
+    pinned: bool
 
 
 class Page(Moment, frozen=True, kw_only=True):
@@ -229,21 +238,24 @@ def surplus(request: Asking) -> list[FieldProblem]:
     return list(Given(request).problems())
 
 
-async def resolve(parts: Parts, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of") -> int:
+async def resolve(request: Asking, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of") -> AsOf:
     """Return the size that an answer is for, when the read models have come that far; `parameter` asks for it.
 
     Raises `InvalidField` naming every offending parameter, a size that the log has not reached and an instant that lies
     ahead among them, and `ReadModelBehind` when it takes longer than the settings allow.
     """
+    parts: Parts = request.app.state.parts
     if asked.problems:
         named = any(one.parameter == parameter for one in asked.problems)
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
         raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
-    position = await parts.read_models.shown(asked.least or 0, parts.settings.min_size_wait)
+    wait = parts.settings.min_size_wait
+    position = await parts.read_models.shown(asked.least, wait, present(request).position)
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
-        await parts.read_models.wait_for(size, parts.settings.min_size_wait)
-    return size
+        await parts.read_models.wait_for(size, wait)
+    now = max(position, size)
+    return AsOf(size, now, pinned=asked.as_of is not None or size < now)
 
 
 def can_be_overdue(model: ReadModel) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 from litestar import Response, get
@@ -15,8 +14,10 @@ from events.errors import FieldProblem, NotFound
 from projections import LISTED, ReadModel
 from projections.reader import Found
 from services.registry.access.roles import READ
-from services.registry.api import forms, lists, query, render
+from services.registry.api import forms, lists, query
 from services.registry.api.query import Asking
+from services.registry.api.render import Rendering
+from services.registry.api.replies import Reply
 from services.registry.api.streams import After, Listing
 from services.registry.parts import Parts
 
@@ -39,16 +40,16 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
     async def list_items(request: Asking) -> Response[bytes] | Stream:
         parts: Parts = request.app.state.parts
         asked = query.of_list(request, model, lists.cursor_key(parts))
-        size = await query.resolve(parts, asked, asked.cursor)
-        asked = await query.dated(parts, asked, size)
+        at = await query.resolve(request, asked, asked.cursor)
+        asked = await query.dated(parts, asked, at.size)
 
         async def read(after: After, limit: int) -> list[Found]:
-            return await parts.read_models.page(model, size, asked.filters, after=after, limit=limit)
+            return await parts.read_models.page(model, at.size, asked.filters, after=after, limit=limit)
 
-        async def items(found: Sequence[Found]) -> list[bytes]:
-            return await render.items(parts, found, size, asked.on)
+        async def items(rendering: Rendering) -> list[bytes]:
+            return await rendering.items(asked.on)
 
-        return await lists.answer(request, Listing(model.name, columns, read, items, asked.on), asked, size)
+        return await lists.answer(request, Listing(model.name, columns, read, items, asked.on), asked, at)
 
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
 
@@ -57,24 +58,30 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
         asked, on = query.of_one(request, model)
-        size = await query.resolve(parts, asked)
+        at = await query.resolve(request, asked)
         if query.can_be_overdue(model) and on is None:
-            on = await query.day(parts, asked, size)
+            on = await query.day(parts, asked, at.size)
+        reply = Reply(request, at, on)
+        if ready := reply.ready():
+            return ready
         key: str = request.path_params["id"]
-        found = await parts.read_models.one(model, key, size) if ANY_ID.fullmatch(key) else None
+        found = await parts.read_models.one(model, key, at.size) if ANY_ID.fullmatch(key) else None
         if found is None:
-            there_is_none = f"There is no such item in {model.name} as of log size {size}."
+            there_is_none = f"There is no such item in {model.name} as of log size {at.size}."
             raise NotFound(there_is_none, [FieldProblem("names nothing here", parameter="id")])
-        (found,), survivors = await render.surviving(parts, [found], size)
-        item, *_ = await render.items(parts, [found], size, on)
+        stream = _stream(model, found)
+        rendering = await Rendering.of(parts, [found], at, stream)
+        (item,) = await rendering.items(on)
         body = b'%b,"names":%b,"survivors":%b,"as_of":%b}' % (
             item[:-1],
-            msgspec.json.encode(await render.names(parts, [found], size)),
-            canonical.encode(survivors),
-            msgspec.json.encode(await render.as_of(parts, size)),
+            msgspec.json.encode(rendering.names()),
+            canonical.encode(rendering.survivors),
+            msgspec.json.encode(rendering.as_of(at.size)),
         )
-        revision = await parts.log.stream_revision(_stream(model, found), size)
-        return render.answer(request, body, size, revision=revision)
+        revision = rendering.revision
+        if revision is None:
+            revision = await parts.log.stream_revision(stream, at.size)
+        return reply.made(body, revision=revision, keep=not rendering.open)
 
     return get(f"/v1/{model.name}/{{id:str}}", opt=READ, name=f"get-{model.name}")(get_item)
 

@@ -15,7 +15,7 @@ from litestar import Response, get
 from events.codec import EVENT_TYPES
 from events.errors import FieldProblem, NotFound
 from services.registry.access.roles import ANY
-from services.registry.api import query, render
+from services.registry.api import query, replies
 from services.registry.api.query import Asking
 from services.registry.api.schemas import hook
 from services.registry.parts import Parts
@@ -37,7 +37,7 @@ async def list_schemas(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     query.nothing(request)
     items = [{"type": one, "schema": f"/v1/schemas/{one}"} for one in sorted(EVENT_TYPES)]
-    return render.answer(request, msgspec.json.encode({"items": items}), (await parts.log.head()).size)
+    return replies.answer(request, msgspec.json.encode({"items": items}), (await parts.log.head()).size)
 
 
 @get(["/v1/schemas/{type:str}", "/log/v1/schemas/{type:str}"], opt=ANY, name="get-schema")
@@ -51,7 +51,7 @@ async def get_schema(request: Asking) -> Response[bytes]:
             "There is no such event type; /v1/schemas has all.", [FieldProblem("no such type", parameter="type")]
         )
     size = (await parts.log.head()).size
-    return render.answer(request, schema_of(event_type), size, media_type=SCHEMA_JSON)
+    return replies.answer(request, schema_of(event_type), size, media_type=SCHEMA_JSON)
 
 
 HANDLERS = [list_schemas, get_schema]

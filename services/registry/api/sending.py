@@ -18,11 +18,10 @@ SIZE: Final = b"registry-size"
 async def complete(message: Message, scope: Scope) -> None:
     """Complete an answer on its way (a `before_send` of the application); it waits for nothing and asks nobody."""
     if message["type"] == "http.response.start":
-        headers = list(message["headers"])
-        parts: Parts | None = Litestar.from_scope(scope).state.get("parts")
-        if parts is not None and all(name.lower() != SIZE for name, _ in headers):
-            headers.append((SIZE, str(known_size(parts)).encode()))
-        message["headers"] = headers
+        if SIZE not in {name for name, _ in message["headers"]}:
+            parts: Parts | None = Litestar.from_scope(scope).state.get("parts")
+            if parts is not None:
+                message["headers"] = [*message["headers"], (SIZE, str(known_size(parts)).encode())]
     elif message["type"] == "http.response.body" and scope["type"] == "http" and scope["method"] == "HEAD":
         message["body"] = b""
 

@@ -16,8 +16,9 @@ from litestar import Response
 from litestar.response import Stream
 
 from projections.reader import Found
-from services.registry.api import forms, render, sending
-from services.registry.api.query import Asking
+from services.registry.api import forms, replies, sending
+from services.registry.api.query import Asking, AsOf
+from services.registry.api.render import Rendering
 from services.registry.parts import Parts
 
 PAGE = 500  # items read at a time
@@ -36,35 +37,33 @@ class Listing(NamedTuple):
     name: str
     columns: Sequence[str]
     read: Callable[[After, int], Awaitable[list[Found]]]
-    items: Callable[[Sequence[Found]], Awaitable[list[bytes]]]
+    items: Callable[[Rendering], Awaitable[list[bytes]]]
     on: date | None = None
 
 
 async def stream(
-    request: Asking, listing: Listing, size: int, form: str, after: After = None
+    request: Asking, listing: Listing, at: AsOf, form: str, after: After = None
 ) -> Response[bytes] | Stream:
     """Answer with everything that matches."""
     parts: Parts = request.app.state.parts
-    tag = render.tag_of_stream(request, size, form, listing.on, (await parts.log.head()).size)
-    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    tag = replies.tag_of_stream(request, at.size, form, listing.on, (await parts.log.head()).size)
+    headers = {"ETag": tag, "Registry-Size": str(at.size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
         headers["Content-Disposition"] = f'attachment; filename="{listing.name}.csv"'
-    if answer := render.unchanged(request, tag, headers):
+    if answer := replies.unchanged(request, tag, headers):
         return answer
-    body = pieces(parts, listing, size, form, after)
+    body = pieces(parts, listing, at, form, after)
     return Stream(sending.streamed(request, body), media_type=form, headers=headers)
 
 
-async def pieces(parts: Parts, listing: Listing, size: int, form: str, after: After) -> AsyncGenerator[bytes]:
+async def pieces(parts: Parts, listing: Listing, at: AsOf, form: str, after: After) -> AsyncGenerator[bytes]:
     """Yield a list from its first line to its last: a page of it at a time, when the one ahead was taken."""
     yield forms.head(form, listing.columns)
     while True:
         found = await listing.read(after, PAGE)
         if found:
-            found, survivors = await render.surviving(parts, found, size)
-            items = await listing.items(found)
-            names = await render.names(parts, found, size)
-            yield forms.lines(form, listing.columns, found, items, names=names, survivors=survivors)
+            rendering = await Rendering.of(parts, found, at)
+            yield forms.lines(form, listing.columns, rendering, await listing.items(rendering))
         if len(found) < PAGE:
             return
         after = (found[-1].sort, found[-1].id)

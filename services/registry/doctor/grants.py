@@ -27,6 +27,7 @@ NEEDED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "vault.key": SEAL,
         "vault.command_salt": SEAL,
         "vault.token": SEAL,
+        "vault.mark": frozenset({"SELECT"}),
         "access.token": ADD | {"UPDATE (columns)"},
         "access.record": frozenset({"SELECT", "INSERT (columns)"}),
         "projection.generation": frozenset({"SELECT"}),

@@ -1,0 +1,40 @@
+-- What stands around things that are shown: what they name, as of the same log size. One statement, so that an answer takes
+-- few; its rows are of several kinds, and a column that a kind has no use for is null.
+
+-- name: around
+-- $1 ids, $2 size, $3 streams, $4 size as of which sources are looked at for whether they were withdrawn meanwhile
+-- moment:   when the last entry was recorded; no row for an empty log
+-- revision: of each stream, the revision as of the size: null where it has gone on since, so that it has to be looked for
+-- survivor: what a merged party lives on in, however many mergers it took; not of those that were merged in a circle
+-- label:    what an id, or a survivor, is called: in the clear, or sealed
+-- source:   the row of a source, as of the size (then) or the later one
+WITH RECURSIVE into_ (id, party) AS (
+    SELECT id, merged_into FROM read.parties
+    WHERE id = ANY ($1::text[]) AND merged_into IS NOT NULL AND born < $2 AND (died IS NULL OR died >= $2)
+    UNION
+    SELECT into_.id, party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.party
+    WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
+), survivor (id, party) AS (
+    SELECT into_.id, party.id FROM into_ JOIN read.parties AS party ON party.id = into_.party
+    WHERE party.merged_into IS NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
+)
+SELECT 'moment' AS what, NULL AS id, NULL AS text, NULL AS sealed, NULL::bytea AS body, entry.recorded_at AS moment,
+    NULL::integer AS revision
+FROM log.entry AS entry WHERE entry.position = $2::bigint - 1
+UNION ALL
+SELECT 'revision', stream.name, NULL, NULL, NULL, NULL,
+    (SELECT CASE WHEN entry.position < $2 THEN entry.revision END FROM log.entry AS entry
+        WHERE entry.stream = stream.name ORDER BY entry.revision DESC LIMIT 1)
+FROM unnest($3::text[]) AS stream (name)
+UNION ALL
+SELECT 'survivor', id, party, NULL, NULL, NULL, NULL FROM survivor
+UNION ALL
+SELECT 'label', name.id, name.label, name.sealed, NULL, NULL, NULL
+FROM (SELECT unnest($1::text[]) UNION SELECT party FROM survivor) AS named (id)
+JOIN read.names AS name ON name.id = named.id AND name.born < $2 AND (name.died IS NULL OR name.died >= $2)
+UNION ALL
+SELECT 'then', source.id, source.sha256, NULL, source.body, NULL, NULL FROM read.sources AS source
+WHERE source.id = ANY ($1) AND source.born < $2 AND (source.died IS NULL OR source.died >= $2)
+UNION ALL
+SELECT 'now', source.id, NULL, NULL, source.body, NULL, NULL FROM read.sources AS source
+WHERE $4::bigint > $2 AND source.id = ANY ($1) AND source.born < $4 AND (source.died IS NULL OR source.died >= $4);

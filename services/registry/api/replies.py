@@ -1,0 +1,118 @@
+"""Answering with bytes and their entity tag, or that the client has them already (RFC 9110, section 13.1.2; ADR 0030).
+
+What the read models say at one size is made of few things: the program, the generation, the size, what was asked for.
+What else it may depend on (keys that were destroyed or made, sources that were withdrawn) has a mark or a size of its
+own, as of now. So a tag is made of these, and whether a client has the answer still is known before it is made. What is
+asked for as of an older size is the same however the log goes on, and has a tag of its bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from litestar import MediaType, Response
+from litestar.status_codes import HTTP_304_NOT_MODIFIED
+
+from services.registry.answers import Kept
+from services.registry.api.given import Asking, header, present
+from services.registry.api.query import AsOf
+from services.registry.parts import Parts
+from services.registry.version import VERSION
+
+_REVISION: Final = re.compile(r'"(?:([0-9]{1,18})\.)?[0-9a-f]{16}"')
+
+
+class Reply:
+    """The answer to a request, as of a size; `made_of` is what it depends on beside that and the address."""
+
+    def __init__(self, request: Asking, at: AsOf, *made_of: object) -> None:
+        parts: Parts = request.app.state.parts
+        now, scope = present(request), request.scope
+        self._request = request
+        self._at = at
+        self._answers = parts.answers
+        self._basis = self._answers.basis(
+            VERSION, now.generation, now.mark, at.size, at.now, scope["path"], scope["query_string"], made_of
+        )
+
+    def ready(self) -> Response[bytes] | None:
+        """Return the answer, if the client has it already, or it was made before."""
+        if not self._at.pinned:
+            for tag in _held(self._request):
+                found = _REVISION.fullmatch(tag)
+                if found and tag == self._answers.tag(self._basis, int(found[1]) if found[1] else None):
+                    return _not_modified(_headers(tag, self._at.size))
+        kept = self._answers.find(self._basis)
+        return None if kept is None else self._send(kept)
+
+    def made(
+        self,
+        body: bytes,
+        *,
+        revision: int | None = None,
+        links: str = "",
+        media_type: str = MediaType.JSON,
+        keep: bool,
+    ) -> Response[bytes]:
+        """Return the answer that was made, and keep it for others unless something in it was sealed."""
+        tag = tag_of(body, revision) if self._at.pinned else self._answers.tag(self._basis, revision)
+        answer = Kept(body, tag, media_type, links)
+        if keep:
+            self._answers.keep(self._basis, answer)
+        return self._send(answer)
+
+    def _send(self, answer: Kept) -> Response[bytes]:
+        headers = _headers(answer.tag, self._at.size, answer.links)
+        return unchanged(self._request, answer.tag, headers) or Response(
+            answer.body, media_type=answer.media_type, headers=headers
+        )
+
+
+def answer(
+    request: Asking, body: bytes, size: int, *, links: str = "", media_type: str = MediaType.JSON
+) -> Response[bytes]:
+    """Answer with a body whose tag is made of its bytes, or that the client has it already."""
+    tag = tag_of(body)
+    headers = _headers(tag, size, links)
+    return unchanged(request, tag, headers) or Response(body, media_type=media_type, headers=headers)
+
+
+def tag_of(body: bytes, revision: int | None = None) -> str:
+    """Return the tag of bytes, beginning with the revision of their stream if they have one."""
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return f'"{digest}"' if revision is None else f'"{revision}.{digest}"'
+
+
+def unchanged(request: Asking, tag: str, headers: Mapping[str, str]) -> Response[bytes] | None:
+    """Answer that the client has it already, if it does."""
+    held = _held(request)
+    return _not_modified(headers) if tag.removeprefix("W/") in held or "*" in held else None
+
+
+def tag_of_stream(request: Asking, size: int, *others: object) -> str:
+    """Return the tag of what is sent while it is made: weak, as it tells what it is made of and not the bytes.
+
+    What was asked for, the size that it is as of, and whatever `others` it depends on.
+    """
+    made_of = [VERSION, request.url.path, request.url.query, size, *map(str, others)]
+    return f'W/"{hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()[:16]}"'
+
+
+def _held(request: Asking) -> set[str]:
+    given = header(request, b"if-none-match")
+    return set() if given is None else {one.strip().removeprefix("W/") for one in given.split(",")}
+
+
+def _headers(tag: str, size: int, links: str = "") -> dict[str, str]:
+    headers = {"ETag": tag, "Registry-Size": str(size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    if links:
+        headers["Link"] = links
+    return headers
+
+
+def _not_modified(headers: Mapping[str, str]) -> Response[bytes]:
+    return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=dict(headers))

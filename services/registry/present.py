@@ -1,0 +1,58 @@
+"""What is so at the moment at which a request is looked at: whose token it is, and what its answer may rest on.
+
+It is asked for anew for every request, by those that come together in one statement (ADR 0030): a token that was
+revoked is refused from then on, and what was erased is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from events import sql
+from events.errors import Corrupt
+from events.log.servers import Pool
+from projections.together import Together
+from services.registry.access import tokens
+from services.registry.access.tokens import Token
+
+PRESENT: Final = "present"
+"""Where the state of a request's scope has it, on every route that is not open to all."""
+MOST: Final = 500  # tokens in one statement
+_SQL: Final = sql.load("services.registry", "present.sql")
+
+
+class Present(msgspec.Struct, frozen=True):
+    """What may change at one size of the log, and which size there is to be shown.
+
+    `generation` are the live read models, and `position` how many entries they show, on the server that is projected
+    on; both are None while there are none. `mark` is another one once a key in the vault was made or destroyed.
+    """
+
+    generation: int | None
+    position: int | None
+    mark: UUID
+
+
+class Presently:
+    """Asks for it."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take connections to the primary: a standby may not know yet that a token was revoked."""
+        self._pool = pool
+        self._together = Together(self._ask, MOST)
+
+    async def of(self, token_hash: bytes) -> tuple[Token | None, Present]:
+        """Return the token with a SHA-256, if there is one, and the present. Raises what asyncpg raises."""
+        return await self._together.get(token_hash)
+
+    async def _ask(self, hashes: Collection[bytes]) -> Mapping[bytes, tuple[Token | None, Present]]:
+        rows = await self._pool.fetch(_SQL["present"], list(hashes))
+        if not rows:
+            raise Corrupt("the vault has no mark")
+        present = Present(rows[0]["generation"], rows[0]["position"], rows[0]["mark"])
+        known = {row["hash"]: tokens.read(row) for row in rows if row["hash"] is not None}
+        return {one: (known.get(one), present) for one in hashes}

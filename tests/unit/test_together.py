@@ -1,0 +1,109 @@
+"""Asking together: nobody gets what was asked before they came, and nobody suffers from another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from projections.together import Together
+
+
+class Oracle:
+    """Answers with how often it was asked, when it is let; remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[set[str]] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.fails: Exception | None = None
+
+    async def ask(self, keys: Collection[str]) -> Mapping[str, tuple[str, int]]:
+        self.asked.append(set(keys))
+        number = len(self.asked)
+        await self.free.wait()
+        if self.fails is not None:
+            raise self.fails
+        return {key: (key, number) for key in keys}
+
+
+async def settled() -> None:
+    """Let everything run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_those_who_come_at_one_moment_share_a_question():
+    oracle = Oracle()
+    together = Together(oracle.ask, 10)
+    answers = await asyncio.gather(*(together.get(key) for key in ("a", "b", "a")))
+    assert answers == [("a", 1), ("b", 1), ("a", 1)]
+    assert oracle.asked == [{"a", "b"}]
+
+
+async def test_who_comes_while_a_question_is_under_way_gets_the_answer_to_the_next():
+    oracle = Oracle()
+    together = Together(oracle.ask, 10)
+    oracle.free.clear()
+    early = asyncio.ensure_future(together.get("a"))
+    await settled()
+    late = [asyncio.ensure_future(together.get(key)) for key in ("a", "b")]
+    await settled()
+    assert oracle.asked == [{"a"}]
+    oracle.free.set()
+    assert await early == ("a", 1)
+    assert await asyncio.gather(*late) == [("a", 2), ("b", 2)]
+
+
+async def test_a_question_is_bounded_and_the_rest_is_asked_next():
+    oracle = Oracle()
+    together = Together(oracle.ask, 2)
+    answers = await asyncio.gather(*(together.get(key) for key in "abcde"))
+    assert [number for _, number in answers] == [1, 1, 2, 2, 3]
+
+
+async def test_what_a_question_raises_is_raised_to_each_who_asked_it_and_to_nobody_else():
+    oracle = Oracle()
+    together = Together(oracle.ask, 10)
+    oracle.fails = LookupError("lost")
+    failed = await asyncio.gather(together.get("a"), together.get("b"), return_exceptions=True)
+    assert [type(one) for one in failed] == [LookupError, LookupError]
+    oracle.fails = None
+    assert await together.get("a") == ("a", 2)
+
+
+async def test_who_is_cancelled_harms_none_of_the_others():
+    oracle = Oracle()
+    together = Together(oracle.ask, 10)
+    oracle.free.clear()
+    gone, stays = (asyncio.ensure_future(_wait(together, "a")) for _ in range(2))
+    await settled()
+    gone.cancel()
+    waiting = asyncio.ensure_future(_wait(together, "b"))
+    await settled()
+    waiting.cancel()
+    await settled()
+    oracle.free.set()
+    assert await stays == ("a", 1)
+    for one in (gone, waiting):
+        with pytest.raises(asyncio.CancelledError):
+            await one
+    await settled()
+    assert oracle.asked == [{"a"}]
+
+
+async def test_when_the_asking_is_cancelled_nobody_waits_for_ever():
+    oracle = Oracle()
+    together = Together(oracle.ask, 1)
+    oracle.free.clear()
+    waiting = [asyncio.ensure_future(_wait(together, key)) for key in "ab"]
+    await settled()
+    (asking,) = [task for task in asyncio.all_tasks() if task.get_name() == "asking together"]
+    asking.cancel()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in done] == [asyncio.CancelledError, asyncio.CancelledError]
+
+
+async def _wait(together: Together[str, tuple[str, int]], key: str) -> tuple[str, int]:
+    return await together.get(key)
