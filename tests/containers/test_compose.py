@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from docker.models.containers import Container
@@ -107,12 +109,7 @@ async def test_every_container_is_read_only_unprivileged_limited_and_told_no_sec
 
 
 async def test_owner_service_projector_and_reader_are_different_roles_with_different_passwords(stack: Compose):
-    found = {
-        name: stack.run(
-            "run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "provision", f"/run/secrets/{name}_url"
-        ).strip()
-        for name in ("admin", "owner", "service", "projector", "reader")
-    }
+    found = {name: secret(stack, name) for name in ("admin", "owner", "service", "projector", "reader")}
     logins = {
         name: re.fullmatch(r"postgresql://(\w+):([\w-]{43})@postgres:5432/\w+", uri) for name, uri in found.items()
     }
@@ -123,6 +120,13 @@ async def test_owner_service_projector_and_reader_are_different_roles_with_diffe
         stack.dsn(), "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name LIKE 'registry%'"
     )
     assert {row[0] for row in serving} == {"registry_serve", "registry_project"}
+
+
+def secret(stack: Compose, name: str) -> str:
+    """Return the URI of a login."""
+    return stack.run(
+        "run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "provision", f"/run/secrets/{name}_url"
+    ).strip()
 
 
 async def test_whom_a_request_came_from_is_what_the_proxy_says_and_not_what_the_client_claims(
@@ -141,6 +145,59 @@ async def test_whom_a_request_came_from_is_what_the_proxy_says_and_not_what_the_
     assert set(addresses) == {clients}
 
 
+async def test_the_doctor_finds_nothing_that_fails_but_maybe_this_machines_disk(stack: Compose):
+    command = "registry doctor --json || true"
+    told = await asyncio.to_thread(
+        stack.run, "run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", "registry", "-c", command
+    )
+    findings = json.loads(told)["findings"]
+    assert {one["area"] for one in findings} > {"configuration", "grants", "clock", "key", "projector"}
+    assert not [one for one in findings if one["verdict"] == "failed" and one["area"] != "disk"]
+
+
+async def test_the_signing_key_is_rotated_while_it_serves_and_the_log_is_verified_with_both(stack: Compose, token: str):
+    async with stack.client(token) as client:
+        (before,) = (await client.get("/log/keys")).text.splitlines()
+        await asyncio.to_thread(stack.registry, "key", "rotate")
+        async with asyncio.timeout(BACK_SECONDS):
+            while len(keys := (await client.get("/log/keys")).text.splitlines()) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert keys[1] == before
+        recorded = await client.post("/v1/parties", json=party("Signed anew"))
+        size = int(recorded.headers["Registry-Size"])
+        async with asyncio.timeout(BACK_SECONDS):
+            while signed(await client.get("/log/checkpoint"))[0] < size:  # noqa: ASYNC110 - published once a second
+                await asyncio.sleep(0.05)
+        _, by = signed(await client.get("/log/checkpoint"))
+        assert by == {key.split("+")[1] for key in keys}  # the one before signs beside it until it is dropped
+    arguments, settings = ("verify", stack.base_url), {"REGISTRY_TOKEN": token}
+    verified = await asyncio.to_thread(console.registry, *arguments, settings=settings)
+    assert verified.returncode == 0, f"{verified.stdout}{verified.stderr}"
+
+
+def signed(note: httpx.Response) -> tuple[int, set[str]]:
+    """Return the size that a checkpoint is over, and the hashes of the keys that signed it (C2SP signed-note)."""
+    body, _, signatures = note.text.partition("\n\n")
+    signers = {base64.b64decode(line.split()[-1])[:4].hex() for line in signatures.splitlines()}
+    return int(body.splitlines()[1]), signers
+
+
+async def test_a_password_is_changed_as_the_manual_says(stack: Compose, token: str):
+    old = await asyncio.to_thread(secret, stack, "service")
+    await asyncio.to_thread(
+        stack.run,
+        *("run", "--rm", "-T", "--no-deps", "--entrypoint", "rm", "secrets", "/secrets/passwords/registry_serve"),
+    )
+    await asyncio.to_thread(stack.run, "up", "--detach", "--wait", "--force-recreate")
+    assert await asyncio.to_thread(secret, stack, "service") != old
+    (postgres,) = stack.containers("postgres")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(old.replace("@postgres:", f"@{stack.address(postgres, 'back')}:"))
+    async with stack.client(token) as client:
+        recorded = await client.post("/v1/parties", json=party("With another password"))
+        assert recorded.status_code == 201, recorded.text
+
+
 async def test_prometheus_finds_every_replica_evaluates_every_alert_and_can_draw_the_dashboard(
     stack: Compose, token: str
 ):
@@ -157,12 +214,11 @@ async def test_prometheus_finds_every_replica_evaluates_every_alert_and_can_draw
                 missing = {one for one in missing if not await drawn(asked, one)}
             while not all((rules := await evaluated(asked)).values()):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.5)
-        targets = (await asked.get("/api/v1/targets", params={"state": "active"})).json()["data"]["activeTargets"]
+            while await read(asked) != ["prometheus", *["registry-api"] * 2, *["registry-projector"] * 2]:  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
     assert rules.keys() == {rule["alert"] for rule in ALERTS}
     assert {rule["health"] for rule in rules.values() if rule} == {"ok"}
     assert not [name for name, rule in rules.items() if rule and rule["state"] == "firing"]
-    replicas = [target["labels"]["job"] for target in targets if target["health"] == "up"]
-    assert sorted(replicas) == ["prometheus", *["registry-api"] * 2, *["registry-projector"] * 2]
 
 
 async def drawn(prometheus: httpx.AsyncClient, expression: str) -> bool:
@@ -171,6 +227,13 @@ async def drawn(prometheus: httpx.AsyncClient, expression: str) -> bool:
     assert answer.status_code == 200, f"{expression}: {answer.text}"
     series = answer.json()["data"]["result"]
     return bool(series) and any(math.isfinite(float(one["value"][1])) for one in series)
+
+
+async def read(prometheus: httpx.AsyncClient) -> list[str]:
+    """Return the job of each process that answered when it was read last, in order."""
+    answer = await prometheus.get("/api/v1/targets", params={"state": "active"})
+    targets = answer.json()["data"]["activeTargets"]
+    return sorted(target["labels"]["job"] for target in targets if target["health"] == "up")
 
 
 async def evaluated(prometheus: httpx.AsyncClient) -> dict[str, Any]:
