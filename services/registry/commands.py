@@ -222,6 +222,9 @@ class Commands:
         fresh = False
         for attempt in range(1, ATTEMPTS + 1):
             reading = Reading(self._streams, fresh=fresh)
+            for body in bodies:
+                if body.command.opens:
+                    reading.begin(body.stream)
             try:
                 with span("decide", {"registry.attempt": attempt, "registry.commands": len(bodies)}):
                     command = await self._command(bodies, append, expected, reading)
