@@ -618,7 +618,7 @@ async def test_who_waits_for_a_turn_too_long_is_told_to_come_again(world: World)
                 pass
     async with turns.at(["party/1", "party/2"], now() + 10):
         pass
-    assert not turns._turns
+    assert not turns._taken
 
 
 async def test_of_many_who_claim_the_same_identifier_one_gets_it(world: World):
