@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import msgspec
 import pycountry
@@ -49,6 +49,10 @@ class Leaf(msgspec.Struct, frozen=True):
     value: str
 
 
+Found: TypeAlias = list[FieldProblem | Leaf]
+"""What was found on a walk so far; each step adds to it."""
+
+
 def clean(raw: object, pointer: str = "", problems: list[FieldProblem] | None = None) -> object:
     """Return decoded JSON with every text in Unicode NFC and without white space at its ends.
 
@@ -77,7 +81,8 @@ def _clean(raw: object, pointer: str, trail: tuple[str | int, ...], problems: li
 
 def examine(raw: object, kind: type, pointer: str = "") -> tuple[list[FieldProblem], list[Leaf]]:
     """Name every field of `raw` that keeps it from being a `kind`, and find what is to be looked up in the rest."""
-    found = list(_walk(raw, _info(kind), pointer))
+    found: Found = []
+    _walk(raw, _info(kind), pointer, found)
     return (
         [one for one in found if isinstance(one, FieldProblem)],
         [one for one in found if isinstance(one, Leaf)],
@@ -125,31 +130,31 @@ def escape(key: str) -> str:
     return token.encode("utf-8", "backslashreplace").decode()
 
 
-def _walk(raw: object, info: inspect.Type, at: str) -> Iterator[FieldProblem | Leaf]:
+def _walk(raw: object, info: inspect.Type, at: str, found: Found) -> None:
     match info:
         case inspect.Metadata(type=inspect.StrType() as text):
-            yield from _walk_text(raw, text, info, at)
+            _walk_text(raw, text, info, at, found)
         case inspect.StrType():
-            yield from _walk_text(raw, info, inspect.Metadata(info), at)
+            _walk_text(raw, info, inspect.Metadata(info), at, found)
         case inspect.Metadata(type=(inspect.VarTupleType() | inspect.ListType()) as array):
-            yield from _walk_array(raw, array, at, distinct=bool(_schema(info).get("uniqueItems")))
+            _walk_array(raw, array, at, found, distinct=bool(_schema(info).get("uniqueItems")))
         case inspect.Metadata():
-            yield from _walk(raw, info.type, at)
+            _walk(raw, info.type, at, found)
         case inspect.StructType():
-            yield from _walk_struct(raw, info, at)
+            _walk_struct(raw, info, at, found)
         case inspect.UnionType():
-            yield from _walk_union(raw, info, at)
+            _walk_union(raw, info, at, found)
         case inspect.VarTupleType() | inspect.ListType():
-            yield from _walk_array(raw, info, at)
+            _walk_array(raw, info, at, found)
         case inspect.DictType():
-            yield from _walk_dict(raw, at)
+            _walk_dict(raw, at, found)
         case _:
             problem = _scalar_problem(raw, info)
             if problem:
-                yield FieldProblem(problem, at)
+                found.append(FieldProblem(problem, at))
 
 
-def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str) -> Iterator[FieldProblem | Leaf]:
+def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str, found: Found) -> None:
     extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
     extra = extra or {}
     problem = _text_problem(raw, info, pattern_of(about), str(_schema(about).get("description", "")))
@@ -157,95 +162,95 @@ def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: 
         problem = illegible(str(raw), lines=extra["text"] == "lines")
     kind = extra.get("kind", "")
     if problem:
-        yield FieldProblem(problem, at)
+        found.append(FieldProblem(problem, at))
     elif kind == "country" and raw not in _countries():
-        yield FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at)
+        found.append(FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at))
     elif kind and kind != "country":
-        yield Leaf(at, kind, str(raw))
+        found.append(Leaf(at, kind, str(raw)))
 
 
 def _schema(about: inspect.Metadata) -> dict[str, object]:
     return cast("dict[str, object] | None", about.extra_json_schema) or {}  # pyright: ignore[reportUnknownMemberType]
 
 
-def _walk_struct(raw: object, info: inspect.StructType, at: str) -> Iterator[FieldProblem | Leaf]:
+def _walk_struct(raw: object, info: inspect.StructType, at: str, found: Found) -> None:
     if not isinstance(raw, dict):
-        yield from _not("an object", raw, at)
+        _not("an object", raw, at, found)
         return
     given = cast("dict[str, object]", raw)
     known = {field.encode_name: field for field in info.fields}
     for key in given:
         if key not in known:
-            yield FieldProblem("unknown field", f"{at}/{escape(key)}")
+            found.append(FieldProblem("unknown field", f"{at}/{escape(key)}"))
     for key, field in known.items():
         if key in given:
-            yield from _walk(given[key], field.type, f"{at}/{escape(key)}")
+            _walk(given[key], field.type, f"{at}/{escape(key)}", found)
         elif field.required:
-            yield FieldProblem("required", f"{at}/{escape(key)}")
+            found.append(FieldProblem("required", f"{at}/{escape(key)}"))
 
 
-def _walk_union(raw: object, info: inspect.UnionType, at: str) -> Iterator[FieldProblem | Leaf]:
+def _walk_union(raw: object, info: inspect.UnionType, at: str, found: Found) -> None:
     """Only `X | None` is used here."""
     if raw is None and any(isinstance(one, inspect.NoneType) for one in info.types):
         return
     for one in info.types:
         if not isinstance(one, inspect.NoneType):
-            yield from _walk(raw, one, at)
+            _walk(raw, one, at, found)
 
 
 def _walk_array(
-    raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, *, distinct: bool = False
-) -> Iterator[FieldProblem | Leaf]:
+    raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, found: Found, *, distinct: bool = False
+) -> None:
     if not isinstance(raw, list | tuple):  # a tuple is what `to_builtins` makes of one in a value
-        yield from _not("an array", raw, at)
+        _not("an array", raw, at, found)
         return
     items = cast("Sequence[object]", raw)
     if info.min_length is not None and len(items) < info.min_length:
-        yield FieldProblem(f"at least {info.min_length} required, got {len(items)}", at)
+        found.append(FieldProblem(f"at least {info.min_length} required, got {len(items)}", at))
     if info.max_length is not None and len(items) > info.max_length:
-        yield FieldProblem(f"at most {info.max_length} allowed, got {len(items)}", at)
+        found.append(FieldProblem(f"at most {info.max_length} allowed, got {len(items)}", at))
         return
     first: dict[str, int] = {}
     for number, item in enumerate(items):
-        found = list(_walk(item, info.item_type, f"{at}/{number}"))
-        yield from found
-        if distinct and not any(isinstance(one, FieldProblem) for one in found):
+        before = len(found)
+        _walk(item, info.item_type, f"{at}/{number}", found)
+        if distinct and not any(isinstance(one, FieldProblem) for one in found[before:]):
             earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
             if earlier != number:
-                yield FieldProblem(f"the same as number {earlier}", f"{at}/{number}")
+                found.append(FieldProblem(f"the same as number {earlier}", f"{at}/{number}"))
 
 
-def _walk_dict(raw: object, at: str) -> Iterator[FieldProblem]:
+def _walk_dict(raw: object, at: str, found: Found) -> None:
     if not isinstance(raw, dict):
-        yield from _not("an object", raw, at)
+        _not("an object", raw, at, found)
         return
-    yield from _walk_free(cast("dict[str, object]", raw), at)
+    _walk_free(cast("dict[str, object]", raw), at, found)
 
 
-def _walk_free(raw: object, at: str) -> Iterator[FieldProblem]:
+def _walk_free(raw: object, at: str, found: Found) -> None:
     """What a form of its own is yet to be found for can at least be stored: canonical JSON has a text for it."""
     match raw:
         case dict():
             for key, value in cast("dict[str, object]", raw).items():
                 if _HALF_PAIR.search(key):
-                    yield FieldProblem("unknown field", f"{at}/{escape(key)}")
+                    found.append(FieldProblem("unknown field", f"{at}/{escape(key)}"))
                 else:
-                    yield from _walk_free(value, f"{at}/{escape(key)}")
+                    _walk_free(value, f"{at}/{escape(key)}", found)
         case list():
             for number, item in enumerate(cast("list[object]", raw)):
-                yield from _walk_free(item, f"{at}/{number}")
+                _walk_free(item, f"{at}/{number}", found)
         case str() if _HALF_PAIR.search(raw):
-            yield FieldProblem("holds half of a surrogate pair, which is no character", at)
+            found.append(FieldProblem("holds half of a surrogate pair, which is no character", at))
         case float():
-            yield from _not("a whole number", raw, at)
+            _not("a whole number", raw, at, found)
         case int() if abs(raw) >= 2**53:
-            yield FieldProblem("is larger than JSON's numbers are exact", at)
+            found.append(FieldProblem("is larger than JSON's numbers are exact", at))
         case _:
             return
 
 
-def _not(expected: str, raw: object, at: str) -> Iterator[FieldProblem]:
-    yield FieldProblem(f"expected {expected}, got {_name(raw)}", at)
+def _not(expected: str, raw: object, at: str, found: Found) -> None:
+    found.append(FieldProblem(f"expected {expected}, got {_name(raw)}", at))
 
 
 def _text_problem(raw: object, info: inspect.StrType, pattern: str | None, says: str) -> str:

@@ -17,6 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Final, TypeAlias
 
 import msgspec
@@ -102,7 +103,7 @@ class Writer:
         self.observer: Observer | None = None
         self._connection = connection
         self._second = connection.another()
-        self._alone_until = 0.0  # on the loop's clock: no batch is sent behind another before
+        self._alone_until = 0.0  # no batch is sent behind another before then
         self._encoder = EntryEncoder(origin)
         self._clock = clock
         self._limits = limits
@@ -142,7 +143,7 @@ class Writer:
         if len(self._queue) >= self._limits.queue_commands or self._queued_bytes >= self._limits.queue_bytes:
             self._sweep()
         patience = self._limits.deadline if within is None else min(within, self._limits.deadline)
-        begun = self._loop.time()
+        begun = monotonic()
         deadline = begun + patience
         waiting = Waiting(command, self._encoder, self._loop.create_future(), deadline, begun=begun)
         self._queue.append(waiting)
@@ -166,7 +167,7 @@ class Writer:
 
     def _expire(self) -> None:
         """Refuse the commands whose deadline has passed, and look again when the next one does."""
-        now = self._loop.time()
+        now = monotonic()
         coming: list[float] = []
         for waiting in (*(waiting for flight in self._flights for waiting in flight.commands), *self._queue):
             if waiting.settled:
@@ -227,7 +228,7 @@ class Writer:
         waiting = len(self._queue)
         if not waiting or self._landing:
             return 0
-        behind = self._loop.time() >= self._alone_until
+        behind = monotonic() >= self._alone_until
         if not self._flights:
             if connection is self._second:
                 return 0
@@ -265,7 +266,7 @@ class Writer:
         await asyncio.wait([flight.answer for flight in flights])  # nothing is sent beside what is on its way
         for flight in flights:
             if self._is_in_vain(flight):
-                self._alone_until = self._loop.time() + ALONE
+                self._alone_until = monotonic() + ALONE
             if batch := flight.recorded:
                 _give(self._finish(batch))
         first, *behind = flights
@@ -329,7 +330,7 @@ class Writer:
             return batch, None
         for waiting in batch.included:
             waiting.in_doubt = True
-        batch.sent = self._loop.time()
+        batch.sent = monotonic()
         return batch, await connection.append(batch.arguments(assumed=assumed))
 
     def _finish(self, batch: Batch) -> list[Answer]:
@@ -340,7 +341,7 @@ class Writer:
             self.counts.commands += len(batch.included)
             self.counts.entries += batch.entries
             self.batch_entries.note(batch.entries)
-            durable = self._loop.time()
+            durable = monotonic()
             for waiting in batch.included:
                 self.latency.note(durable - waiting.begun)
             if self.observer is not None:

@@ -35,7 +35,7 @@ class Batch:
         last = head.last_recorded_at
         self.recorded_at = now if last is None else max(now, last)
         self._base = head.size
-        self.sent = 0.0  # when, on the loop's clock
+        self.sent = 0.0  # when, by `time.monotonic`
         self.included: list[Waiting] = []
         self.held: list[Waiting] = []
         self._revisions: dict[str, int] = {}

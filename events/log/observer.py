@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class Commit(NamedTuple):
-    """A batch that is durable. Times are on the event loop's clock, in seconds.
+    """A batch that is durable. Times are those of `time.monotonic`, in seconds.
 
     `commands` has each one's id and when it was handed to the writer; its entries are those from position `first` to
     below `size`. It was `sent` for the last time then, and known to be `durable` since.

@@ -21,7 +21,7 @@ NO_STREAM: Final = -1
 
 
 class Waiting:
-    """A command on its way into the log, and the caller who waits for it until `deadline` (on the loop's clock).
+    """A command on its way into the log, and the caller who waits for it until `deadline` (by `time.monotonic`).
 
     Whoever settles it first decides: the writer, the deadline, or the caller who goes away.
     """

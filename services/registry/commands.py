@@ -7,13 +7,14 @@ again on what is read afresh, and a stream that moved is decided again, unless t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
+from events.catalogue import Entry, Event
 from events.codec import decode_entry
 from events.entry import canonical
 from events.errors import (
@@ -169,7 +170,7 @@ class Commands:
             raise CommandIdReused(
                 "Send a new Idempotency-Key with a new request, and the same request with the same key."
             )
-        return _answer(found.appended, replayed=True)
+        return _answer(found.appended, [decode_entry(entry.bytes) for entry in found.appended.entries])
 
     async def _made(self, bodies: Sequence[Body], reading: Reading) -> list[Draft]:
         """Make drafts; where something is unknown, the fields that only deciding finds wrong are named with it."""
@@ -222,6 +223,9 @@ class Commands:
         fresh = False
         for attempt in range(1, ATTEMPTS + 1):
             reading = Reading(self._streams, fresh=fresh)
+            for body in bodies:
+                if body.command.opens:
+                    reading.begin(body.stream)
             try:
                 with span("decide", {"registry.attempt": attempt, "registry.commands": len(bodies)}):
                     command = await self._command(bodies, append, expected, reading)
@@ -236,22 +240,24 @@ class Commands:
                     raise
                 fresh = True
                 continue
-            await self._streams.recorded(appended.entries)
-            return _answer(appended, replayed=appended.replayed)
+            entries = [decode_entry(entry.bytes) for entry in appended.entries]
+            await self._streams.recorded(entries)
+            return _answer(appended, entries)
         raise LogUnavailable("The stream is changing too fast. Nothing was recorded; try again in a moment.")
 
 
-def _answer(appended: Appended, *, replayed: bool) -> Answer:
-    return Answer(tuple(_result(entry) for entry in appended.entries), appended.size, replayed)
+def _answer(appended: Appended, entries: Iterable[Entry[Event]]) -> Answer:
+    results = map(_result, appended.entries, entries)
+    return Answer(tuple(results), appended.size, appended.replayed)
 
 
-def _result(entry: Recorded) -> Result:
-    event = decode_entry(entry.bytes).event  # in its newest version, which the table of commands is of
+def _result(recorded: Recorded, entry: Entry[Event]) -> Result:
+    event = entry.event  # in its newest version, which the table of commands is of
     return Result(
-        id=identify(OF_EVENT[event.event_type], event, entry.stream),
-        subject=entry.stream,
-        revision=entry.revision,
-        position=entry.position,
-        type=entry.event_type,
-        entry_id=str(entry.id),
+        id=identify(OF_EVENT[event.event_type], event, recorded.stream),
+        subject=recorded.stream,
+        revision=recorded.revision,
+        position=recorded.position,
+        type=recorded.event_type,
+        entry_id=str(recorded.id),
     )

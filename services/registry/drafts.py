@@ -238,4 +238,4 @@ def _filed(body: Body) -> dict[str, object] | None:
 
 def under(pointer: str, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
     """Count the problems' pointers from `pointer`."""
-    return list(InvalidField("", problems).under(pointer).problems)
+    return list(InvalidField("", problems).under(pointer).problems) if problems else []

@@ -24,6 +24,14 @@ class Reading:
         self.absent: list[Absent] = []
         self.needed: set[str] = set()
 
+    def begin(self, stream: str) -> None:
+        """Take a stream that is to begin for one that is not there: nobody has to look, as the append finds out.
+
+        Where it has to be fresh it is looked for all the same, and what is known of it is not forgotten.
+        """
+        if not self.fresh:
+            self._see(stream, self._streams.kept(stream))
+
     async def load(self, stream: str) -> Folded:
         """Return a stream, folded."""
         if stream not in self._seen:

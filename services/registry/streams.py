@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.catalogue.history import AMENDMENTS, fold
-from events.codec import decode_entries
-from events.log import Log, Recorded
+from events.codec import decode_entries, decode_entry
+from events.log import Log
 
 KEPT = 10_000
 
@@ -48,9 +48,9 @@ class Streams:
     async def refresh_all(self, streams: Iterable[str]) -> None:
         """Bring streams up to date, all in one statement."""
         known = {stream: self._kept.get(stream, NOTHING).revision for stream in streams}
-        by_stream: dict[str, list[Recorded]] = {}
+        by_stream: dict[str, list[Entry[Event]]] = {}
         for entry in await self._log.read_on(known):
-            by_stream.setdefault(entry.stream, []).append(entry)
+            by_stream.setdefault(entry.stream, []).append(decode_entry(entry.bytes))
         for stream, entries in by_stream.items():
             await self._take_in(stream, entries)
 
@@ -58,27 +58,26 @@ class Streams:
         """Return all of a stream's entries as they are now."""
         return decode_entries(entry.bytes for entry in await self._log.read_stream(stream))
 
-    async def recorded(self, entries: Iterable[Recorded]) -> None:
+    async def recorded(self, entries: Iterable[Entry[Event]]) -> None:
         """Take in what was just recorded, where it follows on from what is kept."""
         for entry in entries:
             await self._take_in(entry.stream, [entry])
 
-    async def _take_in(self, stream: str, entries: list[Recorded]) -> None:
+    async def _take_in(self, stream: str, entries: list[Entry[Event]]) -> None:
         """Fold entries that follow on from what is kept; after an amendment, or a whole retraction, all anew."""
         kept = self._kept.get(stream, NOTHING)
         if entries[0].revision != kept.revision + 1:
             return
         aggregate = AGGREGATES[stream.partition("/")[0]]
-        decoded = decode_entries(entry.bytes for entry in entries)
         again = kept.state is None and kept.revision >= 0
-        if again or any(isinstance(entry.event, AMENDMENTS) for entry in decoded):
-            decoded = await self.entries(stream)
-            self._keep(stream, Folded(decoded[-1].revision, fold(aggregate, decoded)))
+        if again or any(isinstance(entry.event, AMENDMENTS) for entry in entries):
+            entries = await self.entries(stream)
+            self._keep(stream, Folded(entries[-1].revision, fold(aggregate, entries)))
             return
         state = kept.state
-        for entry in decoded:
+        for entry in entries:
             state = aggregate.evolve(state, entry)
-        self._keep(stream, Folded(decoded[-1].revision, state))
+        self._keep(stream, Folded(entries[-1].revision, state))
 
     def _keep(self, stream: str, folded: Folded) -> None:
         if folded.revision > self._kept.get(stream, NOTHING).revision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from events.errors import LogUnavailable
+from events.log import Recorded
 from services.registry.api.commands import ROUTES
 from services.registry.ids import new_id
 from services.registry.turns import Turns
@@ -386,6 +388,25 @@ async def test_a_client_has_keys_for_each_party_that_it_records_for(world: World
     assert len({answer.json()["id"] for answer in answers}) == 3
 
 
+async def test_what_is_known_is_not_looked_up_again_and_what_begins_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[Mapping[str, int]] = []
+    log = world.service.parts.log
+    read_on = log.read_on
+
+    async def counted(known: Mapping[str, int]) -> list[Recorded]:
+        asked.append(known)
+        return await read_on(known)
+
+    opened = {"title": "Known", "parties": ["$ministry", "$company"]}
+    await world.record("known", COOPERATIONS, opened)
+    monkeypatch.setattr(log, "read_on", counted)
+    await world.record("begun", COOPERATIONS, {**opened, "id": new_id("coop")})
+    await world.record("met", f"{COOPERATIONS}/$begun/meetings", meeting())
+    assert not asked
+
+
 async def test_a_refused_request_leaves_its_key_free(world: World):
     refused(await post(world, "/v1/parties", party(""), Idempotency_Key="free"), 422, "invalid-field", "/name")
     assert (await post(world, "/v1/parties", party("Right"), Idempotency_Key="free")).status_code == 201
@@ -597,7 +618,7 @@ async def test_who_waits_for_a_turn_too_long_is_told_to_come_again(world: World)
                 pass
     async with turns.at(["party/1", "party/2"], now() + 10):
         pass
-    assert not turns._turns
+    assert not turns._taken
 
 
 async def test_of_many_who_claim_the_same_identifier_one_gets_it(world: World):

@@ -95,6 +95,17 @@ async def test_what_another_service_took_back_is_not_believed_to_be_there(two: t
     refused(answer, 422, "unknown-reference", "/part_of")
 
 
+async def test_what_another_service_recorded_under_an_id_is_there_already(two: tuple[Service, Service]) -> None:
+    """What begins is not looked for first: the log finds out."""
+    one, other = two
+    named, _ = await a_party(one)
+    async with nothing_left_behind(other):
+        answer = await other.client.post("/v1/parties", json=party("Another", id=named))
+    refused(answer, 409, "already-exists", "/id")
+    for service in two:
+        assert (await service.post("/v1/parties", party("Part of it", part_of=named)))["revision"] == 0
+
+
 async def test_what_another_service_withdrew_is_not_cited(two: tuple[Service, Service]) -> None:
     one, other = two
     filed = await one.post("/v1/sources", source(await one.file(TEXT)))
