@@ -8,6 +8,8 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 
+import uvloop
+
 from events.log.migrate import check
 from events.log.servers import create_pool
 from projections.projector import Projector
@@ -26,7 +28,7 @@ def project() -> int:
     journal.configure(settings.log_level, settings.log_format)
     switch.check(settings)
     claim_metrics(settings, api=False)
-    asyncio.run(_project(settings))
+    uvloop.run(_project(settings))
     return 0
 
 
