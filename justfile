@@ -71,4 +71,4 @@ docs-check:
 
 [private]
 bench-quick:
-    uv run python -m bench append verify --quick
+    uv run python -m bench --quick

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from bench import (
     verify,
 )
 from bench.chart import chart
-from bench.database import database
+from bench.database import database, server
 from bench.measure import Result, table
 
 WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
@@ -56,9 +57,12 @@ WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
     """Measure each work in a database of its own."""
     results: dict[str, Result] = {}
-    for name in works:
-        async with database(name) as access:
-            results[name] = await WORKS[name](access, quick=quick)
+    with server() as admin:
+        for name in works:
+            begun = time.perf_counter()
+            async with database(admin, name) as access:
+                results[name] = await WORKS[name](access, quick=quick)
+            print(f"{name} took {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     return results
 
 

@@ -1,4 +1,4 @@
-"""A database to measure in: fresh, migrated, dropped afterwards, durable like a real one.
+"""A database to measure in: fresh, migrated, dropped afterwards, durable like a real one; on one server for a run.
 
 `BENCH_DATABASE_URL` names an administrator's connection to a server of the user's; else an embedded one is started,
 with PostgreSQL's own settings (`fsync` and `synchronous_commit` on).
@@ -45,20 +45,20 @@ class Room(provision.Access, frozen=True):
 
 
 @asynccontextmanager
-async def database(work: str) -> AsyncGenerator[Room, None]:
+async def database(admin_dsn: str, work: str) -> AsyncGenerator[Room, None]:
     """Make a database for one work. Raises SystemExit if the server is not durable: no figure of it would count."""
-    with _server() as admin_dsn:
-        name = f"bench_{work}_{secrets.token_hex(4)}"
-        passwords = None if URL not in os.environ else dict.fromkeys(provision.LOGINS, secrets.token_hex(16))
-        admin = await asyncpg.connect(admin_dsn)
-        try:
-            await _refuse_shortcuts(admin)
-            access = await provision.provision(admin_dsn, name, passwords=passwords)
-            await migrate(access.owner)
-            yield Room(access.owner, access.service, access.projector, access.reader, admin_dsn)
-        finally:
-            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            await admin.close()
+    name = f"bench_{work}_{secrets.token_hex(4)}"
+    passwords = None if URL not in os.environ else dict.fromkeys(provision.LOGINS, secrets.token_hex(16))
+    admin = await asyncpg.connect(admin_dsn)
+    try:
+        await _refuse_shortcuts(admin)
+        access = await provision.provision(admin_dsn, name, passwords=passwords)
+        await migrate(access.owner)
+        yield Room(access.owner, access.service, access.projector, access.reader, admin_dsn)
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.execute("CHECKPOINT")  # what one work wrote is not still being written while the next is measured
+        await admin.close()
 
 
 async def _refuse_shortcuts(admin: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -69,7 +69,8 @@ async def _refuse_shortcuts(admin: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 @contextmanager
-def _server() -> Generator[str, None, None]:
+def server() -> Generator[str, None, None]:
+    """Give an administrator's connection string of the server that is measured on; one of ours is gone afterwards."""
     if given := os.environ.get(URL):
         yield given
         return

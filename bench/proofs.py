@@ -25,7 +25,7 @@ from services.registry.provision import Access
 
 SMALL: Final = 10_000
 LARGE: Final = 1_000_000
-QUICK: Final = 100_000
+QUICK: Final = 40_000
 NEAR: Final = 256  # sizes differ by so much at most, so that partial tiles of every width are met
 BATCH: Final = 10_000
 BYTES: Final = b"x" * 900  # of an entry, as the story's are

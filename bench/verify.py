@@ -83,7 +83,7 @@ def export(log: list[bytes], folder: Path) -> None:
 
 async def measure(_access: Access, *, quick: bool) -> Result:
     """Measure both over one log; the database is not needed."""
-    size, rounds = (200_000, 3) if quick else (1_000_000, 5)
+    size, rounds = (120_000, 3) if quick else (1_000_000, 5)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as name:
         folder = Path(name)
         log = list(entries(size))
