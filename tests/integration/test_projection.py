@@ -16,7 +16,7 @@ from events.catalogue import AGGREGATES
 from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
-from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, rebuild
+from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, rebuild, shares
 from projections.cooperations import COOPERATIONS
 from projections.names import NAMES
 from projections.reader import Lies, ReadModels
@@ -354,3 +354,28 @@ async def test_who_reads_read_models_sees_the_live_ones_and_can_change_nothing(d
 async def test_a_report_reads_no_more_than_the_read_models(database):
     attempts = ["SELECT FROM log.entry", "SELECT FROM log.head", "SELECT FROM vault.key", "SELECT FROM access.token"]
     assert await let_through(database.admin_dsn, *attempts, role="registry_reader") == []
+
+
+# What it costs
+
+
+async def whole_reads(connection: asyncpg.Connection[asyncpg.Record], generation: int) -> int:
+    """How often a table of a generation was read from its beginning to its end."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        await connection.fetchval(
+            "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE schemaname = $1", f"read_{generation}"
+        )
+    )
+
+
+async def test_versions_that_end_are_found_through_an_index_from_the_first(database, recorder):
+    await recorder.record(200)
+    async with projecting(database) as connection:
+        projection = await rebuild.begin(connection)
+        await shares.fill(projection, database.projector_dsn, 1, 0)
+        before = await whole_reads(connection, projection.generation)
+        await projection.catch_up(batch=10)
+        assert await whole_reads(connection, projection.generation) == before
+        await projection.go_live()
+    await assert_as_rebuilt(database)
