@@ -12,7 +12,7 @@ CREATE TABLE cooperations (
     parties text[] NOT NULL,
     fields text[] NOT NULL,
     stage text NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

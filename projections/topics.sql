@@ -11,7 +11,7 @@ CREATE TABLE topics (
     body bytea NOT NULL,
     cooperation text NOT NULL,
     topic_kind text NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

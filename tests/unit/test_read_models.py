@@ -247,6 +247,7 @@ def test_a_table_has_the_columns_that_rows_fill(model):
     create = model.queries["create"]
     assert re.findall(r"CREATE TABLE (\w+)", create) == [model.name]
     assert [name for name, _ in columns_of(create)] == [*COMMON, *model.columns]
+    assert create.endswith("\n) WITH (toast_tuple_target = 4080)")
 
 
 @each_model
