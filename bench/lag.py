@@ -1,8 +1,8 @@
 """How long a recorded entry takes to be in the read models, at half the rate at which entries can be recorded.
 
-First the greatest rate is found, by as many clients as it takes; then half of that is recorded evenly, while a
-projector in a process of its own follows. An entry is late by the time from its answer to when the live position is
-heard of that has it, as an API process hears of it.
+A projector in a process of its own follows all the while, as it does in a registry. First the greatest rate is found,
+by as many clients as it takes. Once all that is projected, half of that rate is recorded evenly. An entry is late by
+the time from its answer to when the live position is heard of that has it, as an API process hears of it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ async def measure(access: Access, *, quick: bool) -> Result:
         processes.registry(access) as made,
         await Log.open(access.service, origin=processes.ORIGIN, clock=_now) as log,
     ):
-        most = await _most(log, 3_200 if quick else 32_000)
         with made.start("project"):
+            await made.projected((await log.head()).size)
+            most = await _most(log, 3_200 if quick else 32_000)
             await made.projected((await log.head()).size)
             for number in range(rounds + 1):
                 late = await Following(log, access).run(most / 2, seconds, number)

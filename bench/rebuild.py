@@ -21,6 +21,7 @@ from events.codec import decode_entry
 from events.log.transfer import receive
 from projections import rebuild
 from projections.engine import ENTRIES, SESSION
+from projections.garbage import look_seldom
 from services.registry.provision import Access
 
 PAGE = 1_000
@@ -91,6 +92,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
     sizes: Sequence[tuple[int, int]] = (
         [(2_000, 3), (10_000, 3)] if quick else [(10_000, 5), (100_000, 3), (1_000_000, 1)]
     )
+    look_seldom()  # as `registry rebuild` does
     connection = await asyncpg.connect(access.projector, server_settings=dict(SESSION))
     contest = Contest(connection, access.projector)
     figures: dict[str, Figure] = {}

@@ -18,6 +18,7 @@ from projections.roadmaps import ROADMAPS
 from projections.rounds import ROUNDS
 from projections.search import SEARCH
 from projections.sources import SOURCES
+from projections.topics import TOPICS
 from projections.visits import VISITS
 
 LISTED: tuple[ReadModel, ...] = (
@@ -36,7 +37,7 @@ LISTED: tuple[ReadModel, ...] = (
 )
 """The read models that clients list and get items of."""
 
-MODELS: tuple[ReadModel, ...] = (*LISTED, NAMES, SEARCH)
+MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, NAMES, SEARCH)
 """All read models."""
 
 __all__ = ["LISTED", "MODELS", "Filter", "ReadModel", "Row"]

@@ -9,22 +9,15 @@ from events.catalogue.cooperation_state import Cooperation, Stage
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import TopicKind
-from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statement, changes_of, provenance, row, stated
-
-
-class TopicItem(Statement, frozen=True, kw_only=True):
-    """A topic raised in a cooperation."""
-
-    id: str
-    kind: TopicKind
-    subject: str
-    products: tuple[str, ...]
-    territory: tuple[str, ...]
-    territory_note: str | None
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
+from projections.topics import TopicItem
 
 
 class CooperationItem(Item, frozen=True, kw_only=True):
-    """A cooperation as it is served; `last_activity` is the date that reaches furthest of what was done in it."""
+    """A cooperation as it is served; `last_activity` is the date that reaches furthest of what was done in it.
+
+    The topics are put in when it is read.
+    """
 
     title: str
     parties: tuple[str, ...]
@@ -40,18 +33,6 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     if only is not None and state.id not in only:
         return
     event = state.opened.event
-    topics = tuple(
-        TopicItem(
-            id=key,
-            kind=entry.event.topic.kind,
-            subject=entry.event.topic.subject,
-            products=entry.event.topic.products,
-            territory=entry.event.topic.territory,
-            territory_note=entry.event.topic.territory_note,
-            **stated(entry),
-        )
-        for key, entry in state.topics.items()
-    )
     item = CooperationItem(
         id=state.id,
         title=event.title,
@@ -59,20 +40,19 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         fields=event.fields,
         stage=state.stage,
         last_activity=state.last_activity,
-        topics=topics,
+        topics=(),
         changes=changes_of(state.standing),
         **provenance(state.opened),
     )
-    kinds = sorted({topic.kind for topic in topics})
-    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage, kinds)
+    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage)
 
 
 COOPERATIONS = ReadModel(
     name="cooperations",
-    number=1,
+    number=2,
     prefixes=("coop",),
     rows={"cooperation": rows},
-    columns=("parties", "fields", "stage", "topic_kinds"),
+    columns=("parties", "fields", "stage"),
     queries=load("projections", "cooperations.sql"),
     item=CooperationItem,
     filters=(

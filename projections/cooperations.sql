@@ -11,9 +11,8 @@ CREATE TABLE cooperations (
     body bytea NOT NULL,
     parties text[] NOT NULL,
     fields text[] NOT NULL,
-    stage text NOT NULL,
-    topic_kinds text[] NOT NULL
-);
+    stage text NOT NULL
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.
@@ -33,25 +32,42 @@ FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
--- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, refs, body FROM read.cooperations
+-- Items as of a log size, with their topics, for which there is room at the end of their bodies: $1 ids, $2 size.
+SELECT id, sort,
+    refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
+        AND topic.born < $2 AND (topic.died IS NULL OR topic.died >= $2)) AS refs,
+    substring(body FOR octet_length(body) - 2) || coalesce((
+        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+        WHERE topic.cooperation = cooperations.id AND topic.born < $2 AND (topic.died IS NULL OR topic.died >= $2)), '')
+        || ']}' AS body
+FROM read.cooperations
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
--- Items as of a log size in ascending order:
+-- Items as of a log size, with their topics, in ascending order:
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 party (or a party merged with it), or null for any
 --   $6 field, or null for any
 --   $7 stage, or null for any
 --   $8 kind of a topic raised, or null for any
 --   $9 country of one of the parties, of a merged one that of the party it lives on in, or null for any
-SELECT id, sort, refs, body FROM read.cooperations
+SELECT id, sort,
+    refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
+        AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)) AS refs,
+    substring(body FOR octet_length(body) - 2) || coalesce((
+        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+        WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
+        || ']}' AS body
+FROM read.cooperations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text[] IS NULL OR parties && $5)
   AND ($6::text IS NULL OR fields @> ARRAY[$6])
   AND ($7::text IS NULL OR stage = $7)
-  AND ($8::text IS NULL OR topic_kinds @> ARRAY[$8])
+  AND ($8::text IS NULL OR EXISTS (
+      SELECT FROM read.topics AS topic
+      WHERE topic.cooperation = cooperations.id AND topic.topic_kind = $8
+        AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)))
   AND ($9::text IS NULL OR EXISTS (
       SELECT FROM read.parties AS party
       WHERE party.id = ANY (cooperations.parties) AND party.country = $9 AND party.merged_into IS NULL

@@ -32,7 +32,9 @@ from projections.versions import Step
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
-BATCH = 500  # entries a transaction
+BATCH = (
+    1_000  # entries a transaction, at the most: what is done once a transaction takes as long as some hundred entries
+)
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning

@@ -19,7 +19,7 @@ CREATE TABLE meetings (
     earliest date,
     latest date,
     qualified boolean NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

@@ -11,7 +11,7 @@ CREATE TABLE names (
     body bytea NOT NULL,
     label text,
     sealed text
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

@@ -15,7 +15,7 @@ CREATE TABLE parties (
     sectors text[] NOT NULL,
     identifiers text[] NOT NULL,
     merged_into text
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

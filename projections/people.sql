@@ -11,7 +11,7 @@ CREATE TABLE people (
     body bytea NOT NULL,
     parties text[] NOT NULL,
     ever text[] NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

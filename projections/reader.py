@@ -34,6 +34,7 @@ from projections.parties import PARTIES
 from projections.search import SEARCH
 from projections.standby import replayed
 from projections.together import Together
+from projections.topics import TOPICS
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
@@ -207,7 +208,8 @@ class ReadModels:
         """Return up to `limit` things of a cooperation or party as of `size`, by date, each with its kind."""
         sort, last = after or (None, None)
         subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
-        records = await self._fetch(size, TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
+        with _in_this_form(TOPICS):
+            records = await self._fetch(size, TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
         return [_part(record) for record in records]
 
     async def calendar(

@@ -17,7 +17,7 @@ CREATE TABLE roadmaps (
     earliest date,
     latest date,
     qualified boolean NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

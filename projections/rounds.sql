@@ -20,7 +20,7 @@ CREATE TABLE rounds (
     held_earliest date,
     held_latest date,
     held_qualified boolean NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

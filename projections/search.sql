@@ -13,7 +13,7 @@ CREATE TABLE search (
     words text NOT NULL,
     title tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(called, ' '))) STORED,
     terms tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

@@ -7,7 +7,6 @@ ends when whoever started it closes the former or is gone.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from events.log.servers import connect
 from projections import MODELS
 from projections.bulk import Filling, Work
 from projections.engine import QUERIES, SESSION
+from projections.garbage import look_seldom
 from projections.shares import SHARES, Assignment, Report
 
 
@@ -68,7 +68,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)  # there are hardly any cycles, and looking for them takes time
+    look_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; who started this decides what it means
     main()

@@ -91,7 +91,7 @@ async def fill(
         found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
         if found != until:
             raise Corrupt(f"below position {until} the log has {found} entries")
-        await _all(hands, [Indexes(model.name) for model in models], told)
+        await _all(hands, [Indexes(model.name) for model in reversed(models)], told)  # the longest, search, first
     await projection.built(until)
 
 

@@ -8,13 +8,17 @@
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most,
 --   $5 cooperation
 SELECT kind, id, sort, refs, body FROM (
-    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
+        refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
+            AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)) AS refs,
+        substring(body FOR octet_length(body) - 2) || coalesce((
+            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+            WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
+            || ']}' AS body
     FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
     UNION ALL
-    SELECT 'topic' AS kind, item ->> 'id' AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
-        convert_to(item::text, 'UTF8') AS body
-    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'topics') AS item
-    WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
+    SELECT 'topic' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    FROM read.topics WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
     SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
         convert_to(item::text, 'UTF8') AS body
@@ -61,13 +65,20 @@ SELECT kind, id, sort, refs, body FROM (
     FROM read.people, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'posts') AS item
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND ever && $5::text[] AND item ->> 'party' = ANY ($5::text[])
     UNION ALL
-    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, refs, body
+    SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
+        refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
+            AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)) AS refs,
+        substring(body FOR octet_length(body) - 2) || coalesce((
+            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+            WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
+            || ']}' AS body
     FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'topic' AS kind, item ->> 'id' AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
-        convert_to(item::text, 'UTF8') AS body
-    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'topics') AS item
-    WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
+    SELECT 'topic' AS kind, topic.id, left(convert_from(topic.body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
+        topic.refs, topic.body
+    FROM read.cooperations AS cooperation JOIN read.topics AS topic ON topic.cooperation = cooperation.id
+    WHERE cooperation.born < $1 AND (cooperation.died IS NULL OR cooperation.died >= $1)
+      AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1) AND cooperation.parties && $5::text[]
     UNION ALL
     SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort, refs,
         convert_to(item::text, 'UTF8') AS body

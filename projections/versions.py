@@ -3,6 +3,9 @@
 A version is true from the position that made it so (`born`) until the position that ended it (`died`, null while
 current): as of size N it holds if born < N and (died is null or died >= N). `Changes` gathers what a run of entries
 changes; nothing is written until `write`, which belongs in the transaction that moves the generation's position on.
+
+Rows of up to half a page stay in it as they are (`toast_tuple_target`): compressing those of two kilobytes and more, as
+PostgreSQL does by itself, took a tenth of the time of writing all of them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ CREATE TABLE visits (
     held_earliest date,
     held_latest date,
     held_qualified boolean NOT NULL
-);
+) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.

@@ -116,7 +116,7 @@ class Cooperation(msgspec.Struct, frozen=True, kw_only=True):
 def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
     """Apply one entry of the stream.
 
-    The cooperation itself counts as touched where its topics, its stage, its standing or its last activity may change.
+    The cooperation itself counts as touched where its stage, its standing or its last activity may change.
     """
     event = entry.event
     if isinstance(event, CooperationOpened):
@@ -132,7 +132,7 @@ def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
 
 def _topic(state: Cooperation, entry: Entry[TopicRaised]) -> Cooperation:
     key = entry.event.topic.topic_id
-    return replace(state, topics=with_item(state.topics, key, entry), touched=(state.id, key))
+    return replace(state, topics=with_item(state.topics, key, entry), touched=(key,))
 
 
 def _meeting(state: Cooperation, entry: Entry[MeetingHeld]) -> Cooperation:

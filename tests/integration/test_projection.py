@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import date, timedelta
 from random import Random
@@ -15,9 +15,12 @@ import pytest
 from events.catalogue import AGGREGATES
 from events.codec import decode_entry
 from events.edtf import EdtfDate
-from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, rebuild
+from events.entry import canonical
+from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, rebuild, shares
+from projections.cooperations import COOPERATIONS
 from projections.names import NAMES
 from projections.reader import Lies, ReadModels
+from projections.topics import TOPICS
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
 from tests.support.projecting import Recorder, assert_as_rebuilt, assert_same, projecting, reading
@@ -119,7 +122,18 @@ class Oracle:
         """The whole list, in its order."""
         rows = [(row.sort.encode(), row.id, row) for row in self.rows[model.name].values()]
         newest_first = "ORDER BY sort DESC" in model.queries["page"]
-        return [(row.id, row.sort, row.body) for *_, row in sorted(rows, key=lambda r: r[:2], reverse=newest_first)]
+        in_order = [row for *_, row in sorted(rows, key=lambda r: r[:2], reverse=newest_first)]
+        return [(row.id, row.sort, self.told(row) if model is COOPERATIONS else row.body) for row in in_order]
+
+    def topics(self, cooperation: str) -> list[Row]:
+        """The topics of a cooperation, in the order in which they were raised."""
+        rows = [row for row in self.rows[TOPICS.name].values() if row.columns[0] == cooperation]
+        return sorted(rows, key=lambda row: row.sort)
+
+    def told(self, cooperation: Row) -> bytes:
+        """A cooperation as it is served: with its topics."""
+        topics = [json.loads(row.body) for row in self.topics(cooperation.id)]
+        return canonical.encode({**json.loads(cooperation.body), "topics": topics})
 
     def labels(self) -> dict[str, tuple[Any, ...]]:
         return {row.id: row.columns for row in self.rows[NAMES.name].values()}
@@ -178,16 +192,6 @@ async def test_every_size_shows_for_ever_what_it_showed_when_it_was_the_size(dat
 # Filters
 
 
-def matching(model: ReadModel, one: Filter, row: Row, asked: str, countries: Mapping[str, str]) -> bool:
-    """Whether a row is to be found by a filter, as its columns say."""
-    columns = dict(zip(model.columns, row.columns, strict=True))
-    if model.name == "cooperations" and one.name == "country":
-        return asked in {countries[party] for party in columns["parties"]}
-    plural = {"party": "parties", "person": "persons"}.get(one.name, f"{one.name}s")
-    value = columns[one.name] if one.name in columns else columns[plural]
-    return asked in value if isinstance(value, list) else asked == value
-
-
 async def found(read_models: ReadModels, model: ReadModel, size: int, **filters: Any) -> set[str]:
     return {one.id for one in await read_models.page(model, size, filters, limit=1000)}
 
@@ -209,22 +213,24 @@ async def projected(database: Database, recorder: Recorder) -> AsyncIterator[tup
 async def test_a_filter_finds_the_rows_that_have_what_is_asked_for_and_no_others(projected, model):
     read_models, oracle, size = projected
     rows = oracle.rows[model.name]
-    countries = {key: row.columns[1] for key, row in oracle.rows["parties"].items()}
     assert rows
     for one in model.filters:
         if one.form in ("dates", "overdue"):
             continue
-        values = {value for row in rows.values() for value in values_of(model, one, row, countries)}
+        values = {value for row in rows.values() for value in values_of(model, one, row, oracle)}
         assert values, f"nothing to ask {one.name} for"
         for asked in [*sorted(values), "XX"]:
-            expected = {row.id for row in rows.values() if matching(model, one, row, asked, countries)}
+            expected = {row.id for row in rows.values() if asked in values_of(model, one, row, oracle)}
             assert await found(read_models, model, size, **{one.name: asked}) == expected
 
 
-def values_of(model: ReadModel, one: Filter, row: Row, countries: Mapping[str, str]) -> list[str]:
+def values_of(model: ReadModel, one: Filter, row: Row, oracle: Oracle) -> list[str]:
+    """What a row is to be found by with a filter, as its columns say."""
     columns = dict(zip(model.columns, row.columns, strict=True))
-    if model.name == "cooperations" and one.name == "country":
-        return [countries[party] for party in columns["parties"]]
+    if model is COOPERATIONS and one.name == "country":
+        return [oracle.rows["parties"][party].columns[1] for party in columns["parties"]]
+    if model is COOPERATIONS and one.name == "topic_kind":
+        return [topic.columns[1] for topic in oracle.topics(row.id)]
     plural = {"party": "parties", "person": "persons"}.get(one.name, f"{one.name}s")
     value = columns[one.name] if one.name in columns else columns[plural]
     return value if isinstance(value, list) else [value] if value is not None else []
@@ -348,3 +354,28 @@ async def test_who_reads_read_models_sees_the_live_ones_and_can_change_nothing(d
 async def test_a_report_reads_no_more_than_the_read_models(database):
     attempts = ["SELECT FROM log.entry", "SELECT FROM log.head", "SELECT FROM vault.key", "SELECT FROM access.token"]
     assert await let_through(database.admin_dsn, *attempts, role="registry_reader") == []
+
+
+# What it costs
+
+
+async def whole_reads(connection: asyncpg.Connection[asyncpg.Record], generation: int) -> int:
+    """How often a table of a generation was read from its beginning to its end."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        await connection.fetchval(
+            "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE schemaname = $1", f"read_{generation}"
+        )
+    )
+
+
+async def test_versions_that_end_are_found_through_an_index_from_the_first(database, recorder):
+    await recorder.record(200)
+    async with projecting(database) as connection:
+        projection = await rebuild.begin(connection)
+        await shares.fill(projection, database.projector_dsn, 1, 0)
+        before = await whole_reads(connection, projection.generation)
+        await projection.catch_up(batch=10)
+        assert await whole_reads(connection, projection.generation) == before
+        await projection.go_live()
+    await assert_as_rebuilt(database)

@@ -465,7 +465,7 @@ async def test_an_id_that_names_two_things_stops_the_projector(database, apart):
             async with projecting(database) as connection:
                 await rebuild.ensure(connection)
         await log.append(command(1, again))
-    await assert_corrupt(database, f"meetings has a row twice.*{event.meeting_id}")
+    await assert_corrupt(database, f"(meetings|search) has a row twice.*{event.meeting_id}")
 
 
 async def test_tables_that_were_tampered_with_stop_the_projector_where_it_notices(database, recorder):

@@ -12,6 +12,7 @@ import uvloop
 
 from events.log.migrate import check
 from events.log.servers import create_pool
+from projections.garbage import look_seldom
 from projections.projector import Projector
 from services.registry import journal
 from services.registry.cli.ports import claim_metrics
@@ -28,6 +29,7 @@ def project() -> int:
     journal.configure(settings.log_level, settings.log_format)
     switch.check(settings)
     claim_metrics(settings, api=False)
+    look_seldom()
     uvloop.run(_project(settings))
     return 0
 

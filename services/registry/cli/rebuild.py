@@ -11,6 +11,7 @@ from events.log.servers import connect
 from projections import MODELS, ReadModel
 from projections import rebuild as generations
 from projections.engine import ENTRIES, QUERIES, SESSION
+from projections.garbage import look_seldom
 from projections.renewal import LOCK, Renewed, renew
 from services.registry import journal
 from services.registry.cli import working
@@ -23,6 +24,7 @@ def rebuild(model: str | None, *, check: bool, accept: bool, if_changed: bool, p
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure("debug" if settings.log_level == "debug" else "warning", settings.log_format)
     helpers = generations.Helpers(settings.projector_database_url, processes)
+    look_seldom()
     return working.to_its_end(_rebuild(helpers, _named(model), check=check, accept=accept, if_changed=if_changed))
 
 
