@@ -42,7 +42,8 @@ CALENDAR = load("projections", "calendar.sql")
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
 PIECES = ("topic", "change", "post")  # kinds of things in a timeline that have no row of their own
-MOST = 100  # that are asked for in one statement
+MOST = 50  # who ask in one statement
+LARGE = 500  # ids, beyond which nobody else has to wait for what is around them
 
 NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
@@ -206,7 +207,7 @@ class ReadModels:
         """Return what is around things that name these ids, as of `size`, the log having come to `now`."""
         with _in_this_form(NAMES):
             asked = Asked(tuple(dict.fromkeys(ids)), size, now, stream)
-            return await self._shared(self._around, self._ask_around, asked)
+            return await self._shared(self._around, self._ask_around, asked, alone=len(asked.ids) > LARGE)
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
@@ -291,9 +292,12 @@ class ReadModels:
                 parameters.append(given)
         return parameters
 
-    async def _shared(self, together: Together[K, V], ask: Ask[K, V], key: K) -> V:
-        """Ask together with others; of standbys alone, as one may have to be waited for until it shows the size."""
-        if not self._standby:
+    async def _shared(self, together: Together[K, V], ask: Ask[K, V], key: K, *, alone: bool = False) -> V:
+        """Ask together with others, or alone for what they should not wait for.
+
+        As of standbys: one may have to be waited for until it shows the size.
+        """
+        if not alone and not self._standby:
             return await together.get(key)
         async with self._points.acquire() as connection:
             return (await ask(connection, [key]))[key]
