@@ -25,6 +25,7 @@ from services.registry.api.query import AsOf
 from services.registry.parts import Parts
 from services.registry.version import VERSION
 
+JSON: Final = MediaType.JSON.value
 _REVISION: Final = re.compile(r'"(?:([0-9]{1,18})\.)?[0-9a-f]{16}"')
 
 
@@ -49,7 +50,7 @@ class _Sent(ASGIResponse):
         self._body = answer.content
         self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         if self._status != HTTP_304_NOT_MODIFIED:
-            media_type = str(answer.media_type)
+            media_type = answer.media_type or JSON
             charset = "; charset=utf-8" if media_type.startswith("text/") else ""
             self._headers += [
                 (b"content-type", f"{media_type}{charset}".encode()),
@@ -90,7 +91,7 @@ class Reply:
         *,
         revision: int | None = None,
         links: str = "",
-        media_type: str = MediaType.JSON,
+        media_type: str = JSON,
         keep: bool,
     ) -> Response[bytes]:
         """Return the answer that was made, and keep it for others unless something in it was sealed."""
@@ -107,9 +108,7 @@ class Reply:
         )
 
 
-def answer(
-    request: Asking, body: bytes, size: int, *, links: str = "", media_type: str = MediaType.JSON
-) -> Response[bytes]:
+def answer(request: Asking, body: bytes, size: int, *, links: str = "", media_type: str = JSON) -> Response[bytes]:
     """Answer with a body whose tag is made of its bytes, or that the client has it already."""
     tag = tag_of(body)
     headers = _headers(tag, size, links)
@@ -150,4 +149,4 @@ def _headers(tag: str, size: int, links: str = "") -> dict[str, str]:
 
 
 def _not_modified(headers: Mapping[str, str]) -> Response[bytes]:
-    return Answer(b"", HTTP_304_NOT_MODIFIED, MediaType.JSON, headers)
+    return Answer(b"", HTTP_304_NOT_MODIFIED, JSON, headers)
