@@ -1,13 +1,16 @@
 """The API beside a bare Litestar application under the same server: an item, a page of 50, a 304, a command.
 
+Of items and pages there are 50, asked for in turn, so that ours are made once and then kept while the log stands still.
+`item_anew` are others, of which each is asked for once.
+
 The bare one answers with the same bytes from one query, and records a command with one INSERT of the same struct. It
 knows no tokens and no roles, and keeps no record: what those cost is part of what is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import cycle
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from itertools import cycle, islice
 
 import asyncpg
 import msgspec
@@ -20,6 +23,8 @@ from events import sql
 from services.registry.provision import Access
 
 CONNECTIONS = 32
+DIFFERENT = 50
+LISTS = ("meetings", "visits", "rounds", "roadmaps", "negotiations", "agreements", "cooperations")
 TARGETS = {"bare_item": 0.6, "bare_page": 0.6, "bare_304": 0.6, "bare_command": 1.0}
 _SERVED = sql.load("bench", "bare.sql")
 _TABLE = sql.load("bench", "append.sql")
@@ -45,33 +50,43 @@ async def measure(access: Access, *, quick: bool) -> Result:
 
 
 class Contest:
-    """What is asked of both."""
+    """What is asked of both: different things in turn, as who asks for one thing again and again is nobody."""
 
     def __init__(self, token: str, few: int, many: int) -> None:
         self._authorized = {"Authorization": f"Bearer {token}"}
         self._few = few
         self._many = many
-        self._paths: dict[str, str] = {}
-        self._etag = ""
+        self._paths: dict[str, list[str]] = {}
+        self._tags: list[str] = []
         self._opened = b""
 
     async def prepare(self, registry: Client, dsn: str) -> None:
-        """Find something to ask for, and let the bare application have the same bytes."""
-        page = "/v1/meetings?limit=50"
-        listed = msgspec.json.decode((await self._get(registry, page)).body)
-        item = f"/v1/meetings/{listed['items'][0]['id']}"
-        self._paths = {"item": item, "page": page}
+        """Find things to ask for, and let the bare application have the same bytes."""
+        things = [path for name in LISTS async for path in self._things(registry, name)]
+        pages = [f"/v1/meetings?limit=50&held_from={1900 + number}-01-01" for number in range(DIFFERENT)]
+        self._paths = {"item": things[:DIFFERENT], "page": pages, "item_anew": things[DIFFERENT:]}
         parties = msgspec.json.decode((await self._get(registry, "/v1/parties?limit=2")).body)["items"]
         self._opened = msgspec.json.encode(
             {"title": "Joint production", "parties": [one["id"] for one in parties], "fields": ["aerospace"]}
         )
         connection = await asyncpg.connect(dsn)
-        for name, path in self._paths.items():
-            answer = await self._get(registry, path)
-            await connection.execute(_SERVED["keep"], name, answer.body)
-            if name == "item":
-                self._etag = answer.headers["etag"]
+        for kind in ("item", "page"):
+            for number, path in enumerate(self._paths[kind]):
+                answer = await self._get(registry, path)
+                await connection.execute(_SERVED["keep"], f"{kind}{number}", answer.body)
+                if kind == "item":
+                    self._tags.append(answer.headers["etag"])
         await connection.close()
+
+    async def _things(self, registry: Client, name: str) -> AsyncIterator[str]:
+        """Yield the addresses of all that is in a list."""
+        following = ""
+        while following is not None:
+            more = f"&cursor={following}" if following else ""
+            page = msgspec.json.decode((await self._get(registry, f"/v1/{name}?limit=500{more}")).body)
+            for one in page["items"]:
+                yield f"/v1/{name}/{one['id']}"
+            following = page["next"]
 
     async def _get(self, registry: Client, path: str) -> Answer:
         answer = await registry.once("GET", path, self._authorized)
@@ -83,29 +98,7 @@ class Contest:
         """Measure each kind of request in turn, both beside each other."""
         figures: dict[str, Figure] = {}
         ratios: dict[str, float] = {}
-        unchanged = {**self._authorized, "If-None-Match": self._etag}
-        kinds: dict[str, tuple[int, bytes, int, bytes]] = {
-            kind: (
-                self._few,
-                request("GET", self._paths[kind], self._authorized),
-                200,
-                request("GET", f"/served/{kind}"),
-            )
-            for kind in ("item", "page")
-        }
-        kinds["304"] = (
-            self._few,
-            request("GET", self._paths["item"], unchanged),
-            304,
-            request("GET", "/unchanged"),
-        )
-        kinds["command"] = (
-            self._many,
-            request("POST", "/v1/cooperations", self._authorized, self._opened),
-            201,
-            request("POST", "/recorded", body=self._opened),
-        )
-        for kind, (number, asked, status, beside) in kinds.items():
+        for kind, (number, asked, status, beside) in self._kinds(rounds).items():
             times = Times()
             found = await interleave(
                 {
@@ -119,6 +112,53 @@ class Contest:
             ratios[f"bare_{kind}"] = paired(found[kind], found[f"bare_{kind}"])
         return Result(figures, ratios, TARGETS)
 
+    def _kinds(self, rounds: int) -> dict[str, tuple[int, InTurn, int, InTurn]]:
+        """Return how many requests of each kind there are in a round, of ours and of the bare one's."""
+        kinds: dict[str, tuple[int, InTurn, int, InTurn]] = {
+            kind: (
+                self._few,
+                InTurn([request("GET", path, self._authorized) for path in self._paths[kind]]),
+                200,
+                InTurn([request("GET", f"/served/{kind}{number}") for number in range(DIFFERENT)]),
+            )
+            for kind in ("item", "page")
+        }
+        anew = self._paths["item_anew"]
+        kinds["item_anew"] = (
+            len(anew) // (rounds + 1) // CONNECTIONS * CONNECTIONS,
+            InTurn([request("GET", path, self._authorized) for path in anew], once=True),
+            200,
+            kinds["item"][3],
+        )
+        held = [
+            request("GET", path, {**self._authorized, "If-None-Match": tag})
+            for path, tag in zip(self._paths["item"], self._tags, strict=True)
+        ]
+        kinds["304"] = (self._few, InTurn(held), 304, InTurn([request("GET", "/unchanged")]))
+        kinds["command"] = (
+            self._many,
+            InTurn([request("POST", "/v1/cooperations", self._authorized, self._opened)]),
+            201,
+            InTurn([request("POST", "/recorded", body=self._opened)]),
+        )
+        return kinds
+
+
+class InTurn:
+    """Requests that connections make in turn, each from another on; where each is made `once`, they share them."""
+
+    def __init__(self, asked: Sequence[bytes], *, once: bool = False) -> None:
+        self._asked = asked
+        self._shared = iter(asked) if once else None
+        self._begun = 0
+
+    def __call__(self) -> Iterator[bytes]:
+        """Return what one connection asks for."""
+        if self._shared is not None:
+            return self._shared
+        self._begun += 1
+        return islice(cycle(self._asked), self._begun % len(self._asked), None)
+
 
 class Times:
     """How long answers took."""
@@ -126,11 +166,11 @@ class Times:
     def __init__(self) -> None:
         self._told: list[Told] = []
 
-    def running(self, client: Client, number: int, asked: bytes, status: int) -> Callable[[], Awaitable[float]]:
+    def running(self, client: Client, number: int, asked: InTurn, status: int) -> Callable[[], Awaitable[float]]:
         """Return what makes requests, and remember."""
 
         async def run() -> float:
-            told = await client.run(number, lambda: cycle([asked]), status)
+            told = await client.run(number, asked, status)
             self._told.append(told)
             return told.rate
 
@@ -145,12 +185,8 @@ class Times:
         }
 
 
-def _running(client: Client, number: int, asked: bytes, status: int) -> Callable[[], Awaitable[float]]:
+def _running(client: Client, number: int, asked: InTurn, status: int) -> Callable[[], Awaitable[float]]:
     async def run() -> float:
-        return (await client.run(number, lambda: _same(asked), status)).rate
+        return (await client.run(number, asked, status)).rate
 
     return run
-
-
-def _same(asked: bytes) -> Iterator[bytes]:
-    return cycle([asked])

@@ -15,6 +15,7 @@ import os
 import secrets
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from events.errors import Corrupt, RegistryError, SourceWithdrawn
 from events.log import NewKey, NewSalt, NewToken
 from events.log.servers import Pool
+from events.log.together import Together
 from events.sql import load
 from events.words import readings, words
 
@@ -31,6 +33,7 @@ QUERIES = load("events", "vault.sql")
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
+MOST = 100  # who ask for keys in one statement
 AT_ONCE = 32 * 1024  # bytes that are opened sooner than a thread would begin to
 
 
@@ -114,6 +117,7 @@ class Vault:
         self._pool = pool
         self._points = points or pool
         self._master = master
+        self._keys = Together(self._points, self._ask_keys, MOST)
 
     def new_key(self, owner: str) -> tuple[bytes, NewKey]:
         """Make a key, and the row that keeps it: to be written in the same transaction as what it seals."""
@@ -127,14 +131,19 @@ class Vault:
         """
         if not owners:
             return {}
+        return await self._keys.get(tuple(sorted(owners)))
+
+    async def _ask_keys(
+        self, connection: Any, asked: Collection[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], dict[str, bytes]]:
         keys: dict[str, bytes] = {}
-        for record in await self._points.fetch(QUERIES["keys"], sorted(owners)):
+        for record in await connection.fetch(QUERIES["keys"], sorted({owner for owners in asked for owner in owners})):
             if record["master_key_id"] != self._master.key_id:
                 raise MasterKeyUnusable(
                     f"A key is wrapped by the master key {record['master_key_id']}; this is {self._master.key_id}."
                 )
             keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
-        return keys
+        return {owners: {owner: keys[owner] for owner in owners if owner in keys} for owners in asked}
 
     async def fits(self) -> bool:
         """Whether the master key is the one that keys are wrapped by, as far as there are any.

@@ -10,8 +10,8 @@ every query sees on its own connection that its size is there. A standby tells n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from events.entry import canonical
 from events.log.servers import Pool
+from events.log.together import Ask, K, Together, V
 from events.sql import load
 from events.words import prefixes, whole
 from projections import around
@@ -33,7 +34,6 @@ from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.search import SEARCH
 from projections.standby import replayed
-from projections.together import Together
 from projections.topics import TOPICS
 
 TIMELINE = load("projections", "timeline.sql")
@@ -42,9 +42,9 @@ CALENDAR = load("projections", "calendar.sql")
 
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
-
 PIECES = ("topic", "change", "post")  # kinds of things in a timeline that have no row of their own
-MOST = 100  # that are asked for in one statement
+MOST = 50  # who ask in one statement
+LARGE = 500  # ids, beyond which nobody else has to wait for what is around them
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -100,6 +100,10 @@ class Overdue(msgspec.Struct, frozen=True):
     on: date | None
 
 
+_Item: TypeAlias = tuple[str, str, int]
+"""What is asked for of a single thing: the statement, its id, the size."""
+
+
 class ReadModels:
     """The queries of all read models over one pool, and the position of the live generation as last heard of.
 
@@ -113,9 +117,9 @@ class ReadModels:
         self._points = points or pool
         self._standby = standby
         self._following = Following(dsn, self.live_position)
-        self._position = Together(self._ask_position, MOST)
-        self._items = Together(self._ask_items, MOST)
-        self._around = Together(self._ask_around, MOST)
+        self._position = Together(self._points, self._ask_position, MOST)
+        self._items = Together(self._points, self._ask_items, MOST)
+        self._around = Together(self._points, self._ask_around, MOST)
 
     async def start(self) -> None:
         """Begin to follow the position."""
@@ -160,7 +164,8 @@ class ReadModels:
         if least > (position or 0):
             await self.wait_for(least, seconds)
         elif position is not None and not self._standby:
-            await self._following.note(max(position, self.heard))
+            if position > self.heard:
+                await self._following.note(position)
             return position
         shown = await self.position()
         if shown < least and not self._standby:  # it was heard of on a primary that is none any more
@@ -195,12 +200,13 @@ class ReadModels:
     async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
         """Return one item as of `size`, or None if there was none."""
         with _in_this_form(model):
-            return await self._items.get((model.queries["items"], key, size))
+            return await self._shared(self._items, self._ask_items, (model.queries["items"], key, size))
 
     async def around(self, ids: Iterable[str], size: int, now: int, stream: str | None = None) -> Around:
         """Return what is around things that name these ids, as of `size`, the log having come to `now`."""
         with _in_this_form(NAMES):
-            return await self._around.get(Asked(tuple(dict.fromkeys(ids)), size, now, stream))
+            asked = Asked(tuple(dict.fromkeys(ids)), size, now, stream)
+            return await self._shared(self._around, self._ask_around, asked, alone=len(asked.ids) > LARGE)
 
     async def timeline(
         self, of: Literal["cooperation", "party"], key: str, size: int, *, after: tuple[str, str] | None, limit: int
@@ -257,7 +263,8 @@ class ReadModels:
         version = await self._version()
         while True:
             with _in_this_form(NAMES):
-                async with self._at(size, self._pool) as connection:
+                async with self._pool.acquire() as connection:
+                    await self._see(connection, size)
                     found = await digests(connection, size)
             was, version = version, await self._version()
             if version == was:
@@ -285,43 +292,55 @@ class ReadModels:
                 parameters.append(given)
         return parameters
 
-    async def _ask_items(self, keys: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], Found | None]:
-        found: dict[tuple[str, str, int], Found | None] = dict.fromkeys(keys)
+    async def _shared(self, together: Together[K, V], ask: Ask[K, V], key: K, *, alone: bool = False) -> V:
+        """Ask together with others, or alone for what they should not wait for.
+
+        As of standbys: one may have to be waited for until it shows the size.
+        """
+        if not alone and not self._standby:
+            return await together.get(key)
+        async with self._points.acquire() as connection:
+            return (await ask(connection, [key]))[key]
+
+    async def _ask_items(self, connection: Any, keys: Collection[_Item]) -> dict[_Item, Found | None]:
+        found: dict[_Item, Found | None] = dict.fromkeys(keys)
         for query, size in {(query, size) for query, _, size in keys}:
             ids = [key for asked, key, at in keys if (asked, at) == (query, size)]
-            for record in await self._fetch(size, query, ids, size, among=self._points):
+            for record in await self._fetch_over(connection, size, query, ids, size):
                 found[query, record["id"], size] = _found(record)
         return found
 
-    async def _ask_around(self, asked: Collection[Asked]) -> dict[Asked, Around]:
+    async def _ask_around(self, connection: Any, asked: Collection[Asked]) -> dict[Asked, Around]:
         found: dict[Asked, Around] = {}
         for size, now in {(one.size, one.now) for one in asked}:
             those = [one for one in asked if (one.size, one.now) == (size, now)]
             given = around.arguments(those, size, now)
-            records = await self._fetch(size, around.QUERIES["around"], *given, among=self._points)
+            records = await self._fetch_over(connection, size, around.QUERIES["around"], *given)
             found |= around.shared(records, those)
         return found
 
-    async def _ask_position(self, keys: Collection[None]) -> dict[None, int | None]:
-        position: int | None = await self._points.fetchval(QUERIES["position"])
+    @staticmethod
+    async def _ask_position(connection: Any, keys: Collection[None]) -> dict[None, int | None]:
+        position: int | None = await connection.fetchval(QUERIES["position"])
         return dict.fromkeys(keys, position)
 
-    async def _fetch(self, size: int, query: str, *arguments: Any, among: Pool | None = None) -> list[asyncpg.Record]:
-        pool = among or self._pool
+    async def _fetch(self, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
         if not self._standby:
-            return await pool.fetch(query, *arguments)
-        async with self._at(size, pool) as connection:
-            return await connection.fetch(query, *arguments)
+            return await self._pool.fetch(query, *arguments)
+        async with self._pool.acquire() as connection:
+            return await self._fetch_over(connection, size, query, *arguments)
 
-    @asynccontextmanager
-    async def _at(self, size: int, pool: Pool) -> AsyncGenerator[Any]:
-        """Read from a server that shows a size; that it was shown may have been by another one of the pool's."""
-        async with pool.acquire() as connection:
-            if self._standby:
-                at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
-                if at < size:
-                    raise behind(at, size)
-            yield connection
+    async def _fetch_over(self, connection: Any, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        await self._see(connection, size)
+        found: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return found
+
+    async def _see(self, connection: Any, size: int) -> None:
+        """See that a server shows a size; that it was shown may have been by another one of the pool's."""
+        if self._standby:
+            at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
+            if at < size:
+                raise behind(at, size)
 
 
 @contextmanager

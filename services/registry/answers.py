@@ -1,13 +1,13 @@
 """Answers that were made, kept for whoever asks the same while nothing of it can have changed (ADR 0030).
 
-They are known by a keyed hash of all that they are made of. Nothing is kept that was sealed, and no more than so many
-bytes: those that were not asked for the longest go first.
+They are known by a keyed hash (BLAKE2, RFC 7693) of all that they are made of. Nothing is kept that was sealed, and no
+more than so many bytes: those that were not asked for the longest go first.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -40,13 +40,12 @@ class Answers:
 
     def basis(self, *made_of: object) -> bytes:
         """Return what an answer is known by, of all that it is made of: nobody without the key can guess it."""
-        return hmac.digest(self._key, msgspec.json.encode(made_of), "sha256")
+        return blake2b(msgspec.json.encode(made_of), key=self._key).digest()
 
     def tag(self, basis: bytes, revision: int | None = None) -> str:
         """Return the entity tag of what is made of this, beginning with the revision of its stream if it has one."""
-        if revision is None:
-            return f'"{basis.hex()[:16]}"'
-        return f'"{revision}.{hmac.digest(basis, b"%d" % revision, "sha256").hex()[:16]}"'
+        stated = "" if revision is None else f"{revision}."
+        return f'"{stated}{blake2b(stated.encode(), key=basis, digest_size=8).hexdigest()}"'
 
     def find(self, basis: bytes) -> Kept | None:
         """Return an answer that is kept."""

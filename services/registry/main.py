@@ -47,8 +47,8 @@ if TYPE_CHECKING:  # it is imported where traces are asked for
     from services.registry.tracing.recording import Recording
 
 STATEMENT_SECONDS = 30.0
-POINTS = 3
-"""Connections for what is found by its key. Requests ask for it together (`Together`), so that few are enough."""
+POINTS = 6
+"""Connections for what is found by its key: one for each question that is asked together, and two for all else."""
 CONNECT_SECONDS = 5.0
 
 

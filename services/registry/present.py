@@ -7,7 +7,7 @@ revoked is refused from then on, and what was erased is not shown.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from events import sql
 from events.errors import Corrupt
 from events.log.servers import Pool
-from projections.together import Together
+from events.log.together import Together
 from services.registry.access import tokens
 from services.registry.access.tokens import Token
 
@@ -42,15 +42,15 @@ class Presently:
 
     def __init__(self, pool: Pool) -> None:
         """Take connections to the primary: a standby may not know yet that a token was revoked."""
-        self._pool = pool
-        self._together = Together(self._ask, MOST)
+        self._together = Together(pool, self._ask, MOST)
 
     async def of(self, token_hash: bytes) -> tuple[Token | None, Present]:
         """Return the token with a SHA-256, if there is one, and the present. Raises what asyncpg raises."""
         return await self._together.get(token_hash)
 
-    async def _ask(self, hashes: Collection[bytes]) -> Mapping[bytes, tuple[Token | None, Present]]:
-        rows = await self._pool.fetch(_SQL["present"], list(hashes))
+    @staticmethod
+    async def _ask(connection: Any, hashes: Collection[bytes]) -> Mapping[bytes, tuple[Token | None, Present]]:
+        rows = await connection.fetch(_SQL["present"], list(hashes))
         if not rows:
             raise Corrupt("the vault has no mark")
         present = Present(rows[0]["generation"], rows[0]["position"], rows[0]["mark"])

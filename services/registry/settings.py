@@ -248,7 +248,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = Networks()
     pool_size: Annotated[
         int,
-        Setting("Database connections that reads share; recording takes two more, following one.", _integer(2, 1000)),
+        Setting(
+            "Database connections that reads share; recording and single things take nine more.", _integer(2, 1000)
+        ),
     ] = 10
     queue_limit: Annotated[
         int, Setting("Commands that may wait to be recorded; beyond it clients get 503.", _integer(1, 1_000_000))

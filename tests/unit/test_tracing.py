@@ -124,7 +124,7 @@ async def test_a_commit_that_cannot_be_traced_is_answered_all_the_same(
         monkeypatch.setattr(recording, "tracer", None)
         recording.committed(commit([command]))
     journal.configure("info", "json")
-    assert '"event": "failed"' in stream.getvalue()
+    assert '"event":"failed"' in stream.getvalue()
 
 
 # Projections

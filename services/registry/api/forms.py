@@ -17,6 +17,7 @@ import msgspec
 from events.entry import canonical
 from projections import ReadModel
 from projections.commitments import COMMITMENTS
+from services.registry.api.given import header
 from services.registry.api.query import Asking
 from services.registry.api.render import Rendering
 
@@ -28,6 +29,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def wanted(request: Asking, *served: str) -> str:
     """Return which of the media types a client would rather have (RFC 9110, section 12.5.1); JSON if none of them."""
+    if header(request, b"accept") in (None, "*/*", JSON):  # as nearly everybody asks, and is answered sooner so
+        return JSON
     return request.accept.best_match([JSON, *served], default=JSON) or JSON
 
 

@@ -58,7 +58,7 @@ async def prove_entry(request: Asking) -> Response[bytes]:
             problem = FieldProblem("no checkpoint was signed over this size", parameter="size")
             raise InvalidField("A proof file has a checkpoint in it, and there is none of this size.", [problem])
         written = ProofFile(position, tuple(path), signed.note.encode()).encode()
-        answer = replies.answer(request, written, size, media_type=MediaType.TEXT)
+        answer = replies.answer(request, written, size, media_type=MediaType.TEXT.value)
         answer.headers["Content-Disposition"] = f'attachment; filename="{position}.tlog-proof"'
         return answer
     proof = Inclusion(

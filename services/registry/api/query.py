@@ -150,12 +150,12 @@ def of_statistics(request: Asking, choices: tuple[str, ...]) -> tuple[Moment, st
     return Moment(as_of=parameters.as_of(given), least=parameters.least(given), problems=given.problems()), str(by)
 
 
-def of_one(request: Asking, model: ReadModel) -> tuple[Moment, date | None]:
+def of_one(request: Asking, *, can_be_overdue: bool) -> tuple[Moment, date | None]:
     """Read the query of a single thing: `as_of`, and the day as of which it is overdue or not, if one is said."""
     given = Given(request)
-    moment = Moment(as_of=parameters.as_of(given), least=parameters.least(given))
-    on = parameters.day(given, "on") if can_be_overdue(model) else None
-    return Moment(as_of=moment.as_of, least=moment.least, problems=given.problems()), on
+    as_of, least = parameters.as_of(given), parameters.least(given)
+    on = parameters.day(given, "on") if can_be_overdue else None
+    return Moment(as_of=as_of, least=least, problems=given.problems()), on
 
 
 def of_digest(request: Asking) -> Moment:

@@ -55,11 +55,13 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
 
 
 def _item_handler(model: ReadModel) -> HTTPRouteHandler:
+    can_be_overdue = query.can_be_overdue(model)
+
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
-        asked, on = query.of_one(request, model)
+        asked, on = query.of_one(request, can_be_overdue=can_be_overdue)
         at = await query.resolve(request, asked)
-        if query.can_be_overdue(model) and on is None:
+        if can_be_overdue and on is None:
             on = await query.day(parts, asked, at.size)
         reply = Reply(request, at, on)
         if ready := reply.ready():

@@ -53,15 +53,15 @@ class Rendering:
         around = await parts.read_models.around((ref for one in found for ref in one.refs), at.size, at.now, stream)
         citations = quotations.citations(one.body for one in found)
         owners = {person_owner(key) for key, label in around.labels.items() if label.sealed}
-        owners |= {person_owner(one.id) for one in found if one.id.startswith("person_")}
+        owners |= {person_owner(one.id) for one in found if _is_person(one)}
         hashes = {_readable(around, cited) for cited in citations.values()}
         owners |= {document_owner(sha256) for sha256 in hashes if sha256 is not None}
         return cls(parts, found, around, citations, await parts.vault.keys(owners))
 
     @property
     def open(self) -> bool:
-        """Whether what is served may hold something that was sealed."""
-        return bool(self._keys)
+        """Whether what is served may hold something that was sealed, or who was found by it."""
+        return bool(self._keys) or any(_is_person(one) for one in self.found)
 
     @property
     def survivors(self) -> Mapping[str, str]:
@@ -75,9 +75,7 @@ class Rendering:
 
     async def items(self, on: date | None = None) -> list[bytes]:
         """Return the items as they are served, in order; `on` is the day as of which commitments are overdue or not."""
-        bodies = [
-            self._told(one, on) if on is not None or one.id.startswith("person_") else one.body for one in self.found
-        ]
+        bodies = [self._told(one, on) if on is not None or _is_person(one) else one.body for one in self.found]
         if not self._citations:
             return bodies
         written = await self._written()
@@ -131,6 +129,10 @@ class Rendering:
         return served
 
 
+def _is_person(one: Found) -> bool:
+    return one.id.startswith("person_")
+
+
 def _readable(around: Around, cited: Cited) -> str | None:
     """Return the SHA-256 of the document that is cited, unless it is quoted no more.
 
@@ -147,9 +149,9 @@ def _is_overdue(commitment: Mapping[str, Any], on: date) -> bool:
 
 
 def _surviving(one: Found, survivors: Mapping[str, str]) -> Found:
-    """Return an item as naming what the merged parties in it live on in; it is put in where one is such a party itself.
+    """Return an item as naming what the merged parties in it live on in.
 
-    Or a post at one.
+    It is put in where the item is such a party itself, or has a post at one.
     """
     named = {survivors[ref] for ref in one.refs if ref in survivors}
     if not named:

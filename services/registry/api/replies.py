@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from litestar import MediaType, Response
-from litestar.status_codes import HTTP_304_NOT_MODIFIED
+from litestar.response.base import ASGIResponse
+from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
+from litestar.types import Receive, Scope, Send
 
 from services.registry.answers import Kept
 from services.registry.api.given import Asking, header, present
@@ -23,7 +25,41 @@ from services.registry.api.query import AsOf
 from services.registry.parts import Parts
 from services.registry.version import VERSION
 
+JSON: Final = MediaType.JSON.value
 _REVISION: Final = re.compile(r'"(?:([0-9]{1,18})\.)?[0-9a-f]{16}"')
+
+
+class Answer(Response[bytes]):
+    """An answer of bytes that goes out as it is: nothing of it is looked for in the application, the route or types."""
+
+    def __init__(self, body: bytes, status_code: int, media_type: str, headers: Mapping[str, str]) -> None:
+        # Not what the class above does: to look after cookies, encoders and background tasks takes longer than a 304.
+        self.content = body
+        self.status_code = status_code
+        self.media_type = media_type
+        self.headers = dict(headers)
+
+    def to_asgi_response(self, app: object, request: object, **_more: Any) -> ASGIResponse:  # noqa: ARG002 - Litestar's
+        """Return what sends it."""
+        return _Sent(self)
+
+
+class _Sent(ASGIResponse):
+    def __init__(self, answer: Answer) -> None:
+        self._status = answer.status_code or HTTP_200_OK
+        self._body = answer.content
+        self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+        if self._status != HTTP_304_NOT_MODIFIED:
+            media_type = answer.media_type or JSON
+            charset = "; charset=utf-8" if media_type.startswith("text/") else ""
+            self._headers += [
+                (b"content-type", f"{media_type}{charset}".encode()),
+                (b"content-length", b"%d" % len(self._body)),
+            ]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
 class Reply:
@@ -55,7 +91,7 @@ class Reply:
         *,
         revision: int | None = None,
         links: str = "",
-        media_type: str = MediaType.JSON,
+        media_type: str = JSON,
         keep: bool,
     ) -> Response[bytes]:
         """Return the answer that was made, and keep it for others unless something in it was sealed."""
@@ -67,18 +103,16 @@ class Reply:
 
     def _send(self, answer: Kept) -> Response[bytes]:
         headers = _headers(answer.tag, self._at.size, answer.links)
-        return unchanged(self._request, answer.tag, headers) or Response(
-            answer.body, media_type=answer.media_type, headers=headers
+        return unchanged(self._request, answer.tag, headers) or Answer(
+            answer.body, HTTP_200_OK, answer.media_type, headers
         )
 
 
-def answer(
-    request: Asking, body: bytes, size: int, *, links: str = "", media_type: str = MediaType.JSON
-) -> Response[bytes]:
+def answer(request: Asking, body: bytes, size: int, *, links: str = "", media_type: str = JSON) -> Response[bytes]:
     """Answer with a body whose tag is made of its bytes, or that the client has it already."""
     tag = tag_of(body)
     headers = _headers(tag, size, links)
-    return unchanged(request, tag, headers) or Response(body, media_type=media_type, headers=headers)
+    return unchanged(request, tag, headers) or Answer(body, HTTP_200_OK, media_type, headers)
 
 
 def tag_of(body: bytes, revision: int | None = None) -> str:
@@ -115,4 +149,4 @@ def _headers(tag: str, size: int, links: str = "") -> dict[str, str]:
 
 
 def _not_modified(headers: Mapping[str, str]) -> Response[bytes]:
-    return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=dict(headers))
+    return Answer(b"", HTTP_304_NOT_MODIFIED, JSON, headers)

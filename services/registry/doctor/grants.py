@@ -45,7 +45,9 @@ TRIGGERS: Final = (
     "log.head head_refuses_removal",
     "access.record record_refuses_change",
     "access.record record_refuses_row_change",
+    "vault.key key_changes_mark",
 )
+"""What refuses changes, and what tells of those to keys (ADR 0030)."""
 RESTORE: Final = "Run roles.sql as an administrator, and compare the grants with those in events/log/migrations."
 
 
@@ -139,7 +141,7 @@ def _covers(held: frozenset[str], privilege: str) -> bool:
 
 
 def judge_triggers(triggers: Sequence[Trigger], program: str) -> Finding:
-    """Say whether every trigger that refuses changes is there, always fires, and runs what the migrations made.
+    """Say whether every one of those triggers is there, always fires, and runs what the migrations made.
 
     `program` is the text of all migrations.
     """
@@ -154,7 +156,7 @@ def judge_triggers(triggers: Sequence[Trigger], program: str) -> Finding:
         elif trigger.runs not in program:
             wrong.append(f"{name} runs another function than the migrations made")
     if not wrong:
-        return ok(AREA, "triggers", f"{len(TRIGGERS)} triggers refuse changes, and always fire")
+        return ok(AREA, "triggers", f"{len(TRIGGERS)} triggers refuse changes or tell of them, and always fire")
     return failed(
         AREA,
         "triggers",

@@ -69,13 +69,13 @@ LEFT JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = split_part(name
 GROUP BY name ORDER BY name;
 
 -- name: triggers
--- Every trigger of the log and the access record: how it is enabled, and the text of what it runs.
+-- Every trigger of the log, the access record and the vault: how it is enabled, and the text of what it runs.
 SELECT n.nspname || '.' || c.relname || ' ' || t.tgname AS name, t.tgenabled::text AS enabled, p.prosrc AS runs
 FROM pg_trigger AS t
 JOIN pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_proc AS p ON p.oid = t.tgfoid
-WHERE n.nspname IN ('log', 'access') AND NOT t.tgisinternal;
+WHERE n.nspname IN ('log', 'access', 'vault') AND NOT t.tgisinternal;
 
 -- name: time
 SELECT clock_timestamp();
