@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -339,6 +340,14 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
         (found,) = lines(await verified(dsn, recorded))
 
     assert found.startswith(line)
+
+
+async def test_a_head_that_says_more_entries_than_anybody_could_look_for_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("UPDATE log.head SET size = 9000000000000000000")
+        report = await asyncio.wait_for(verified(dsn, recorded), timeout=60)
+
+    assert "position 600: there is no entry" in lines(report)
 
 
 async def test_a_claim_that_rests_on_nothing_is_named(recorded: Recorded):
