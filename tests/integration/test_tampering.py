@@ -18,6 +18,7 @@ from events.merkle.note import ED25519, SigningKey, VerifierKey
 from events.merkle.tree import root_of
 from services.registry.provision import dsn_for
 from services.registry.signing.signer import LogRolledBack
+from services.registry.verify import database
 from services.registry.verify.database import Database as Stored
 from services.registry.verify.earlier import Earlier
 from services.registry.verify.report import Report
@@ -365,8 +366,25 @@ async def test_a_claim_that_is_gone_or_came_after_is_named(recorded: Recorded):
         report = await verified(dsn, recorded)
 
     words = "what the entry claims (party-identifier) is not claimed, and could be taken again"
-    assert lines(report) == [f"position 10: {words}", f"position 110: {words}"]
-    assert {one.code for one in report.findings} == {"claim-missing"}
+    assert lines(report) == [
+        f"position 10: {words}",
+        f"position 110: {words}",
+        "position 200: a claim (party-identifier) rests on this position, whose command does not make it",
+    ]
+    assert [one.code for one in report.findings] == ["claim-missing", "claim-missing", "claim-stray"]
+
+
+async def test_a_claim_that_nobody_made_is_named(recorded: Recorded, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(database, "CLAIMS", 2)
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(
+            "INSERT INTO log.claim SELECT 'party-identifier', n::text, 100 FROM generate_series(1, 3) AS n"
+        )
+        await connection.execute("INSERT INTO log.claim VALUES ('id', 'topic_x', 0)")
+        found = lines(await verified(dsn, recorded))
+
+    made = "rests on this position, whose command does not make it"
+    assert found == [f"position 0: a claim (id) {made}", *[f"position 100: a claim (party-identifier) {made}"] * 3]
 
 
 async def test_a_log_that_was_rewritten_from_the_start_is_caught_by_a_checkpoint_that_was_kept(recorded: Recorded):
