@@ -47,7 +47,10 @@ class Database:
     name = "the database"
     complete = False
     checks: Sequence[str] = ("the columns beside every entry, the head, claims", "every checkpoint that was stored")
-    beyond: Sequence[str] = ("read models: `registry rebuild --check` holds them against the log",)
+    beyond: Sequence[str] = (
+        "read models: `registry rebuild --check` holds them against the log",
+        "documents, and what is sealed: each is held against its hash or its seal whenever it is read",
+    )
 
     def __init__(self, pool: Pool, origin: str) -> None:
         self._pool = pool
