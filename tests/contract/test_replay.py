@@ -189,6 +189,19 @@ async def test_history_is_told_to_a_size_and_of_one_stream(world: World):
     )
 
 
+async def test_it_is_on_record_who_replays_before_anything_is_told(world: World):
+    service, subject = world.service, f"cooperation/{world.ids['cooperation']}"
+    await run(service.database, "replay", "--to", "5")
+    await run(service.database, "replay", "--to", "20", "--subject", subject)
+
+    seen = (await service.get("/v1/access", min_size=0, what="replay-log", limit="2"))["items"]
+    assert [one["detail"] for one in seen] == [
+        {"size": 20, "into": False, "subject": subject},
+        {"size": 5, "into": False},
+    ]
+    assert "@" in seen[0]["who"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -7,6 +7,7 @@ lines, and each file of the database, the write-ahead log included.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ from tests.support.processes import ORIGIN, Deployment, deployed
 from tests.support.service import ALL_ROLES, OPERATOR
 
 NAME, CONTACT = "Zenobia Quillfeather", "zenobia@quillfeather.example"
+DOCUMENT = f"Among those who came was {NAME}.".encode()
 PERSONAL = ("Zenobia", "zenobia", "Quillfeather", "quillfeather")
 
 
@@ -43,6 +45,7 @@ class Registry:
         self.person = ""
         self.other = ""  # somebody whose name was corrected into theirs
         self.cooperation = ""
+        self.source = ""  # over a document that names them
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.client.post(path, json=body)
@@ -70,6 +73,8 @@ class Registry:
         found["timeline"] = await self.get(f"/v1/cooperations/{self.cooperation}/timeline")
         found["calendar"] = await self.get("/v1/calendar.ics")
         found["access"] = await self.get("/v1/access")
+        document = await self.client.get(f"/v1/documents/{hashlib.sha256(DOCUMENT).hexdigest()}")
+        found["document"] = document.content
         for path in ("/v1/people", "/v1/meetings", "/v1/log/entries"):
             found[f"{path} lines"] = await self.get(path, Accept="application/x-ndjson")
         for path in ("/v1/people", "/v1/meetings"):
@@ -100,7 +105,15 @@ async def record(registry_: Registry) -> None:
     parties = [
         (await post("/v1/parties", {"name": name, "kind": "agency", "country": "NO"}))["id"] for name in ("One", "Two")
     ]
-    registry_.person = (await post("/v1/people", {"name": NAME, "contact": CONTACT}))["id"]
+    sha256 = hashlib.sha256(DOCUMENT).hexdigest()
+    said = {"media_type": "text/plain", "sha256": sha256, "size": len(DOCUMENT)}
+    source = {"title": "Report", "publisher": "Paper", "published": "2019-06", "language": "en", **said}
+    registry_.source = (await post("/v1/sources", source))["id"]
+    media_type = {"Content-Type": "text/plain"}
+    filed = await registry_.client.put(f"/v1/documents/{sha256}", content=DOCUMENT, headers=media_type)
+    assert filed.status_code == 201, filed.text
+    cited = {"citations": [{"source": registry_.source, "start": 0, "end": len(DOCUMENT)}]}
+    registry_.person = (await post("/v1/people", {"name": NAME, "contact": CONTACT, **cited}))["id"]
     await post(f"/v1/people/{registry_.person}/appoint", {"party": parties[0], "post": "adviser"})
     opened_ = await post("/v1/cooperations", {"title": "First", "parties": parties, "fields": ["research"]})
     registry_.cooperation = opened_["id"]
@@ -140,6 +153,11 @@ async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(
 
         for person in (registry_.person, registry_.other):
             await registry_.post(f"/v1/people/{person}/erase", {"authority": "the court", "reason": "asked to be"})
+        person_alone = await registry_.get(f"/v1/people/{registry_.person}")
+        assert b'"name":{"erased":true}' in person_alone
+        assert named({"quoted": person_alone})  # in the words of the document that is cited
+        taken_back = {"authority": "the court", "reason": "it names somebody who was erased"}
+        await registry_.post(f"/v1/sources/{registry_.source}/withdraw", taken_back)
 
         after = await registry_.everything()
         assert named(after) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -275,6 +276,17 @@ async def test_whatever_file_is_cut_short_or_missing_it_is_refused(exported: Exp
             read(exported.path)
     finally:
         (exported.path / name).write_bytes(content)
+
+
+async def test_nobody_is_waited_for_where_a_pipe_stands_in_place_of_a_file(exported: Exported, tmp_path: Path):
+    path = tmp_path / "export"
+    shutil.copytree(exported.path, path)
+    for name in exported.files:
+        (path / name).rename(path / "aside")
+        os.mkfifo(path / name)
+        with pytest.raises(ArchiveUnusable, match="is missing"):
+            read(path)
+        (path / "aside").rename(path / name)
 
 
 async def test_no_name_of_a_person_is_in_an_export(exported: Exported):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from events.merkle.note import ED25519, SigningKey, VerifierKey
 from events.merkle.tree import root_of
 from services.registry.provision import dsn_for
 from services.registry.signing.signer import LogRolledBack
+from services.registry.verify import database
 from services.registry.verify.database import Database as Stored
 from services.registry.verify.earlier import Earlier
 from services.registry.verify.report import Report
@@ -122,7 +124,7 @@ async def test_what_nobody_tampered_with_is_verified(recorded: Recorded):
     assert lines(report) == []
     assert (report.size, report.origin) == (ENTRIES, ORIGIN)
     assert report.checkpoints >= len(recorded.notes)  # the service may have signed one as it started
-    assert report.not_checked == ("read models: `registry rebuild --check` holds them against the log",)
+    assert report.not_checked == Stored.beyond  # keys were given, and everything was read
 
 
 @pytest.mark.parametrize("position", [0, 255, 300, 599])
@@ -341,6 +343,14 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
     assert found.startswith(line)
 
 
+async def test_a_head_that_says_more_entries_than_anybody_could_look_for_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("UPDATE log.head SET size = 9000000000000000000")
+        report = await asyncio.wait_for(verified(dsn, recorded), timeout=60)
+
+    assert "position 600: there is no entry" in lines(report)
+
+
 async def test_a_claim_that_rests_on_nothing_is_named(recorded: Recorded):
     async with tampered(recorded) as (connection, dsn):
         await connection.execute("INSERT INTO log.claim VALUES ('party-identifier', 'x', 7)")
@@ -356,8 +366,25 @@ async def test_a_claim_that_is_gone_or_came_after_is_named(recorded: Recorded):
         report = await verified(dsn, recorded)
 
     words = "what the entry claims (party-identifier) is not claimed, and could be taken again"
-    assert lines(report) == [f"position 10: {words}", f"position 110: {words}"]
-    assert {one.code for one in report.findings} == {"claim-missing"}
+    assert lines(report) == [
+        f"position 10: {words}",
+        f"position 110: {words}",
+        "position 200: a claim (party-identifier) rests on this position, whose command does not make it",
+    ]
+    assert [one.code for one in report.findings] == ["claim-missing", "claim-missing", "claim-stray"]
+
+
+async def test_a_claim_that_nobody_made_is_named(recorded: Recorded, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(database, "CLAIMS", 2)
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(
+            "INSERT INTO log.claim SELECT 'party-identifier', n::text, 100 FROM generate_series(1, 3) AS n"
+        )
+        await connection.execute("INSERT INTO log.claim VALUES ('id', 'topic_x', 0)")
+        found = lines(await verified(dsn, recorded))
+
+    made = "rests on this position, whose command does not make it"
+    assert found == [f"position 0: a claim (id) {made}", *[f"position 100: a claim (party-identifier) {made}"] * 3]
 
 
 async def test_a_log_that_was_rewritten_from_the_start_is_caught_by_a_checkpoint_that_was_kept(recorded: Recorded):

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services.registry.cli.app import main
+from services.registry.verify import remote
 from services.registry.verify.export import Export
 from services.registry.verify.remote import Service as Remote
 from services.registry.verify.report import Report
@@ -98,10 +99,26 @@ async def test_a_service_that_denies_the_entries_or_is_not_there_cannot_be_verif
         await over_http(recorded, Altering(recorded), "reader")
     with pytest.raises(Unreadable, match="answers 503: It rests"):
         await over_http(recorded, Altering(recorded, "/log/keys", httpx.Response(503, json={"detail": "It rests."})))
+    with pytest.raises(Unreadable, match="answers 503: \N{REPLACEMENT CHARACTER}"):
+        await over_http(recorded, Altering(recorded, "/log/keys", httpx.Response(503, json={"detail": "\x1b[2J"})))
+    for malformed in (b"[" * 100_000, b'{"more":' + b"[" * 100_000, b'{"detail":7}', b"\xff", b""):
+        with pytest.raises(Unreadable, match="answers 503: and does not say why"):
+            await over_http(recorded, Altering(recorded, "/log/keys", httpx.Response(503, content=malformed)))
     with pytest.raises(Unreadable, match="serves no log"):
         await over_http(recorded, Altering(recorded, "/log/checkpoint", httpx.Response(404)))
     with pytest.raises(Unreadable, match="cannot be reached"):
         await verify(Remote("http://127.0.0.1:1", None), Asked())
+
+
+async def test_an_answer_that_never_ends_is_not_waited_for(recorded: Service, monkeypatch: pytest.MonkeyPatch):
+    async def trickle() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(remote, "LONGEST", 0.1)
+    with pytest.raises(Unreadable, match="/log/checkpoint: the answer does not end"):
+        await over_http(recorded, Altering(recorded, "/log/checkpoint", httpx.Response(200, content=trickle())))
 
 
 async def test_an_export_of_the_database_is_verified(recorded: Service, tmp_path: Path):
@@ -200,6 +217,9 @@ async def test_the_command_verifies_a_pack(tmp_path: Path, capsys: pytest.Captur
         ([".", "--key", "x"], "--key x: the verifier key has no key."),
         ([".", "--against", "nowhere"], "nowhere: No such file"),
         (["http://127.0.0.1:1"], "cannot be reached"),
+        (["http://127.0.0.1:99999"], "registry: "),
+        (["http://[::1"], "http://[::1 is no address"),
+        (["http://xn--/"], "failed with "),
         ([], "REGISTRY_DATABASE_URL is not set"),
         (["--nonsense"], "Unknown option"),
     ],

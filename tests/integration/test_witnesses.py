@@ -161,6 +161,32 @@ async def cosigned_by(service: Service, number: int, size: int) -> bool:
     return found is not None and found.checkpoint.size == size
 
 
+async def test_no_proof_shows_a_checkpoint_that_too_few_have_cosigned(database: Database, tmp_path: Path):
+    one = honest(tmp_path, 1)
+    async with registry(database, tmp_path, [one], quorum=1) as service:
+        async with one[1]:
+            await published_with(service, await record(service), 1)
+        await record(service)
+        assert service.parts.signer is not None
+        assert (await service.parts.signer.sign()).checkpoint.size == 2
+
+        assert await checkpoint_in_proof(service, 1) is not None
+        assert await checkpoint_in_proof(service, 2) is None
+        async with one[1]:
+            await published_with(service, 2, 1)
+        assert await checkpoint_in_proof(service, 2) is not None
+
+
+async def checkpoint_in_proof(service: Service, size: int) -> str | None:
+    """Return what a proof at a size gives as its checkpoint, as JSON; as a file it is given or refused alike."""
+    path, query = "/v1/log/entries/0/proof", {"size": str(size)}
+    found: str | None = (await service.client.get(path, params=query)).json()["checkpoint"]
+    file = await service.client.get(path, params=query, headers={"Accept": "text/plain"})
+    assert file.status_code == (422 if found is None else 200)
+    assert found is None or file.text.endswith(found)
+    return found
+
+
 async def test_one_of_two_is_enough_for_a_quorum_of_one(database: Database, tmp_path: Path):
     one, two = honest(tmp_path, 1), honest(tmp_path, 2)
     async with one[1], registry(database, tmp_path, [one, two], quorum=1) as service:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import tempfile
 import tracemalloc
@@ -117,6 +118,34 @@ def test_a_bundle_that_is_missing_is_named_by_its_positions():
 def test_a_folder_without_a_checkpoint_is_no_export(tmp_path: Path):
     with pytest.raises(Unreadable, match="no export"):
         verified(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(exported().keys() - {"origins"}))
+def test_nobody_is_waited_for_where_a_pipe_stands_in_place_of_a_file(path: str):
+    with unpacked(**{path: None}) as folder:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(folder / path)
+        if path == "checkpoint":
+            with pytest.raises(Unreadable, match="no export"):
+                verified(folder)
+        else:
+            assert not verified(folder).verified
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_file_that_cannot_be_read_is_told_and_no_crash(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], processes: int
+):
+    folder = export(log(), tmp_path)
+    (folder / "tile/entries/001").unlink()
+    (folder / "tile/entries/001").symlink_to("001")
+
+    with pytest.raises((Unreadable, OSError)) as refused:
+        verified(folder, processes=processes)
+
+    told = f"{refused.value}{capfd.readouterr().err}"
+    assert "symbolic links" in told
+    assert "Traceback" not in told
 
 
 def test_one_byte_of_an_entry_is_named_by_its_position():

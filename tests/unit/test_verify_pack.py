@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import tempfile
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def log() -> tuple[bytes, ...]:
         dataschema=f"{SOURCE}/v1/schemas/{FILED}",
         subject="source/src_1",
         revision=0,
-        data={"sha256": hashlib.sha256(DOCUMENT).hexdigest()},
+        data={"sha256": hashlib.sha256(DOCUMENT).hexdigest(), "size": len(DOCUMENT)},
     )
     return tuple(filing if position == 20 else entry(position) for position in range(300))
 
@@ -108,6 +109,9 @@ def test_an_entry_that_is_left_out_of_a_stream_is_missed():
         ({"proofs/2.tlog-proof": None}, "file proofs/2.tlog-proof: it is not in the pack"),
         ({"entries/9.json": b"{}"}, "file entries/9.json: evidence.json does not speak of it"),
         ({"documents/x": b"{}"}, "file documents/x: evidence.json does not speak of it"),
+        ({"../../x": b"{}"}, "file ../../x: evidence.json does not speak of it"),
+        ({"x.exe": b"{}"}, "file x.exe: evidence.json does not speak of it"),
+        ({"verify.py": b"{}"}, "file verify.py: evidence.json does not speak of it"),
         ({"evidence.json": b"{}"}, "file evidence.json: it cannot be read: Object missing required field `origin`"),
         ({"proofs/2.tlog-proof": 3}, "position 2: its proof does not hold: the path does not lead from the leaf to the root"),  # noqa: E501
     ],
@@ -121,6 +125,57 @@ def test_what_is_missing_in_a_pack_or_too_much_is_named(change: dict[str, bytes 
             made[name] = files()[f"proofs/{content}.tlog-proof"] if isinstance(content, int) else content
 
     assert line in lines(verified(made))
+
+
+def test_the_page_and_the_script_are_those_that_were_put_into_the_pack():
+    aids = {"README.html": b"Read this.", "verify.py": b"print()"}
+    spoken = {name: hashlib.sha256(content).hexdigest() for name, content in aids.items()}
+    made = (
+        files()
+        | aids
+        | {"evidence.json": json.dumps(json.loads(files()["evidence.json"]) | {"files": spoken}).encode()}
+    )
+
+    assert lines(verified(made)) == []
+    assert lines(verified(made | {"verify.py": b"exit()"})) == ["file verify.py: it is not as it was put into the pack"]
+    del made["README.html"]
+    assert lines(verified(made)) == ["file README.html: it is not in the pack"]
+
+
+def test_a_document_that_a_correction_put_in_the_place_of_another_is_filed_by_it():
+    other = b"What was said, and more."
+    correction = entry(
+        21,
+        type="registry.entry-corrected.v1",
+        dataschema=f"{SOURCE}/v1/schemas/registry.entry-corrected.v1",
+        subject="source/src_1",
+        revision=1,
+        data={
+            "corrects": 20,
+            "reason": "another copy",
+            "replacement": {"sha256": hashlib.sha256(other).hexdigest(), "size": len(other)},
+            "replacement_type": FILED,
+        },
+    )
+    made = contents([*log()[:21], correction, *log()[22:]], (*POSITIONS, 21), {"src_1": other})
+
+    assert lines(verified(made)) == []
+
+
+def test_a_document_is_read_no_further_than_the_entry_that_files_it_says():
+    made = dict(files())
+    name = f"documents/{hashlib.sha256(DOCUMENT).hexdigest()}"
+    made[name] = bytes(2**22)
+
+    assert lines(verified(made)) == [f"file {name}: it has more than {len(DOCUMENT)} bytes"]
+
+
+def test_an_index_of_more_than_there_is_is_not_gone_through():
+    index = json.loads(files()["evidence.json"]) | {"entries": list(range(100_000))}
+
+    found = lines(verified(files() | {"evidence.json": json.dumps(index).encode()}))
+
+    assert found == ["file evidence.json: it speaks of more entries than there are files"]
 
 
 def test_a_document_that_no_entry_files_is_named():

@@ -135,3 +135,28 @@ def test_a_state_is_of_one_log_and_used_by_one_verification_at_a_time(tmp_path: 
     (state / "verified").write_bytes(b"nothing")
     with pytest.raises(Unreadable, match="is damaged"):
         verified(folder, state=state)
+
+
+@pytest.mark.parametrize("name", ["ids", "commands", "streams"])
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_what_was_taken_down_and_is_not_there_any_more_is_missed(tmp_path: Path, name: str, damage: str):
+    state, folder = tmp_path / "state", exported(tmp_path / "log", SIZE)
+    assert verified(folder, state=state).verified
+    if damage == "gone":
+        (state / name).unlink()
+    else:
+        (state / name).write_bytes((state / name).read_bytes()[:100])
+
+    with pytest.raises(Unreadable, match=f"{name} is damaged: remove the folder"):
+        verified(folder, state=state)
+
+
+@pytest.mark.parametrize("put", [b"\xff", b"\x00\x00\x00\x01\xc1"])
+def test_what_was_taken_down_of_streams_and_cannot_be_read_is_damaged(tmp_path: Path, put: bytes):
+    state, folder = tmp_path / "state", exported(tmp_path / "log", SIZE)
+    assert verified(folder, state=state).verified
+    kept_before = (state / "streams").read_bytes()
+    (state / "streams").write_bytes(put + kept_before[len(put) :])
+
+    with pytest.raises(Unreadable, match="streams is damaged: remove the folder"):
+        verified(folder, state=state)

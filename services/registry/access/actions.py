@@ -13,6 +13,7 @@ class Action(StrEnum):
     STREAM_ENTRIES = "stream-entries"  # a part of a stream of lines: a row for each part that was sent
     READ_BUNDLE = "read-bundle"
     EXPORT_LOG = "export-log"
+    REPLAY_LOG = "replay-log"  # on the console, or into another database
     EVIDENCE_PACK = "evidence-pack"
     CREATE_TOKEN = "create-token"  # noqa: S105 - a word, and no token
     REVOKE_TOKEN = "revoke-token"  # noqa: S105

@@ -55,7 +55,7 @@ async def prove_entry(request: Asking) -> Response[bytes]:
     path = await parts.tree.inclusion(position, size)
     if request.accept.best_match([MediaType.JSON, MediaType.TEXT], default=MediaType.JSON) == MediaType.TEXT:
         if signed is None:
-            problem = FieldProblem("no checkpoint was signed over this size", parameter="size")
+            problem = FieldProblem("no checkpoint was published over this size", parameter="size")
             raise InvalidField("A proof file has a checkpoint in it, and there is none of this size.", [problem])
         written = ProofFile(position, tuple(path), signed.note.encode()).encode()
         answer = replies.answer(request, written, size, media_type=MediaType.TEXT.value)
@@ -100,7 +100,7 @@ async def _position(request: Asking) -> int:
 
 
 async def _size(parts: Parts, asked: int | None, least: int, name: str) -> tuple[int, Signed | None]:
-    """Return the size that a proof is for, and the checkpoint over it if one was signed and published.
+    """Return the size that a proof is for, and the checkpoint over it if one could be published.
 
     Raises `InvalidField` for a size that the log does not have, `NotSigned` while the published checkpoint has not
     come so far.
@@ -115,8 +115,7 @@ async def _size(parts: Parts, asked: int | None, least: int, name: str) -> tuple
     head = (await parts.log.head()).size
     if not least <= asked <= head:
         raise InvalidField.of([FieldProblem(f"expected a size from {least} to {head}", parameter=name)])
-    covering = await parts.checkpoints.covering(await parts.publication.origin(), asked)
-    return asked, covering if covering and covering.checkpoint.size == asked else None
+    return asked, await parts.publication.at(asked)
 
 
 HANDLERS = [prove_entry, prove_consistency]

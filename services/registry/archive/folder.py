@@ -17,6 +17,7 @@ from typing import Final
 from events.errors import RegistryError
 from events.merkle.tiles import Tile
 from services.registry import durable
+from services.registry.verify import files
 
 CHECKPOINT: Final = "checkpoint"
 KEYS: Final = "keys"
@@ -61,15 +62,9 @@ class Folder:
         return [name for name in names if name not in _OURS and not _UNFINISHED.fullmatch(name)]
 
     def read(self, name: str, most: int) -> bytes | None:
-        """Return a file's content, None if it is not there; of one larger than `most` bytes, its beginning."""
-        path = self.path / name
-        with (
-            self._told(path, "read"),
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            path.open("rb") as file,
-        ):
-            return file.read(most + 1)
-        return None
+        """Return a file's content, None if there is no such file; of one larger than `most` bytes, its beginning."""
+        with self._told(self.path / name, "read"):
+            return files.read(self.path / name, most)
 
     def need(self, name: str, most: int) -> bytes:
         """Return a file's content. Raises `ArchiveUnusable` if it is not there, or larger than `most` bytes."""

@@ -174,7 +174,7 @@ def replay(
     are built from them there. `registry digest` at the same size gives the same there as here. Keys are not copied:
     personal data and documents cannot be read in the copy. An interrupted replay is gone on with by starting it again.
 
-    Needs `REGISTRY_DATABASE_URL`.
+    Needs `REGISTRY_DATABASE_URL`. It is recorded who replays (`registry access list`).
 
     :param to: The size of the log to replay to; all of it, if not given.
     :param subject: The one stream to tell, such as `cooperation/coop_…`.

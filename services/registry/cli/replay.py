@@ -16,7 +16,10 @@ from events.log.migrate import check
 from events.log.read import PAGE
 from events.log.servers import create_pool
 from services.registry import journal
+from services.registry.access.actions import Action
+from services.registry.access.record import Looked, record
 from services.registry.cli import working
+from services.registry.cli.operator import operator
 from services.registry.cli.replica import replay_into
 from services.registry.narration import Narrator, Told
 from services.registry.settings import Settings, load
@@ -51,6 +54,8 @@ async def _replay(settings: Settings, to: int | None, subject: str | None, into:
         if to is not None and to > head:
             raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="--to")])
         size = head if to is None else to
+        asked = {"size": size, "into": into is not None} | ({} if subject is None else {"subject": subject})
+        await record(pool, Looked(operator(), Action.REPLAY_LOG, asked))
         if into is not None:
             sys.stdout.write(await replay_into(into, reader, size))
             return 0

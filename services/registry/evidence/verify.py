@@ -291,9 +291,12 @@ class Pack:
             self.names = [one.relative_to(path).as_posix() for one in path.rglob("*") if not one.is_dir()]
         else:
             self.names = self._archive.namelist()
+        self.known = set(self.names)
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
+        if self._archive is None and not (self._folder / name).is_file():
+            raise Wrong(f"{name} cannot be read (there is no such file)")
         try:
             with self._archive.open(name) if self._archive else (self._folder / name).open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
@@ -355,6 +358,8 @@ class Check:
         entries, documents = said["entries"], said["documents"]
         if not all(type(one) is int and 0 <= one < MAX_SIZE for one in entries) or sorted(set(entries)) != entries:
             raise Wrong("the positions of its entries are not numbers that rise")
+        if len(entries) > len(self._pack.names):
+            raise Wrong("it lists more entries than there are files")
         if any(set(one) != OF_DOCUMENT or type(one["withdrawn"]) is not bool for one in documents):
             raise Wrong("a document has not the fields that it has to have")
         if not all(re.fullmatch("[0-9a-f]{64}", one["sha256"]) for one in documents):
@@ -419,7 +424,7 @@ class Check:
         lengths, name = self._lengths.setdefault(source, []), f"documents/{sha256}"
         lengths.append(None)
         if said["withdrawn"]:
-            if name in self._pack.names:
+            if name in self._pack.known:
                 raise Wrong("it is said to be withdrawn, and is there")
             return f"withdrawn; what cites {source} cannot be read any more"
         content = self._pack.read(name)

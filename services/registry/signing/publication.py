@@ -46,6 +46,14 @@ class Publication:
         """Return the last checkpoint that could be published, whether or not signing has stopped since."""
         return await self._checkpoints.published(await self.origin(), self._witnesses, self._quorum)
 
+    async def at(self, size: int) -> Signed | None:
+        """Return the checkpoint over this very size, if one was signed and enough witnesses have cosigned it."""
+        signed = await self._checkpoints.covering(await self.origin(), size)
+        if signed is None or signed.checkpoint.size != size:
+            return None
+        cosigned = sum(any(one.is_of(key) for one in signed.signatures) for key in self._witnesses)
+        return signed if cosigned >= self._quorum else None
+
     async def keys(self) -> list[VerifierKey]:
         """Return the keys that the log's checkpoints verify with: those of its name now first, the newest first."""
         origin = await self.origin()

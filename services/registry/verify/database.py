@@ -25,6 +25,7 @@ from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
 PAGE: Final = 64  # upper tiles
+CLAIMS: Final = 100  # that are looked at together, with all entries of their commands
 
 _queries: Final = sql.load("services.registry.verify", "database.sql")
 _HEAD: Final = _queries["head"]
@@ -36,7 +37,8 @@ _TILES_BEYOND: Final = _queries["tiles_beyond"]
 _HEADS: Final = _queries["heads"]
 _KEYS: Final = _queries["keys"]
 _MISSING_CLAIMS: Final = _queries["missing_claims"]
-_STRAY_CLAIMS: Final = _queries["stray_claims"]
+_CLAIMS: Final = _queries["claims"]
+_CLAIMING_ENTRIES: Final = _queries["claiming"]
 
 
 class Database:
@@ -45,7 +47,10 @@ class Database:
     name = "the database"
     complete = False
     checks: Sequence[str] = ("the columns beside every entry, the head, claims", "every checkpoint that was stored")
-    beyond: Sequence[str] = ("read models: `registry rebuild --check` holds them against the log",)
+    beyond: Sequence[str] = (
+        "read models: `registry rebuild --check` holds them against the log",
+        "documents, and what is sealed: each is held against its hash or its seal whenever it is read",
+    )
 
     def __init__(self, pool: Pool, origin: str) -> None:
         self._pool = pool
@@ -176,21 +181,35 @@ class Database:
         ]
 
     async def more(self, size: int, findings: Findings) -> None:
-        """Check the head's time, the upper tiles' roots, tiles beyond the log, and that claims rest on commands."""
+        """Check the head's time, the upper tiles' roots, tiles beyond the log, and that commands make the claims."""
         findings.take(self._findings)
         with reachable():
             last = await self._pool.fetchrow(_LAST_OF, size - 1) if size else None
             beyond = await self._pool.fetch(_TILES_BEYOND)
-            stray = await self._pool.fetch(_STRAY_CLAIMS)
         if self._head is not None and self._head["last_recorded_at"] != (last["recorded_at"] if last else None):
             findings.add("head-differs", "the head has another time than the last entry", size=size)
         for row in beyond:
             path = Tile(row["level"], row["index"]).path.removeprefix("tile/")
             findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
-        for row in stray:
-            words = f"a claim ({row['scope']}) rests on this position, where no command begins"
-            findings.add("claim-stray", words, position=row["position"])
+        await self._check_stray_claims(findings)
         await self._check_upper_tiles(findings)
+
+    async def _check_stray_claims(self, findings: Findings) -> None:
+        """Check that every claim is one that the command which it rests on makes: others would be kept from theirs."""
+        with reachable():
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                claims = await connection.cursor(_CLAIMS)
+                while rows := await claims.fetch(CLAIMS):
+                    made: dict[int, set[tuple[str, str]]] = {}
+                    begun = list({row["position"] for row in rows})
+                    for entry in await connection.fetch(_CLAIMING_ENTRIES, begun, list(CLAIMING)):
+                        made.setdefault(entry["begins"], set()).update(stated(entry["bytes"] or b""))
+                    for row in rows:
+                        if (row["scope"], row["value"]) not in made.get(row["position"], ()):
+                            begins = row["position"] in made
+                            why = "whose command does not make it" if begins else "where no command begins"
+                            words = f"a claim ({row['scope']}) rests on this position, {why}"
+                            findings.add("claim-stray", words, position=row["position"])
 
     async def _check_upper_tiles(self, findings: Findings) -> None:
         level, index = 0, 2**62

@@ -48,11 +48,15 @@ ORDER BY c.size, c.origin;
 -- The newest first.
 SELECT key FROM log.verifier ORDER BY number DESC;
 
--- name: stray_claims
--- Claims that rest on no command, or on what is not recorded.
-SELECT c.scope, c.position FROM log.claim AS c
-WHERE NOT EXISTS (SELECT FROM log.entry AS e WHERE e.position = c.position AND e.ordinal = 0)
-ORDER BY c.position LIMIT 100;
+-- name: claims
+-- In the order of the positions that they rest on.
+SELECT scope, value, position FROM log.claim ORDER BY position;
+
+-- name: claiming
+-- The entries of commands that may claim something, and where each command begins. $1 first positions, $2 types.
+SELECT b.position AS begins, CASE WHEN e.type = ANY ($2::text[]) THEN e.bytes END AS bytes
+FROM log.entry AS b JOIN log.entry AS e ON e.command_id = b.command_id
+WHERE b.position = ANY ($1::bigint[]) AND b.ordinal = 0 AND (e.position = b.position OR e.type = ANY ($2::text[]));
 
 -- name: missing_claims
 -- Of what entries claim, in parallel ($1 scopes, $2 values, $3 positions), what nobody has claimed by then.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,20 @@ MAX_BUNDLE_BYTES: Final = WIDTH * (MAX_ENTRY_BYTES + 2)
 
 
 def read(path: Path, most: int) -> bytes | None:
-    """Return a file's content, up to one byte more than it may have; None if there is none. Raises OSError."""
+    """Return a file's content, up to one byte more than it may have; None if there is none. Raises OSError.
+
+    What is no regular file is none: nobody is waited for at the other end of a pipe.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            return file.read(min(most, found.st_size) + 1) if stat.S_ISREG(found.st_mode) else None
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def loaded(chunk: Chunk) -> Chunk:

@@ -7,6 +7,7 @@ and `streams` with the streams of each chunk. They are held against each other a
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ import msgspec
 from services.registry.verify.chunk import KEY_BYTES, LENGTH, NO_KEY, Examined, Opened
 from services.registry.verify.examine import revision_words
 from services.registry.verify.findings import KEPT, Findings
+from services.registry.verify.source import damaged
 
 PART: Final = 1 << 20  # keys, or streams, that are held in memory at once: some 150 MB
 _FILES: Final = ("ids", "commands", "streams")
@@ -31,10 +33,17 @@ _KINDS: Final = (
 
 
 class Index:
-    """The three files in a folder; what is beyond `lengths`, as an interrupted run leaves it, is cut off."""
+    """The three files in a folder; what is beyond `lengths`, as an interrupted run leaves it, is cut off.
+
+    Raises `Unreadable` where they are not what was taken down.
+    """
 
     def __init__(self, folder: Path, lengths: tuple[int, ...] = (0, 0, 0)) -> None:
         self._folder = folder
+        for name, length in zip(_FILES, lengths, strict=True):
+            path = folder / name
+            if length and (not path.is_file() or path.stat().st_size < length):
+                raise damaged(path)
         self._files = [(folder / name).open("ab") for name in _FILES]
         for file, length in zip(self._files, lengths, strict=True):
             file.truncate(length)
@@ -176,7 +185,11 @@ def _broken_among(opened: Iterable[Opened]) -> Iterator[tuple[Opened, int]]:
 def _chunks(path: Path) -> Iterator[list[Opened]]:
     with path.open("rb") as file:
         while length := file.read(LENGTH.size):
-            yield _opened.decode(file.read(LENGTH.unpack(length)[0]))
+            try:
+                chunk = _opened.decode(file.read(LENGTH.unpack(length)[0]))
+            except (msgspec.MsgspecError, UnicodeError, struct.error):
+                raise damaged(path) from None
+            yield chunk
 
 
 def _empty(buckets: Iterable[bytearray], scratch: Path) -> None:

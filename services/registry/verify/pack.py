@@ -31,6 +31,7 @@ from services.registry.verify.signatures import Keys, Vouched, read_checkpoint, 
 from services.registry.verify.source import Unreadable
 
 MAX_INDEX_BYTES: Final = 64 * 1024**2
+AIDS: Final = ("README.html", "verify.py")
 _BLOCK: Final = 1024**2
 _BROKEN: Final = (
     zipfile.BadZipFile,
@@ -49,10 +50,11 @@ CHECKED: Final = (
     "every entry's proof, and the checkpoint's signatures",
     "form and position of every entry, and that no revision of a stream is left out",
     "every document's hash, and that an entry files it",
+    "that nothing is in the pack besides",
 )
 BEYOND: Final = (
     "whether more was recorded: about something else, or after the last entry of a stream",
-    "the page and the script in it: they are explanations",
+    "what the page and the script in it say: nobody signed them",
 )
 _opened: Final = msgspec.msgpack.Decoder(list[Opened])
 
@@ -75,15 +77,19 @@ class Contents(msgspec.Struct, frozen=True):
     size: Position
     entries: tuple[Position, ...]
     documents: tuple[Document, ...]
+    files: dict[str, Sha256] = {}
 
 
-class _Filed(msgspec.Struct):
-    sha256: str
+class _Said(msgspec.Struct):
+    """What an entry about a source says of its document; a correction says it of what takes an entry's place."""
+
+    sha256: str = ""
+    size: int = 0
+    replacement: _Said | None = None
 
 
-class _Filing(msgspec.Struct):
+class _Entry(msgspec.Struct):
     subject: str
-    type: str
     data: msgspec.Raw
 
 
@@ -110,9 +116,9 @@ class _Pack:
         self._pack = pack
         self._findings = Findings()
         self._is_read = False
-        self._names = pack.namelist()
+        self._names = Counter(pack.namelist())
         self._keys = Keys(given, read_keys(self._read("keys", MAX_NOTE_BYTES) or b"", self._findings))
-        self._filed: set[tuple[str, str]] = set()  # source and hash
+        self._filed: dict[tuple[str, str], int] = {}  # by source and hash: how many bytes entries say that it has
         self._following: dict[str, int] = {}
 
     def verify(self, against: Earlier | None, progress: Callable[[int, int], None]) -> Report:
@@ -125,6 +131,9 @@ class _Pack:
         known = vouched.checkpoint
         if (contents.origin, contents.size) != (known.origin, known.size):
             self._wrong("evidence.json", "it speaks of another checkpoint than the one in the pack")
+        if len(contents.entries) > len(self._names):
+            self._wrong("evidence.json", "it speaks of more entries than there are files")
+            return self._report(vouched, whole=False)
         for done, position in enumerate(sorted(set(contents.entries)), 1):
             self._check_entry(position, known)
             progress(done, len(contents.entries))
@@ -138,7 +147,7 @@ class _Pack:
         self._findings.note(Finding(code, words, file=file))
 
     def _check_names(self) -> None:
-        for name, times in Counter(self._names).items():
+        for name, times in self._names.items():
             if times > 1:
                 self._wrong(name, "it is in the pack more than once")
 
@@ -184,35 +193,42 @@ class _Pack:
             self._findings.add("proof-wrong", "its proof leads to another checkpoint", position=position)
 
     def _note_filing(self, entry: bytes) -> None:
-        """Take down the document that an entry files, if it files one."""
+        """Take down the document that an entry files, or puts in the place of another, if it does."""
         try:
-            filing = msgspec.json.decode(entry, type=_Filing)
-            if filing.type.startswith("registry.source-filed."):
-                filed = msgspec.json.decode(filing.data, type=_Filed)
-                self._filed.add((filing.subject.partition("/")[2], filed.sha256))
+            filing = msgspec.json.decode(entry, type=_Entry)
+            kind, _, source = filing.subject.partition("/")
+            said = msgspec.json.decode(filing.data, type=_Said) if kind == "source" else None
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return  # what cannot be read has been found, and what files nothing is not looked for
+            return  # what cannot be read has been found
+        while said is not None:
+            filed = (source, said.sha256)
+            self._filed[filed] = max(said.size, self._filed.get(filed, 0))
+            said = said.replacement
 
     def _check_document(self, document: Document) -> None:
         name = f"documents/{document.sha256}"
-        if (document.source, document.sha256) not in self._filed:
+        size = self._filed.get((document.source, document.sha256))
+        if size is None:
             self._wrong(name, f"no entry in the pack files it as {document.source}", "document-unfiled")
         if document.withdrawn:
             if name in self._names:
                 self._wrong(name, "it is in the pack, which says that it was withdrawn")
             return
-        found = self._hash(name)
+        found = self._hash(name, MAX_INDEX_BYTES if size is None else size)
         if found is not None and found != document.sha256:
             self._wrong(name, f"it is not the document: its SHA-256 is {found}", "document-altered")
 
     def _check_listed(self, contents: Contents) -> None:
-        """Check that there are no entries, proofs or documents that the index does not speak of."""
-        listed = {f"entries/{position}.json" for position in contents.entries}
+        """Check what explains the pack, and that nothing is in it that the index does not speak of."""
+        listed = {"evidence.json", "checkpoint", "keys"}
+        listed |= {f"entries/{position}.json" for position in contents.entries}
         listed |= {f"proofs/{position}.tlog-proof" for position in contents.entries}
         listed |= {f"documents/{document.sha256}" for document in contents.documents}
+        for name, expected in contents.files.items():
+            if name in AIDS and self._hash(name, MAX_INDEX_BYTES) not in (None, expected):
+                self._wrong(name, "it is not as it was put into the pack")
         for name in self._names:
-            folder, _, file = name.partition("/")
-            if folder in ("entries", "proofs", "documents") and file and name not in listed:
+            if name not in listed and not (name in AIDS and name in contents.files):
                 self._wrong(name, "evidence.json does not speak of it")
 
     def _check_against(self, against: Earlier, known: Checkpoint) -> str | None:
@@ -234,13 +250,13 @@ class _Pack:
         content = b"".join(self._blocks(name, most))
         return content if self._is_read else None
 
-    def _hash(self, name: str) -> str | None:
+    def _hash(self, name: str, most: int) -> str | None:
         digest = hashlib.sha256()
-        for block in self._blocks(name, None):
+        for block in self._blocks(name, most):
             digest.update(block)
         return digest.hexdigest() if self._is_read else None
 
-    def _blocks(self, name: str, most: int | None) -> Iterator[bytes]:
+    def _blocks(self, name: str, most: int) -> Iterator[bytes]:
         """Yield a file's content, and say in `_is_read` whether that was all of it."""
         self._is_read = False
         if name not in self._names:
@@ -251,7 +267,7 @@ class _Pack:
             with self._pack.open(name) as file:
                 while block := file.read(_BLOCK):
                     length += len(block)
-                    if most is not None and length > most:
+                    if length > most:
                         self._wrong(name, f"it has more than {most} bytes")
                         return
                     yield block

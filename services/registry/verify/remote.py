@@ -22,7 +22,8 @@ from services.registry.verify.export import ONLY_IN_THE_DATABASE
 from services.registry.verify.findings import Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
-TIMEOUT: Final = 30.0  # seconds that one answer may take
+TIMEOUT: Final = 30.0  # seconds for which a service may be silent
+LONGEST: Final = 300.0  # seconds that one answer may take, however little of it comes at a time
 CONNECTIONS: Final = 8
 PROOFS: Final = 8  # that are asked for, beside those of the first and the last entry
 MAX_ANSWER: Final = 32 * 1024**2
@@ -49,7 +50,7 @@ class Problem(msgspec.Struct):
 
 
 class Service:
-    """A service by its address, without `/log`."""
+    """A service by its address, without `/log`. Raises `Unreadable` for what is none."""
 
     complete = True
     checks: Sequence[str] = ("some of the proofs that the service makes",)
@@ -58,13 +59,16 @@ class Service:
     def __init__(self, url: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.name = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers=headers,
-            timeout=TIMEOUT,
-            transport=transport,
-            limits=httpx.Limits(max_connections=CONNECTIONS),
-        )
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=url,
+                headers=headers,
+                timeout=TIMEOUT,
+                transport=transport,
+                limits=httpx.Limits(max_connections=CONNECTIONS),
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise Unreadable(f"{url} is no address: {error}.") from None
         self._checkpoint: Checkpoint | None = None
 
     async def __aenter__(self) -> Self:
@@ -150,12 +154,14 @@ class Service:
     async def _get(self, path: str) -> bytes | None:
         """Return an answer's bytes; None if there is no such thing. Raises `Unreadable` for any other answer."""
         try:
-            async with self._client.stream("GET", path) as answer:
+            async with asyncio.timeout(LONGEST), self._client.stream("GET", path) as answer:
                 content = bytearray()
                 async for part in answer.aiter_bytes():
                     content += part
                     if len(content) > MAX_ANSWER:
                         raise Unreadable(f"{self.name}{path}: the answer is too long.")
+        except TimeoutError:
+            raise Unreadable(f"{self.name}{path}: the answer does not end.") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreadable(f"{self.name} cannot be reached: {error or type(error).__name__}.") from None
         if answer.is_success:
@@ -170,7 +176,9 @@ class Service:
 
 
 def _why(content: bytes) -> str:
+    """Return what a service says, without what would move a terminal's cursor."""
     try:
-        return msgspec.json.decode(content, type=Problem).detail
-    except (msgspec.MsgspecError, UnicodeError):
+        said = msgspec.json.decode(content, type=Problem).detail
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return "and does not say why."
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in said)

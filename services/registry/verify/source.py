@@ -7,6 +7,7 @@ positions, and once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -24,6 +25,11 @@ class Unreadable(RegistryError):
     """What is to be verified cannot be read, so that nothing can be said of it."""
 
     code = "verify-unreadable"
+
+
+def damaged(path: Path) -> Unreadable:
+    """Return what to raise for a file, taken down by a verification before, that is not as it was left."""
+    return Unreadable(f"{path} is damaged: remove the folder to begin anew.")
 
 
 class Published(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ import msgspec
 from events.merkle.tree import Frontier
 from services.registry import durable
 from services.registry.verify.chunk import Edge
-from services.registry.verify.source import Unreadable
+from services.registry.verify.source import Unreadable, damaged
 
 VERIFIED: Final = "verified"
 UNFINISHED: Final = "unfinished"
@@ -85,7 +85,7 @@ class State:
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
         except (msgspec.MsgspecError, ValueError):
-            raise Unreadable(f"{path} is damaged: remove the folder to begin anew.") from None
+            raise damaged(path) from None
 
     def _write(self, name: str, saved: Saved) -> None:
         durable.replace(self.folder / name, msgspec.msgpack.encode(saved))

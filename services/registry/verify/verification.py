@@ -21,7 +21,7 @@ from events.merkle.tree import Frontier, Subtree, perfect_subtrees
 from services.registry.signing.published import Origins
 from services.registry.verify import workers
 from services.registry.verify.ascent import Ascent
-from services.registry.verify.chunk import STRETCH, Chunk, Examined
+from services.registry.verify.chunk import STRETCH, Bundle, Chunk, Examined
 from services.registry.verify.earlier import (
     Earlier,
     extends,
@@ -321,7 +321,7 @@ class _Walk:
             self._heads.append(heads)
             inner = {head.size for head in heads} | {size for size in wanted if first < size <= end}
             yield Chunk(bundles, tuple(sorted(inner)))
-            if all(bundle.entries is bundle.singles is bundle.tile is bundle.folder is None for bundle in bundles):
+            if not any(map(_anything, bundles)):
                 return  # nor is there what follows, most likely: that is not gone through position by position
 
     def _join(self, examined: Examined, findings: Findings) -> None:
@@ -333,3 +333,9 @@ class _Walk:
         goes_on = first is not None and last is not None and first.command == last.command
         self._index.add(examined, goes_on=goes_on)
         self._last = examined.last or last
+
+
+def _anything(bundle: Bundle) -> bool:
+    """Tell whether anything is there where a bundle should be."""
+    there = (bundle.entries, bundle.tile, bundle.folder, *(bundle.singles or ()))
+    return any(one is not None for one in there)

@@ -21,9 +21,13 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def main(source: BinaryIO, sink: BinaryIO) -> None:
-    """Examine until there is no more."""
+    """Examine until there is no more. A file that cannot be read is told, and ends the process."""
     while len(header := source.read(LENGTH.size)) == LENGTH.size:
-        answer = _encode(examine(loaded(_decode(source.read(*LENGTH.unpack(header))))))
+        try:
+            chunk = loaded(_decode(source.read(*LENGTH.unpack(header))))
+        except OSError as error:
+            sys.exit(f"{error.filename}: {error.strerror}")
+        answer = _encode(examine(chunk))
         sink.write(LENGTH.pack(len(answer)) + answer)
         sink.flush()
 
