@@ -30,7 +30,6 @@ CHECKPOINT_SECONDS: Final = 0.5
 
 @pytest.fixture(scope="module")
 def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    engine.build_image(engine.POSTGRES_IMAGE, "deploy/ha")
     folder = tmp_path_factory.mktemp("checkout") / "tree"
     with engine.composed(folder, "deploy/ha/compose.yml") as made:
         made.up()

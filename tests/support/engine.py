@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -154,13 +155,16 @@ async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
 
 
 def build() -> None:
-    """Build the images from this tree."""
-    for image, arguments in (
-        (IMAGE, ["--file", "deploy/Dockerfile", "."]),
-        (PROXY_IMAGE, ["deploy/proxy"]),
-        (BACKUP_IMAGE, ["deploy/backup"]),
-    ):
-        build_image(image, *arguments)
+    """Build the images from this tree, all at once: for the most part they wait for packages."""
+    with ThreadPoolExecutor() as builders:
+        building = [
+            builders.submit(build_image, IMAGE, "--file", "deploy/Dockerfile", "."),
+            builders.submit(build_image, PROXY_IMAGE, "deploy/proxy"),
+            builders.submit(build_image, BACKUP_IMAGE, "deploy/backup"),
+            builders.submit(build_image, POSTGRES_IMAGE, "deploy/ha"),
+        ]
+        for one in building:
+            one.result()
 
 
 def build_image(image: str, *arguments: str) -> None:
