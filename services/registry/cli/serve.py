@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -94,4 +95,7 @@ def worker() -> ASGIApp:
     signal.signal(_LEAVING, lambda _number, _frame: leaving.set())
     settings = load(os.environ)
     journal.configure(settings.log_level, settings.log_format)
-    return create_service(settings, leaving=leaving)
+    service = create_service(settings, leaving=leaving)
+    gc.collect()
+    gc.freeze()  # what is there by now stays; to look through it again and again took a third of the time of a read
+    return service
