@@ -14,7 +14,7 @@ import msgspec
 
 PURPOSE: Final = "entity tags"
 """What the key of the hashes is derived from the master key for: every replica makes the same ones."""
-MOST_BYTES: Final = 32 * 1024 * 1024
+MOST_BYTES: Final = 16 * 1024 * 1024
 OVERHEAD: Final = 1024  # bytes that an answer takes beside its body, and more
 LARGEST: Final = 1024 * 1024
 

@@ -38,7 +38,7 @@ class Present(msgspec.Struct, frozen=True):
 
 
 class Presently:
-    """Asks for it."""
+    """Asks for the present, and whose a token is, for all who come at one moment."""
 
     def __init__(self, pool: Pool) -> None:
         """Take connections to the primary: a standby may not know yet that a token was revoked."""

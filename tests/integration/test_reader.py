@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from events import sql
-from projections import following, rebuild
+from projections import LISTED, following, rebuild
 from projections.engine import Connection, Projection
 from projections.following import ReadModelBehind
 from projections.parties import PARTIES
@@ -201,3 +201,28 @@ async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong
 async def test_no_ids_have_no_labels(read_models, projection):
     assert (await read_models.around([], 10, 10)).labels == {}
     assert (await read_models.around(["party_none"], 10, 10)).labels == {}
+
+
+async def test_what_is_asked_for_together_is_what_is_asked_for_alone(read_models, projection):
+    asked = [(model, size) for model in LISTED for size in (2, 5, 10)]
+    rows = {(model.name, size): await read_models.page(model, size, {}, limit=50) for model, size in asked}
+    things = [(model, found, size) for model, size in asked for found in rows[model.name, size]]
+    assert len(things) > 10
+    alone = [await read_models.one(model, found.id, size) for model, found, size in things]
+    assert alone == [found for _, found, _ in things]
+    assert await asyncio.gather(*(read_models.one(model, found.id, size) for model, found, size in things)) == alone
+    around = [await read_models.around(found.refs, size, 10, found.id) for _, found, size in things]
+    together = await asyncio.gather(*(read_models.around(found.refs, size, 10, found.id) for _, found, size in things))
+    assert together == around
+
+
+async def test_a_read_model_of_another_program_is_in_the_way_of_itself_only(read_models, projection):
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
+    (party, *_) = await read_models.page(PARTIES, 10, {}, limit=1)
+    refused, found = await asyncio.gather(
+        read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10),
+        read_models.one(PARTIES, party.id, 10),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, ReadModelBehind)
+    assert found == party

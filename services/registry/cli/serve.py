@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import multiprocessing
 import os
 import signal
@@ -20,6 +19,7 @@ from litestar.types import ASGIApp
 
 from events.log.migrate import check
 from events.vault import MasterKey
+from projections.garbage import look_seldom
 from services.registry import journal
 from services.registry.cli.heads import bounded
 from services.registry.cli.ports import claim, claim_metrics, url
@@ -35,6 +35,7 @@ LOGGING: Final[dict[str, Any]] = {
 """Granian's lines become ours: it would write them, in another form, to standard output."""
 
 _PR_SET_PDEATHSIG: Final = 1
+CYCLES: Final = 10_000  # objects; what a request leaves behind in a cycle may be as large as a body
 _LEAVING: Final = signal.SIGUSR1
 """What tells the worker that it is about to be stopped."""
 
@@ -96,7 +97,5 @@ def worker() -> ASGIApp:
     settings = load(os.environ)
     journal.configure(settings.log_level, settings.log_format)
     service = create_service(settings, leaving=leaving)
-    # Cycles are rare, and looked for among all that was imported: that took a seventh of the time of a request.
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 100)
+    look_seldom(after=CYCLES)
     return service
