@@ -223,7 +223,7 @@ class Writer:
     def _worth_sending(self, connection: WriterConnection) -> int:
         """Return how many of the commands that wait are to be sent now over a connection: all of them, half, or none.
 
-        The second connection is for what is sent behind a batch; either may be that.
+        The second connection is only for what is sent behind a batch; the first, for that as well.
         """
         waiting = len(self._queue)
         if not waiting or self._landing:

@@ -386,12 +386,15 @@ class Machine(RuleBasedStateMachine):
 
 
 def _lasting(page: Any) -> Any:
-    """Leave out what erasures and withdrawals take away at every size: details of people, and quotations."""
+    """Leave out what erasures and withdrawals change at every size: details of people, and what citations quote."""
     if isinstance(page, dict):
+        cites = "start" in page
         return {
             key: _lasting(value)
             for key, value in page.items()
-            if key not in ("name", "contact", "quotation") and not key.startswith("person_")
+            if key not in ("name", "contact", "quotation")
+            and not key.startswith("person_")
+            and not (cites and key == "withdrawn")
         }
     if isinstance(page, list):
         return [_lasting(one) for one in page if not (isinstance(one, dict) and one.get("kind") == "person")]
