@@ -77,7 +77,7 @@ class Concerns:
                 (number, make, dict.fromkeys(row.id for state in states for row in make(state, None)))
                 for number, make, _ in self._of_kind.get(kind, ())
             ]
-        touched: Sequence[str] = after.touched
+        touched: Sequence[str] = after.touched if after is not None else ()
         prefixes = [key.partition("_")[0] for key in touched]
         met = (kind, before is None, *prefixes)
         plan = self._plans.get(met)
