@@ -6,12 +6,13 @@ Exits with 1 if a target is missed, or with --quick, as machines are noisy, if o
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+
+import uvloop
 
 from bench import (
     append,
@@ -72,7 +73,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.work if name not in WORKS]:
         parser.error(f"there is no work {', '.join(unknown)}; there are {', '.join(WORKS)}")
-    results = asyncio.run(run(arguments.work or list(WORKS), quick=arguments.quick))
+    results = uvloop.run(run(arguments.work or list(WORKS), quick=arguments.quick))
     if arguments.json:
         json.dump({name: result.as_json() for name, result in results.items()}, sys.stdout)
         sys.stdout.write("\n")

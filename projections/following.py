@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,9 @@ from projections.heartbeat import heard
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 
 log = structlog.get_logger("reader")
+
+NOT_BUILT: Final = "The read models have not been built yet. Try again in a moment."
+NONE_YET: Final = -1  # where there are no read models, or none were heard of: not even those of an empty log
 
 
 class ReadModelBehind(RegistryError):
@@ -38,7 +42,7 @@ class Following:
         self._moved = asyncio.Condition()
         self._listener: asyncio.Task[None] | None = None
         self._failures = 0  # in a row
-        self.position = 0
+        self.position = NONE_YET
 
     def start(self) -> None:
         """Begin to listen."""
@@ -52,14 +56,14 @@ class Following:
             await asyncio.gather(self._listener, return_exceptions=True)
 
     async def wait_for(self, size: int, seconds: float) -> None:
-        """Wait until the first `size` entries are projected.
+        """Wait until the first `size` entries are projected; for none of them, until there are read models.
 
         Raises `ReadModelBehind` after `seconds`.
         """
         try:
             async with asyncio.timeout(seconds):
                 if self.position < size:  # which may be because nothing was heard: ask once
-                    await self.note(max(await self._live() or 0, self.position))
+                    await self.note(max(_position(await self._live()), self.position))
                 async with self._moved:
                     await self._moved.wait_for(lambda: self.position >= size)
         except TimeoutError:
@@ -105,14 +109,20 @@ class Following:
         await connection.add_listener("registry_projected", tell)
         while True:
             told.clear()
-            await self.note(await connection.fetchval(QUERIES["position"]) or 0)
+            await self.note(_position(await connection.fetchval(QUERIES["position"])))
             self._failures = 0
             await heard(told, HEARTBEAT_SECONDS)
 
 
 def behind(position: int, size: int) -> ReadModelBehind:
-    """Say that the read models show fewer entries than were asked for."""
+    """Say that the read models show fewer entries than were asked for, or that there are none."""
+    if position == NONE_YET:
+        return ReadModelBehind(NOT_BUILT)
     return ReadModelBehind(f"The read models show {position} entries, not yet {size}. Try again in a moment.")
+
+
+def _position(live: int | None) -> int:
+    return NONE_YET if live is None else live
 
 
 def _told(listener: asyncio.Task[None]) -> None:

@@ -23,7 +23,7 @@ from events.sql import load
 from events.words import prefixes, whole
 from projections.digest import digests
 from projections.engine import QUERIES
-from projections.following import Following, ReadModelBehind, behind
+from projections.following import NOT_BUILT, Following, ReadModelBehind, behind
 from projections.model import ReadModel
 from projections.names import NAMES
 from projections.parties import PARTIES
@@ -38,8 +38,6 @@ CALENDAR = load("projections", "calendar.sql")
 CITED = load("projections", "cited.sql")
 
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
-
-NOT_BUILT = "The read models have not been built yet. Try again in a moment."
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -126,7 +124,7 @@ class ReadModels:
     @property
     def heard(self) -> int:
         """How many entries the live read models show, as last heard of: nobody is asked."""
-        return self._following.position
+        return max(self._following.position, 0)
 
     async def hear_of(self, size: int, seconds: float) -> None:
         """Wait until the first `size` entries are projected, whether or not a standby that is read shows them yet.

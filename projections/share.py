@@ -12,6 +12,7 @@ import signal
 import sys
 
 import msgspec
+import uvloop
 
 from events.errors import Corrupt
 from events.log.failure import TRANSIENT
@@ -59,7 +60,7 @@ def _report(report: Report) -> None:
 def main() -> None:
     """Help until there is no more to do; tell why, if it cannot be done."""
     try:
-        asyncio.run(_help())
+        uvloop.run(_help())
     except TRANSIENT as lost:
         _report(Report(lost=type(lost).__name__))
     except Corrupt as found:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
+import uvloop
 
 from tests.support import cluster as clusters
 
@@ -16,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--containers", action="store_true", help="take PostgreSQL from a container instead of embedding it"
     )
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Run tests on the event loop that the service runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

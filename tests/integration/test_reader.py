@@ -74,6 +74,18 @@ async def test_a_size_that_is_shown_already_is_not_waited_for(read_models, proje
     await read_models.wait_for(0, 0)
 
 
+async def test_nothing_is_waited_for_until_there_are_read_models_of_it(read_models, recorder, connection):
+    """Those of an empty log are to be built, too."""
+    with pytest.raises(ReadModelBehind, match="have not been built yet"):
+        await read_models.wait_for(0, SHORT)
+    (task,) = await waiting(read_models, 0)
+    made = await rebuild.begin(connection)
+    assert not task.done()
+    await made.go_live()
+    await task
+    assert read_models.heard == 0
+
+
 async def test_a_size_that_is_not_shown_in_time_is_refused_with_how_far_they_are(read_models, projection):
     with pytest.raises(ReadModelBehind, match="show 10 entries, not yet 11"):
         await read_models.wait_for(11, SHORT)
@@ -106,7 +118,7 @@ async def test_there_is_nothing_to_wait_for_before_anything_was_built(read_model
     with pytest.raises(ReadModelBehind, match="not been built"):
         await read_models.position()
     await recorder.record(3)
-    with pytest.raises(ReadModelBehind, match="show 0 entries, not yet 3"):
+    with pytest.raises(ReadModelBehind, match="have not been built yet"):
         await read_models.wait_for(3, SHORT)
     (task,) = await waiting(read_models, 3)
     await rebuild.ensure(connection)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
+import uvloop
 
 from events.log.migrate import check
 from events.log.servers import connect
@@ -31,4 +31,4 @@ def on_database(name: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -
         finally:
             await database.close()
 
-    return asyncio.run(run())
+    return uvloop.run(run())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+
+import uvloop
 
 from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check
@@ -16,7 +17,7 @@ from services.registry.settings import Settings, load
 
 def digest(size: int | None) -> int:
     """Print a line for each read model: the digest and the name, after one with the size and the version."""
-    digested = asyncio.run(_digest(load(os.environ, needed=["database_url"]), size))
+    digested = uvloop.run(_digest(load(os.environ, needed=["database_url"]), size))
     sys.stdout.write(f"size {digested.size}, version {digested.version}\n")
     for model, hashed in digested.digests.items():
         sys.stdout.write(f"{hashed}  {model}\n")

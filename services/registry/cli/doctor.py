@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import Final
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -33,7 +33,7 @@ def doctor(*, json: bool, strict: bool) -> int:
     except InvalidSettings as error:
         _print(unset(error), json=json)
         return SET_UP_WRONGLY
-    examination = asyncio.run(examine(settings))
+    examination = uvloop.run(examine(settings))
     _print(examination, json=json)
     wrong = {Verdict.FAILED, Verdict.WARNING} if strict else {Verdict.FAILED}
     return FAILED if examination.verdict in wrong else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -54,7 +54,7 @@ def import_file(file: str, actor: str) -> int:
     signal.signal(signal.SIGINT, stopping.asked_for)
     try:
         with _opened(file) as source:
-            asyncio.run(_import(settings, source, Actor(actor), tally, stopping))
+            uvloop.run(_import(settings, source, Actor(actor), tally, stopping))
     except KeyboardInterrupt:
         sys.stderr.write(f"Interrupted. {tally.said()} Import the file again to go on.\n")
         return INTERRUPTED

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -115,7 +115,7 @@ def on_keys(work: Callable[[Pool, KeyRing, str], Awaitable[T]]) -> tuple[T, KeyR
             origin = await current_origin(Checkpoints(pool), settings.origin)
             return await work(pool, ring, origin), ring, origin
 
-    return asyncio.run(run())
+    return uvloop.run(run())
 
 
 def folder_of(settings: Settings) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+
+import uvloop
 
 from events.log import migrate as migrations
 from services.registry.settings import load
@@ -14,10 +15,10 @@ def migrate(*, check: bool) -> int:
     """Apply what is pending, or only look."""
     dsn = load(os.environ, needed=["owner_database_url"]).owner_database_url
     if check:
-        asyncio.run(migrations.check(dsn))
+        uvloop.run(migrations.check(dsn))
         sys.stdout.write("The database is up to date.\n")
         return 0
-    applied = asyncio.run(migrations.migrate(dsn))
+    applied = uvloop.run(migrations.migrate(dsn))
     for migration in applied:
         sys.stdout.write(f"applied {migration.file}\n")
     if not applied:

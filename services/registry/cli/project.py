@@ -8,6 +8,8 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 
+import uvloop
+
 from events.log.migrate import check
 from events.log.servers import create_pool
 from projections.garbage import look_seldom
@@ -28,7 +30,7 @@ def project() -> int:
     switch.check(settings)
     claim_metrics(settings, api=False)
     look_seldom()
-    asyncio.run(_project(settings))
+    uvloop.run(_project(settings))
     return 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+import uvloop
 
 from services.registry import provision as cluster
 from services.registry.settings import InvalidSettings, Settings, load, variable
@@ -23,7 +24,7 @@ def provision() -> int:
     settings = load(os.environ, needed=needed)
     database, passwords = described(settings)
     backup = for_backups(settings, database)
-    asyncio.run(_provision(settings, database, passwords, backup))
+    uvloop.run(_provision(settings, database, passwords, backup))
     logins = [*passwords, *([cluster.BACKUP] if backup else [])]
     sys.stdout.write(f"The database {database} is there, and so are the logins {', '.join(logins)}.\n")
     return 0

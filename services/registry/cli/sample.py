@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+
+import uvloop
 
 from events.log.migrate import check
 from services.registry.cli.failures import Unusable
@@ -16,7 +17,7 @@ from services.registry.settings import Settings, load
 def sample() -> int:
     """Record the story, or what is missing of it. Raises `Unusable` for a log that holds something else."""
     settings = load(os.environ, needed=["database_url", "master_key_file"])
-    sys.stdout.write(f"Recorded: {asyncio.run(_record(settings))}.\n")
+    sys.stdout.write(f"Recorded: {uvloop.run(_record(settings))}.\n")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import multiprocessing
 import os
@@ -12,6 +11,7 @@ import threading
 from types import FrameType
 from typing import Any, Final
 
+import uvloop
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
@@ -63,7 +63,7 @@ def serve() -> int:
     policy.read(settings.witness_file)
     switch.check(settings)
     journal.configure(settings.log_level, settings.log_format)
-    asyncio.run(check(settings.database_url))
+    uvloop.run(check(settings.database_url))
     host = claim(settings.host, settings.port)
     claim_metrics(settings, api=True)
     server = Server(

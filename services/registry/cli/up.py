@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+import uvloop
 
 from services.registry.cli import ports
 from services.registry.cli.failures import Unusable
@@ -55,7 +56,7 @@ def up(data: Path, *, host: str | None, port: int | None, sample: bool) -> int:
             settings, master_key_file=home.key(settings.master_key_file), key_dir=settings.key_dir or home.keys
         )
         try:
-            asyncio.run(_Up(home, settings, address, begun).run(sample=sample))
+            uvloop.run(_Up(home, settings, address, begun).run(sample=sample))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
     return 0

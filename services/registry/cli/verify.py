@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Final
 
 import asyncpg
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -69,12 +69,12 @@ def run(
 
 def _verified(what: str | None, asked: Asked, token_file: Path | None) -> Report:
     if what is None:
-        return asyncio.run(_database(asked))
+        return uvloop.run(_database(asked))
     if what.startswith(("http://", "https://")):
-        return asyncio.run(verify(_service(what, token_file), asked))
+        return uvloop.run(verify(_service(what, token_file), asked))
     path = Path(what)
     if path.is_dir():
-        return asyncio.run(verify(Export(path), asked))
+        return uvloop.run(verify(Export(path), asked))
     if not path.is_file():
         raise Unusable(f"There is no {what}. Give the address of a service, the folder of an export, or a pack's file.")
     if asked.state is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -94,7 +95,7 @@ def serve(folder: Path, host: str, port: int) -> int:
     from services.registry.witness.cosigner import Cosigner
 
     journal.configure(settings.log_level, settings.log_format)
-    asyncio.run(_serve(Cosigner(keys, state, now), settings, address, port, ports.url(host, port)))
+    uvloop.run(_serve(Cosigner(keys, state, now), settings, address, port, ports.url(host, port)))
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import Final
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +46,7 @@ def ask_all() -> int:
     settings = load(os.environ, needed=["database_url", "witness_file"])
     policy = read(settings.witness_file)
     journal.configure("critical", "json")  # what there is to say is in the table
-    found = asyncio.run(_ask(settings, policy))
+    found = uvloop.run(_ask(settings, policy))
     table = Table(header_style="bold")
     for column in ("witness", "cosigned entries", "now"):
         table.add_column(column, overflow="fold")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -17,7 +18,7 @@ INTERRUPTED: Final = 130
 
 def to_its_end(work: Coroutine[Any, Any, int]) -> int:
     """Do the work and return its exit code. Ctrl-C and SIGTERM cancel it, so that it leaves things in order."""
-    return asyncio.run(_cancellable(work))
+    return uvloop.run(_cancellable(work))
 
 
 async def _cancellable(work: Coroutine[Any, Any, int]) -> int:
