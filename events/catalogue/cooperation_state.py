@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, cast
 
 import msgspec
@@ -241,16 +241,22 @@ def _agreement(state: Cooperation, entry: Entry[Any]) -> Cooperation:
 
 def _standing(state: Cooperation, entry: Entry[Any]) -> Cooperation:
     standing = (*state.standing, entry)
-    ended = (state.id, *state.visits, *state.rounds, *state.milestones)  # what was promised is promised no more
     match entry.event:
         case CooperationSuspended():
             return replace(state, suspended=True, standing=standing, touched=(state.id,))
         case CooperationResumed():
             return replace(state, suspended=False, standing=standing, touched=(state.id,))
         case CooperationConcluded():
-            return replace(state, closed="concluded", standing=standing, touched=ended)
+            return replace(state, closed="concluded", standing=standing, touched=(state.id, *_promised(state)))
         case _:
-            return replace(state, closed="abandoned", standing=standing, touched=ended)
+            return replace(state, closed="abandoned", standing=standing, touched=(state.id, *_promised(state)))
+
+
+def _promised(state: Cooperation) -> Iterator[str]:
+    """Yield what is promised and has not happened yet, which it is no more once the cooperation has ended."""
+    yield from (key for key, visit in state.visits.items() if visit.status == "scheduled")
+    yield from (key for key, one in state.rounds.items() if one.status == "scheduled")
+    yield from (key for key, milestone in state.milestones.items() if milestone.status == "open")
 
 
 def _active(state: Cooperation, when: EdtfDate) -> Cooperation:

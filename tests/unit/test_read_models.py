@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, Aggregate, Event, Facts
 from events.catalogue.party import PARTY, PartyRegistered
+from events.catalogue.person import PersonErased
 from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
@@ -22,6 +23,7 @@ from events.errors import Corrupt, RegistryError
 from events.shape import from_text
 from projections import LISTED, MODELS, ReadModel, Row
 from projections.engine import version_of
+from projections.gathering import Concerns
 from projections.model import refs_of
 from projections.names import NAMES
 from projections.parties import PARTIES
@@ -111,6 +113,12 @@ def test_of_settled_rows_nothing_differs_once_the_stream_has_begun(wish):
             if before is not None:
                 differing = changed(rows_of(model, aggregate, before), rows_of(model, aggregate, after))
                 assert {key.partition("_")[0] for key in differing}.isdisjoint(model.settled)
+
+
+def test_what_is_said_of_a_stream_of_which_nothing_stands_concerns_no_read_model():
+    erased = PersonErased(authority="A court", reason="A request")
+    (entry,) = entries_of(f"person/{made_id('person', 1)}", [erased], FACTS.today, revision=2)
+    assert Concerns(MODELS).of(Step(entry, None, None)) == []
 
 
 @given(asked())
