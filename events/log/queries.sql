@@ -49,8 +49,8 @@ FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
 ORDER BY position;
 
 -- name: page_of_bytes
--- What is decoded needs no columns beside it. $1: first position, $2: how many at most.
-SELECT bytes FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
+-- What is decoded, or sent as it is, needs no other columns. $1: first position, $2: how many at most.
+SELECT bytes, position FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
 ORDER BY position;
 
 -- name: page_of_types

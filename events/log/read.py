@@ -189,6 +189,14 @@ class Reader:
                     yield decode_entries([row[0] for row in rows[first : first + PART]])
                     await asyncio.sleep(0)  # for the next page to come in
 
+    async def iterate_stored(
+        self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
+    ) -> AsyncGenerator[list[tuple[int, bytes]]]:
+        """Yield every entry as `iterate` does, a page at a time, as its position and what is stored there."""
+        async with aclosing(self._pages(_PAGE_OF_BYTES, from_position, below, page)) as pages:
+            async for rows in pages:
+                yield [(position, stored) for stored, position in rows]
+
     async def _pages(
         self, statement: str, from_position: int, below: int | None, page: int
     ) -> AsyncGenerator[list[asyncpg.Record]]:

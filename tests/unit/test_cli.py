@@ -58,6 +58,11 @@ def test_the_access_record_is_not_asked_for_what_it_does_not_have(option: str, c
     assert option.partition("=")[0] in capsys.readouterr().err
 
 
+def test_serving_loads_what_asks_witnesses_only_where_there_are_any():
+    code = "import sys, services.registry.cli.serve, services.registry.main; sys.exit('httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_help_is_quick_since_it_loads_neither_the_server_nor_the_database_driver():
     code = (
         "import sys; from services.registry.cli.app import main; main(['--help']);"

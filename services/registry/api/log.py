@@ -99,14 +99,26 @@ async def _pages(request: Asking, asked: EntriesQuery, head: int) -> AsyncGenera
     what of the last page did not reach it. Raises `AccessNotRecorded`, which cuts a stream that has begun short.
     """
     parts: Parts = request.app.state.parts
+    of_all = asked.subject is None and asked.type is None
+    async with aclosing(_of_all(parts, asked, head) if of_all else _of_some(parts, asked, head)) as pages:
+        async for entries in pages:
+            await looking.record_entries(request, Action.STREAM_ENTRIES, entries)
+            yield b"\n".join([*(stored for _, stored in entries), b""])
+
+
+def _of_all(parts: Parts, asked: EntriesQuery, head: int) -> AsyncGenerator[Entries]:
+    below = head if asked.limit is None else min(head, asked.first + asked.limit)
+    return parts.log.iterate_stored(asked.first, below=below, page=PAGE)
+
+
+async def _of_some(parts: Parts, asked: EntriesQuery, head: int) -> AsyncGenerator[Entries]:
     left = asked.limit
     first = asked.first
     while left is None or left > 0:
         limit = PAGE if left is None else min(PAGE, left)
         entries = await _page(parts, asked, first, limit, head)
         if entries:
-            await looking.record_entries(request, Action.STREAM_ENTRIES, entries)
-            yield b"".join(stored + b"\n" for _, stored in entries)
+            yield entries
         if len(entries) < limit:
             return
         first = entries[-1][0] + 1

@@ -15,9 +15,8 @@ import asyncio
 from collections.abc import Sequence
 from enum import Enum
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
 import msgspec
 
 from events.errors import RegistryError
@@ -32,6 +31,9 @@ from services.registry import journal
 from services.registry.clock import Clock
 from services.registry.signing.policy import Policy, Witness
 from services.registry.signing.signer import Signer
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -83,6 +85,8 @@ class _Answer(msgspec.Struct, frozen=True):
 
 def client() -> httpx.AsyncClient:
     """Make what witnesses are reached by; each request is given its time as a whole."""
+    import httpx  # takes a tenth of the start of those who have no witnesses
+
     return httpx.AsyncClient(timeout=None)  # noqa: S113
 
 
@@ -229,6 +233,8 @@ class _Asked:
                 raise _Failed(f"it answers {status}")
 
     async def _submit(self, client: httpx.AsyncClient, signed: Signed, old: int) -> _Answer:
+        import httpx
+
         now = signed.checkpoint
         path = await self._tree.consistency(old, now.size) if old else []
         ours = Note(now.text, tuple(one for one in signed.signatures if one.name == now.origin))

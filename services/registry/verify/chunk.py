@@ -14,7 +14,7 @@ import msgspec
 from events.merkle.tiles import WIDTH
 from services.registry.verify.findings import Findings
 
-BUNDLES: Final = 16  # of a chunk: some 4 MB of entries
+BUNDLES: Final = 8  # of a chunk: some 2 MB of entries, and as much of what is made of them; more leaves the caches
 STRETCH: Final = BUNDLES * WIDTH
 KEY_BYTES: Final = 16
 LENGTH: Final = struct.Struct(">I")  # of a message, or of a record in a file

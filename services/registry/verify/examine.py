@@ -6,9 +6,9 @@ Checks are made column by column over all entries at once, and entry by entry on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from operator import attrgetter
-from typing import Final, Literal, NamedTuple
+from itertools import compress, count, pairwise
+from operator import eq
+from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -49,15 +49,16 @@ class Envelope(
     type: str
 
 
-_FORMS: Final[tuple[tuple[str, Callable[[Envelope], str], Callable[[Sequence[str]], list[int]]], ...]] = (
-    ("id", attrgetter("id"), forms.UUID7.wrong),
-    ("commandid", attrgetter("commandid"), forms.UUID.wrong),
-    ("commandhash", attrgetter("commandhash"), forms.SHA256.wrong),
-    ("time", attrgetter("time"), forms.wrong_times),
+_FORMS: Final[tuple[tuple[str, Callable[[Sequence[str]], list[int]]], ...]] = (
+    ("id", forms.UUID7.wrong),
+    ("commandid", forms.UUID.wrong),
+    ("commandhash", forms.SHA256.wrong),
+    ("time", forms.wrong_times),
 )
 _decode: Final = msgspec.json.Decoder(Envelope).decode
-_SAID: Final = attrgetter("source", "type", "dataschema")
+_encode: Final = msgspec.json.Encoder().encode
 _encode_into: Final = msgspec.json.Encoder().encode_into
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def examine(chunk: Chunk) -> Examined:
@@ -179,20 +180,36 @@ def _read(
     first: int, entries: Sequence[bytes | None], positions: list[int], envelopes: list[Envelope], findings: Findings
 ) -> None:
     """Add the envelopes that can be read, and their positions."""
-    decode, encode_into, encoded = _decode, _encode_into, bytearray()
+    if None not in entries and (read := _plainly(cast("Sequence[bytes]", entries))):
+        positions += range(first, first + len(read))
+        envelopes += read
+        return
     for position, entry in enumerate(entries, first):
         if entry is None:
             continue
         try:
-            envelope = decode(entry)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as refused:
+            envelope = _decode(entry)
+        except _UNREADABLE as refused:
             findings.add("entry-malformed", f"the entry cannot be read: {refused}", position=position)
             continue
-        encode_into(envelope, encoded)
-        if encoded != entry:  # pyright: ignore[reportUnnecessaryComparison] - bytearray and bytes do compare
+        if _encode(envelope) != entry:
             findings.add("entry-not-canonical", "the entry is not in canonical form (RFC 8785)", position=position)
         positions.append(position)
         envelopes.append(envelope)
+
+
+def _plainly(entries: Sequence[bytes]) -> list[Envelope]:
+    """Return the envelopes if all can be read and are in canonical form, else none: one by one it is told which not."""
+    try:
+        read = list(map(_decode, entries))
+    except _UNREADABLE:
+        return []
+    encode_into, encoded = _encode_into, bytearray()
+    for envelope, entry in zip(read, entries, strict=True):
+        encode_into(envelope, encoded)
+        if encoded != entry:  # pyright: ignore[reportUnnecessaryComparison] - bytearray and bytes do compare
+            return []
+    return read
 
 
 def _check_columns(bundle: Bundle, positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:
@@ -212,20 +229,25 @@ def _check_columns(bundle: Bundle, positions: Sequence[int], envelopes: Sequence
 def _in_order(stretch: Stretch, findings: Findings, grown: tuple[Grown, ...]) -> Examined:
     """Hold the entries against each other, and take down what later chunks have to agree with."""
     positions, envelopes = stretch.positions, stretch.envelopes
+    said = {
+        "id": [one.id for one in envelopes],
+        "commandid": [one.commandid for one in envelopes],
+        "commandhash": [one.commandhash for one in envelopes],
+        "time": [one.time for one in envelopes],
+    }
     wrong: dict[str, frozenset[int]] = {}
-    for name, said, of_form in _FORMS:
-        found = of_form(list(map(said, envelopes)))
+    for name, of_form in _FORMS:
+        found = of_form(said[name])
         findings.at((positions[n] for n in found), "envelope-wrong", f"{name} is not in form")
         wrong[name] = frozenset(found)
     _check_attributes(positions, envelopes, findings)
-    _check_neighbours(positions, envelopes, findings)
-    ids = [one.id for one in envelopes]
-    commands = [one.commandid for one in envelopes]
+    commands = said["commandid"]
+    _check_neighbours(stretch, said["time"], commands, said["commandhash"], findings)
     begun = ["" if command == before else command for command, before in zip(commands, ["", *commands], strict=False)]
     return Examined(
         findings,
         grown,
-        _keys(stretch, ids, wrong["id"]),
+        _keys(stretch, said["id"], wrong["id"]),
         _keys(stretch, begun, wrong["commandid"]),
         _streams(positions, envelopes, findings),
         _edge(positions[0], envelopes[0]) if envelopes else None,
@@ -239,14 +261,15 @@ def _edge(position: int, one: Envelope) -> Edge:
 
 def _check_attributes(positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:
     """Check what each envelope has to say whatever the others do."""
-    if list(map(attrgetter("sequence"), envelopes)) != list(map(str, positions)):
+    if [one.sequence for one in envelopes] != list(map(str, positions)):
         for position, one in zip(positions, envelopes, strict=True):
             if one.sequence != str(position):
                 findings.add("sequence-wrong", f"the entry says that it is number {one.sequence}", position=position)
-    if all(map(_is_of_source, set(map(_SAID, envelopes)))):
+    sources, types = [one.source for one in envelopes], [one.type for one in envelopes]
+    if all(map(_is_of_source, set(zip(sources, types, [one.dataschema for one in envelopes], strict=True)))):
         return
     for position, one in zip(positions, envelopes, strict=True):
-        if not _is_of_source(_SAID(one)):
+        if not _is_of_source((one.source, one.type, one.dataschema)):
             findings.add("envelope-wrong", "the envelope does not say what it must", position=position)
 
 
@@ -255,24 +278,20 @@ def _is_of_source(said: tuple[str, str, str]) -> bool:
     return source.startswith("https://") and schema == f"{source}/v1/schemas/{event_type}"
 
 
-def _check_neighbours(positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:
+def _check_neighbours(
+    stretch: Stretch, times: list[str], commands: list[str], hashes: list[str], findings: Findings
+) -> None:
     """Check that time never falls, that the source stays, and that a command's entries share their hash."""
-    times = [one.time for one in envelopes]
-    commands = [one.commandid for one in envelopes]
-    hashes = [one.commandhash for one in envelopes]
+    envelopes = stretch.envelopes
     if (
         times == sorted(times)
         and len({one.source for one in envelopes}) <= 1
-        and not [
-            True
-            for command, following, before, after in zip(commands, commands[1:], hashes, hashes[1:], strict=False)
-            if command == following and before != after
-        ]
+        and all(hashes[at] == hashes[at + 1] for at in compress(count(), map(eq, commands, commands[1:])))
     ):
         return
     for number, (before, one) in enumerate(pairwise(envelopes), 1):
         for code, words in differences(_edge(0, before), _edge(0, one)):
-            findings.add(code, words, position=positions[number])
+            findings.add(code, words, position=stretch.positions[number])
 
 
 def differences(before: Edge, after: Edge) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ from services.registry.verify.signatures import Keys, Vouched, read_checkpoint, 
 from services.registry.verify.source import Head, Published, Source
 from services.registry.verify.state import Resumption, Saved, State, kept
 
-SAVE_EVERY: Final = 64  # chunks
+SAVE_EVERY: Final = 128  # chunks
 CHECKED: Final = (
     "leaves and tiles",
     "tree heads and their signatures",

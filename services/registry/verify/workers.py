@@ -17,7 +17,7 @@ from services.registry.verify.examine import examine
 from services.registry.verify.files import loaded
 from services.registry.verify.source import Unreadable
 
-WORTH: Final = 16 * STRETCH  # entries; below, starting processes takes longer than they save
+WORTH: Final = 32 * STRETCH  # entries; below, starting processes takes longer than they save
 AHEAD: Final = 2  # chunks a process that may be read before their turn
 _COMMAND: Final = (sys.executable, "-m", "services.registry.verify.worker")
 
