@@ -42,7 +42,7 @@ CALENDAR = load("projections", "calendar.sql")
 
 STANDBY_LAG_SECONDS = 2.0  # what one standby may be behind another that has shown a size already
 
-PIECES = ("topic", "change", "post")  # kinds of things in a timeline that have no row of their own
+PIECES = ("change", "post")  # kinds of things in a timeline that have no row of their own
 MOST = 50  # who ask in one statement
 LARGE = 500  # ids, beyond which nobody else has to wait for what is around them
 

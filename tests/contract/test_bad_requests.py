@@ -401,7 +401,7 @@ async def test_a_failure_tells_nothing_of_what_is_inside(
     monkeypatch.setattr(type(service.parts.commands), "execute", fail)
     async with nothing_left_behind(service):
         for answer in (
-            await service.client.get("/v1/parties"),
+            await service.client.get("/v1/parties?sector=asked-for-by-nobody-before"),
             await service.client.post("/v1/parties", json=party("x")),
             await service.client.post(world.fill("/v1/cooperations/$cooperation/meetings"), json=world.fill(meeting())),
         ):
