@@ -1,6 +1,7 @@
 """`python -m bench [WORK…] [--quick] [--json]`: progress goes to standard error, the result to standard output.
 
-Exits with 1 if a target is missed, or with --quick, as machines are noisy, if one is missed by more than half.
+Exits with 1 if a target is missed, or with --quick, as machines are noisy, if one is missed by more than half three
+times in a row.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
     "verify": verify.measure,
 }
 
+TRIES = 3  # of a quick work
+QUICK_PART = 0.5  # of its target that a quick work has to reach
+
 
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
     """Measure each work in a database of its own."""
@@ -60,10 +64,23 @@ async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
     with server() as admin:
         for name in works:
             begun = time.perf_counter()
-            async with database(admin, name) as access:
-                results[name] = await WORKS[name](access, quick=quick)
+
+            async def once(name: str = name) -> Result:
+                async with database(admin, name) as access:
+                    return await WORKS[name](access, quick=quick)
+
+            results[name] = await patiently(once) if quick else await once()
             print(f"{name} took {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     return results
+
+
+async def patiently(once: Callable[[], Awaitable[Result]]) -> Result:
+    """Measure again while a ratio is below half its target, as a machine may be busy for a moment; the best of all."""
+    found = [await once()]
+    while found[-1].missed(QUICK_PART) and len(found) < TRIES:
+        print(f"measured again, for {', '.join(found[-1].missed(QUICK_PART))}", file=sys.stderr)
+        found.append(await once())
+    return min(found, key=lambda result: len(result.missed(QUICK_PART)))
 
 
 def main() -> int:
@@ -95,7 +112,7 @@ def judged(results: dict[str, Result], *, quick: bool) -> int:
     """Name the targets that are missed; the exit status."""
     status = 0
     for name, result in results.items():
-        for ratio in result.missed(0.5 if quick else 1.0):
+        for ratio in result.missed(QUICK_PART if quick else 1.0):
             told = f"{result.ratios[ratio]:.2f}" if ratio in result.ratios else "not measured"
             print(f"{name} misses its target: {ratio} is {told}, not {result.targets[ratio]:g}", file=sys.stderr)
             status = 1
