@@ -27,6 +27,7 @@ from events.log.batch import Batch
 from events.log.command import Append, Appended, Head
 from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.distribution import Distribution
+from events.log.flight import Flight, Sent
 from events.log.observer import Commit, Observer
 from events.log.preparation import EntryEncoder, Waiting
 from events.log.read import RecordedCommand
@@ -41,8 +42,6 @@ BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)  # ent
 BACKOFF: Final = (0.05, 1.0)  # seconds: the first pause before connecting again, doubled up to the second
 
 Answer: TypeAlias = tuple[Waiting, Appended]
-Sent: TypeAlias = tuple[Batch, Found | None]
-"""A batch, and None when it is durable."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,25 +58,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 64 * 1024 * 1024
     deadline: float = 10.0
     statement: float = 5.0
-
-
-class Flight:
-    """Commands that were sent to the database together; `answer` is there when the database has answered, or cannot."""
-
-    __slots__ = ("answer", "batch", "commands")
-
-    def __init__(self, commands: Sequence[Waiting], answer: asyncio.Future[Sent]) -> None:
-        self.commands = commands
-        self.batch: Batch | None = None  # until it is put together
-        self.answer = answer
-
-    @property
-    def recorded(self) -> Batch | None:
-        """The batch, if it is known to be durable."""
-        if self.answer.done() and self.answer.exception() is None:
-            batch, found = self.answer.result()
-            return batch if found is None else None
-        return None
 
 
 class Counts(msgspec.Struct):
@@ -115,7 +95,7 @@ class Writer:
         self._wake, self._wake_second = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._loop = asyncio.get_running_loop()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: tuple[float, asyncio.Handle] | None = None
         self._tasks = [
             self._loop.create_task(self._serve(self._connection, self._wake), name="log writer"),
             self._loop.create_task(self._serve(self._second, self._wake_second), name="log writer behind"),
@@ -149,10 +129,8 @@ class Writer:
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
         self._rouse()
-        if self._alarm is None or deadline < self._alarm.when():
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = self._loop.call_at(deadline, self._expire)
+        if self._alarm is None or deadline < self._alarm[0]:
+            self._set_alarm(deadline)
         return await waiting.future
 
     async def close(self) -> None:
@@ -163,7 +141,7 @@ class Writer:
         await self._connection.close()
         await self._second.close()
         if self._alarm is not None:
-            self._alarm.cancel()
+            self._alarm[1].cancel()
 
     def _expire(self) -> None:
         """Refuse the commands whose deadline has passed, and look again when the next one does."""
@@ -176,7 +154,15 @@ class Writer:
                 waiting.refuse(too_late(waiting))
             else:
                 coming.append(waiting.deadline)
-        self._alarm = self._loop.call_at(min(coming), self._expire) if coming else None
+        self._alarm = None
+        if coming:
+            self._set_alarm(min(coming))
+
+    def _set_alarm(self, at: float) -> None:
+        """Look for deadlines that have passed at a time; what uvloop gives for one that is now does not tell it."""
+        if self._alarm is not None:
+            self._alarm[1].cancel()
+        self._alarm = at, self._loop.call_later(at - monotonic(), self._expire)
 
     def _sweep(self) -> None:
         """Drop from the queue what nobody waits for any more. Raises `QueueFull` if that does not help."""

@@ -24,7 +24,7 @@ from events.errors import (
 from events.log import Appended, Claim, Log, NewKey, NewSalt
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
-from tests.support.recording import command, connected, draft, hash_of, note, obstacle, open_log
+from tests.support.recording import PATIENCE, command, connected, draft, hash_of, note, obstacle, open_log
 
 TASKS = 32
 
@@ -468,4 +468,12 @@ async def test_a_caller_may_be_in_more_of_a_hurry_than_the_log_and_than_those_ah
                 await log.append(note("a/2"), within=0.05)
             assert loop.time() - begun < 10
         assert (await patient).size == 1
+    await check_log(database.service_dsn)
+
+
+async def test_callers_whose_time_is_up_already_are_told_so_each(database: Database) -> None:
+    async with await open_log(database.service_dsn, deadline=30.0) as log, obstacle(database):
+        hurried = [asyncio.create_task(log.append(note(f"a/{number}"), within=-1.0)) for number in range(3)]
+        for told in await asyncio.wait_for(asyncio.gather(*hurried, return_exceptions=True), PATIENCE):
+            assert isinstance(told, LogUnavailable), told
     await check_log(database.service_dsn)
