@@ -7,6 +7,7 @@ is passed over: a version may only ever get what its readers can do without.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
@@ -30,6 +31,7 @@ D = TypeVar("D")
 DATES: Final = 10_000  # kept once parsed: a history says the same few again and again
 _TYPE: Final = b'"type":"'  # what the last attribute of a canonical entry begins with
 _TYPE_LENGTH: Final = len(_TYPE)
+_SEQUENCE: Final = re.compile(rb'"sequence":"([0-9]{1,19})"')
 
 
 class Upcaster(NamedTuple):
@@ -93,8 +95,9 @@ class Codec:
         """Decode entries as they are stored, in their order; in pages, as all of them are looked at together.
 
         Raises `EntryTooNew` for one of a type that this program does not know, as when a newer one recorded it, and
-        `Corrupt` for bytes that are no entry.
+        `Corrupt` for bytes that are no entry, with the position that they say.
         """
+        stored = list(stored)
         try:
             envelopes = list(self._envelopes(stored))
             forms.check([one.data for one in envelopes])
@@ -111,7 +114,9 @@ class Codec:
                 for position, one in zip(positions, envelopes, strict=True)
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refused:
-            raise Corrupt(f"an entry cannot be decoded: {refused}") from refused
+            if len(stored) > 1:  # which of them is found out by decoding each alone
+                list(map(self.decode_entry, stored))
+            raise Corrupt(f"{_named(stored)} cannot be decoded: {refused}") from refused
 
     def _envelopes(self, stored: Iterable[bytes]) -> Iterator[_Envelope[str, Event]]:
         """Decode each in one go if it ends with a type that is known, and is as that type is known here."""
@@ -165,6 +170,11 @@ def _tolerantly(data: object, kind: type[Event]) -> Event:
     event = msgspec.convert(_known_part(data, inspect.type_info(kind)), kind, dec_hook=from_text)
     forms.check((event,))
     return event
+
+
+def _named(stored: list[bytes]) -> str:
+    said = _SEQUENCE.findall(stored[0]) if len(stored) == 1 else []
+    return f"entry {said[-1].decode()}" if said else "an entry"
 
 
 def _positions(sequences: list[str]) -> list[int]:

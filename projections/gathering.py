@@ -18,6 +18,7 @@ from projections.versions import Changes, Known, Step
 
 TURN: Final = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
 HEAVY: Final = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
+REMEMBERED: Final = 8  # kinds of keys in a row: what agreeing on a roadmap or an end touches may be any number
 ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
 
 
@@ -57,7 +58,7 @@ _Plan: TypeAlias = list[tuple[int, Rows, tuple[int, ...]]]
 
 
 class Concerns:
-    """Which rows of which read models an entry may change. It remembers what follows from the kinds of keys touched."""
+    """Which rows of which read models an entry may change. It remembers what follows from the kinds of few keys."""
 
     def __init__(self, models: Sequence[ReadModel]) -> None:
         self.models = models
@@ -82,7 +83,9 @@ class Concerns:
         met = (kind, before is None, *prefixes)
         plan = self._plans.get(met)
         if plan is None:
-            plan = self._plans[met] = self._plan(kind, prefixes, begins=before is None)
+            plan = self._plan(kind, prefixes, begins=before is None)
+            if len(met) <= REMEMBERED:
+                self._plans[met] = plan
         return [(number, make, [touched[one] for one in which]) for number, make, which in plan]
 
     def _plan(self, kind: str, prefixes: Sequence[str], *, begins: bool) -> _Plan:

@@ -227,8 +227,8 @@ class Writer:
         flight = Flight(commands, self._loop.create_future())
         self._flights.append(flight)
         try:
-            head = self._head if ahead is None else ahead.after
-            flight.batch = batch = Batch.of(commands, (), head, self._clock())
+            flight.batch = batch = Batch.of(commands, (), ahead.after if ahead else self._head, self._clock())
+            self._rouse()  # who sends behind has had no reason to, as long as nothing was on its way
             flight.answer.set_result(await self._send(batch, connection, assumed=ahead is not None))
         except Exception as error:  # noqa: BLE001 - it is seen to in its turn
             flight.answer.set_exception(error)

@@ -104,6 +104,34 @@ async def test_nobody_who_may_only_read_can_keep_others_from_appending(database:
     assert sorted(answer.entries[0].position for answer in answers) == list(range(2 * BEHIND + 1))
 
 
+async def test_the_other_half_is_sent_behind_also_when_both_batches_ahead_were_answered_at_once(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = log._writer._connection, log._writer._second
+    send, send_behind = first.append, second.append
+    behind: list[int] = []
+    answered = asyncio.Event()
+
+    async def told_late(arguments: Sequence[object]) -> Found | None:
+        found = await send(arguments)
+        await answered.wait()
+        return found
+
+    async def told(arguments: Sequence[object]) -> Found | None:
+        found = await send_behind(arguments)
+        behind.append(log.waiting)
+        asyncio.get_running_loop().call_soon(answered.set)  # once this one is seen to
+        return found
+
+    monkeypatch.setattr(first, "append", told_late)
+    monkeypatch.setattr(second, "append", told)
+    ahead = sent(log, notes("ahead"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.gather(*ahead, *sent(log, notes("more", 4 * BEHIND)))
+    assert behind == [4 * BEHIND, 0]
+
+
 async def test_a_few_commands_are_not_split(database: Database, log: Log) -> None:
     await asyncio.gather(*sent(log, notes("few", 2 * BEHIND - 1)))
     assert log.counts.batches == 1

@@ -12,6 +12,7 @@ from typing import Self
 
 import asyncpg
 import pytest
+import uuid_utils
 
 from events.errors import LogUnavailable
 from events.log import Append, Appended, Log, NewToken
@@ -305,6 +306,20 @@ async def test_a_log_that_contradicts_its_head_is_written_to_no_more(database: D
     async with await open_log(database.service_dsn) as log:
         with pytest.raises(asyncpg.UniqueViolationError, match="entry_position_key"):
             await log.append(note("a/2"))
+
+
+async def test_an_id_that_an_entry_of_another_command_has_is_told_and_not_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that is found then says why it was refused: the writer would hold the head's lock again and again."""
+    identifier = uuid_utils.uuid7()
+    monkeypatch.setattr(uuid_utils, "uuid7", lambda: identifier)
+    async with await open_log(database.service_dsn, deadline=2.0) as log:
+        await log.append(note("a/1"))
+        with pytest.raises(asyncpg.UniqueViolationError, match="entry_id_key"):
+            await log.append(note("a/2"))
+        assert log.counts.rebuilt == 0
+    assert (await check_log(database.service_dsn)).size == 1
 
 
 async def test_what_a_command_that_cannot_be_recorded_said_is_in_no_line(

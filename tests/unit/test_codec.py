@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from events.catalogue.cooperation_events import TopicRaised
 from events.codec import decode_entries, decode_entry
+from events.entry import canonical
 from events.errors import Corrupt, EntryTooNew, InvalidField
 from events.shape import convert
 from tests.golden import files
@@ -57,6 +58,15 @@ def test_an_entry_with_a_field_that_cannot_be_is_corrupt(field, value):
 def test_an_entry_that_lacks_what_a_fold_needs_is_corrupt(field):
     with pytest.raises(Corrupt):
         decode_entry(json.dumps({key: value for key, value in GOOD.items() if key != field}).encode())
+
+
+def test_of_a_page_it_is_told_which_entry_cannot_be_decoded():
+    bad = canonical.encode(GOOD | {"sequence": "42", "data": GOOD["data"] | {"note": "", "sequence": "7"}})
+    page = [canonical.encode(GOOD), bad, canonical.encode(GOOD)]
+    with pytest.raises(Corrupt, match=r"^entry 42 cannot be decoded: "):
+        decode_entries(iter(page))
+    with pytest.raises(Corrupt, match=r"^an entry cannot be decoded: "):
+        decode_entries([page[0], b"{}"])
 
 
 # Entries of a newer program

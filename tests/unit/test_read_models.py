@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, Aggregate, Event, Facts
+from events.catalogue.cooperation_events import CooperationConcluded
 from events.catalogue.party import PARTY, PartyRegistered
 from events.catalogue.person import PersonErased
 from events.codec import decode_entry
@@ -119,6 +121,19 @@ def test_what_is_said_of_a_stream_of_which_nothing_stands_concerns_no_read_model
     erased = PersonErased(authority="A court", reason="A request")
     (entry,) = entries_of(f"person/{made_id('person', 1)}", [erased], FACTS.today, revision=2)
     assert Concerns(MODELS).of(Step(entry, None, None)) == []
+
+
+def test_what_is_remembered_of_kinds_of_keys_does_not_grow_with_how_many_there_are():
+    """A cooperation that ends touches whatever was promised in it; a projector runs for years."""
+    event = CooperationConcluded(reason="All was delivered")
+    (entry,) = entries_of(f"cooperation/{made_id('coop', 1)}", [event], FACTS.today, revision=1)
+    visits = [made_id("visit", number) for number in range(300)]
+    concerns = Concerns(MODELS)
+    for promised in range(len(visits)):
+        after = SimpleNamespace(touched=(entry.stream.partition("/")[2], *visits[:promised]))
+        touched = {MODELS[number].name: keys for number, _, keys in concerns.of(Step(entry, after, after))}
+        assert touched.get("visits", []) == visits[:promised]
+    assert len(concerns._plans) < 20
 
 
 @given(asked())

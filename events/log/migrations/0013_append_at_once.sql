@@ -196,6 +196,11 @@ BEGIN
         SELECT e.command_id FROM log.entry AS e WHERE e.command_id = asked.command_id AND e.ordinal = 0 LIMIT 1
     ) AS known;
 
+    IF refused = 'entry_id_key' AND known_commands IS NULL THEN  -- another command's entry has it: nothing found says so
+        RAISE unique_violation
+            USING CONSTRAINT = refused, MESSAGE = 'duplicate key value violates unique constraint "entry_id_key"';
+    END IF;
+
     SELECT array_agg(c.scope), array_agg(c.value) INTO taken_scopes, taken_values
     FROM unnest(_claim_scope, _claim_value) AS asked (scope, value)
     CROSS JOIN LATERAL (
