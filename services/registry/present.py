@@ -29,11 +29,14 @@ class Present(msgspec.Struct, frozen=True):
     """What may change at one size of the log, and which size there is to be shown.
 
     `generation` are the live read models, and `position` how many entries they show, on the server that is projected
-    on; both are None while there are none. `mark` is another one once a key in the vault was made or destroyed.
+    on; both are None while there are none. `leaf` is the hash of the last of these, if there is one: another one where
+    entries were lost, as by a restore, and others recorded in their place. `mark` is another one once a key in the
+    vault was made or destroyed.
     """
 
     generation: int | None
     position: int | None
+    leaf: bytes | None
     mark: UUID
 
 
@@ -53,6 +56,6 @@ class Presently:
         rows = await connection.fetch(_SQL["present"], list(hashes))
         if not rows:
             raise Corrupt("the vault has no mark")
-        present = Present(rows[0]["generation"], rows[0]["position"], rows[0]["mark"])
+        present = Present(rows[0]["generation"], rows[0]["position"], rows[0]["leaf"], rows[0]["mark"])
         known = {row["hash"]: tokens.read(row) for row in rows if row["hash"] is not None}
         return {one: (known.get(one), present) for one in hashes}

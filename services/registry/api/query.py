@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.errors import FieldProblem, InvalidField
+from events.log import Head
 from projections.model import ReadModel
 from projections.reader import FilterValue, Overdue
 from services.registry.access.actions import Action
@@ -285,16 +286,16 @@ async def dated(parts: Parts, asked: Query, size: int) -> Query:
     )
 
 
-async def reached(parts: Parts, least: int) -> int:
-    """Return the log's size, when it is at least so much.
+async def reached(parts: Parts, least: int) -> Head:
+    """Return the log's head, when it has at least so many entries.
 
     To wait is to wait for the read models, which tell when they move. Raises `ReadModelBehind`.
     """
-    size = (await parts.log.head()).size
-    if size < least:
+    head = await parts.log.head()
+    if head.size < least:
         await parts.read_models.hear_of(least, parts.settings.min_size_wait)
-        size = (await parts.log.head()).size
-    return size
+        head = await parts.log.head()
+    return head
 
 
 async def _size(parts: Parts, as_of: int | datetime | None, position: int, parameter: str) -> int:
