@@ -315,7 +315,7 @@ class ReadModels:
         for size, now in {(one.size, one.now) for one in asked}:
             those = [one for one in asked if (one.size, one.now) == (size, now)]
             given = around.arguments(those, size, now)
-            records = await self._fetch_over(connection, size, around.QUERIES["around"], *given)
+            records = await self._fetch_over(connection, now, around.QUERIES["around"], *given)
             found |= around.shared(records, those)
         return found
 

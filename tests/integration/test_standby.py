@@ -15,6 +15,8 @@ import pytest
 
 from events.errors import LogUnavailable
 from events.log.servers import alone, connect, create_pool
+from projections import reader
+from projections.following import ReadModelBehind
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
 from tests.support.recording import PATIENCE, connected, note, open_log, until
@@ -84,6 +86,20 @@ async def test_a_read_waits_for_the_standby_is_refused_in_time_and_answered_when
 
         assert await until(lambda: shows(service, second)) == {"Shown", "Held up"}
     await check_log(database.admin_dsn)
+
+
+async def test_whether_a_source_was_withdrawn_by_now_is_not_read_from_a_standby_that_has_not_come_that_far(
+    pair: Pair, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """How far the log has come may have been told by another one."""
+    monkeypatch.setattr(reader, "STANDBY_LAG_SECONDS", SHORT)
+    async with running(database, tmp_path, **reads(pair, database)) as service:
+        first = (await service.post("/v1/parties", party("Shown")))["size"]
+        await until(lambda: shows(service, first))
+        async with pair.paused():
+            second = (await service.post("/v1/parties", party("Held up")))["size"]
+            with pytest.raises(ReadModelBehind):
+                await service.parts.read_models.around([], first, second)
 
 
 async def shows(service: Service, size: int) -> set[str] | None:
