@@ -19,6 +19,7 @@ from projections import reader
 from projections.following import ReadModelBehind
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
+from tests.support.console import registry
 from tests.support.recording import PATIENCE, connected, note, open_log, until
 from tests.support.service import Service, running
 from tests.support.standby import ABSENT, STANDBY, Pair, database_of, paired, wait_for
@@ -100,6 +101,26 @@ async def test_whether_a_source_was_withdrawn_by_now_is_not_read_from_a_standby_
             second = (await service.post("/v1/parties", party("Held up")))["size"]
             with pytest.raises(ReadModelBehind):
                 await service.parts.read_models.around([], first, second)
+
+
+async def test_no_tag_hides_that_a_standby_comes_to_show_read_models_that_were_built_anew(
+    pair: Pair, database: Database, tmp_path: Path
+):
+    async with running(database, tmp_path, **reads(pair, database)) as service:
+        size = (await service.post("/v1/parties", party("Shown")))["size"]
+        await until(lambda: shows(service, size))
+        environment = {
+            "REGISTRY_DATABASE_URL": database.service_dsn,
+            "REGISTRY_PROJECTOR_DATABASE_URL": database.projector_dsn,
+        }
+        async with pair.paused():
+            done = await asyncio.to_thread(registry, "rebuild", settings=environment)
+            assert "is live now" in done.stdout, done.stderr
+            of_before = await service.client.get("/v1/parties")
+            assert of_before.status_code == 200
+        await pair.caught_up()
+        again = {"If-None-Match": of_before.headers["etag"]}
+        assert (await service.client.get("/v1/parties", headers=again)).status_code == 200
 
 
 async def shows(service: Service, size: int) -> set[str] | None:

@@ -37,11 +37,15 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AsOf(NamedTuple):
-    """The size that an answer is for, how far the read models have come by `now`, and whether it stays at that size."""
+    """The size that an answer is for, how far the read models have come by `now`, and whether it stays at that size.
+
+    `generation` is which read models it is read from, or later ones.
+    """
 
     size: int
     now: int
     pinned: bool
+    generation: int
 
 
 class Page(Moment, frozen=True, kw_only=True):
@@ -251,12 +255,12 @@ async def resolve(request: Asking, asked: Moment, cursor: Cursor | None = None, 
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
         raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
     wait = parts.settings.min_size_wait
-    position = await parts.read_models.shown(asked.least, wait, present(request).position)
+    generation, position = await parts.read_models.shown(asked.least, wait, present(request).live)
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
         await parts.read_models.wait_for(size, wait)
     now = max(position, size)
-    return AsOf(size, now, pinned=asked.as_of is not None or size < now)
+    return AsOf(size, now, asked.as_of is not None or size < now, generation)
 
 
 def can_be_overdue(model: ReadModel) -> bool:

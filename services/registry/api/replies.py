@@ -72,7 +72,9 @@ class Reply:
         self._request = request
         self._at = at
         self._answers = parts.answers
-        self._basis = self._answers.basis(VERSION, now, at.size, at.now, scope["path"], scope["query_string"], made_of)
+        self._basis = self._answers.basis(
+            VERSION, now, at.generation, at.size, at.now, scope["path"], scope["query_string"], made_of
+        )
 
     def ready(self) -> Response[bytes] | None:
         """Return the answer, if the client has it already, or it was made before."""

@@ -47,7 +47,7 @@ async def stream(
 ) -> Response[bytes] | Stream:
     """Answer with everything that matches."""
     parts: Parts = request.app.state.parts
-    tag = replies.tag_of_stream(request, at.size, at.now, present(request), form, listing.on)
+    tag = replies.tag_of_stream(request, at.size, at, present(request), form, listing.on)
     headers = {"ETag": tag, "Registry-Size": str(at.size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
         headers["Content-Disposition"] = f'attachment; filename="{listing.name}.csv"'
