@@ -159,7 +159,7 @@ class ReadModels:
         live = await self._live.get(None)
         if live is None:
             raise ReadModelBehind(NOT_BUILT)
-        await self._following.note(max(live.position, self._following.position))
+        await self._following.note(live.position)
         return live
 
     async def live_position(self) -> int | None:
@@ -176,8 +176,7 @@ class ReadModels:
         if least > (told.position if told else 0):
             await self.wait_for(least, seconds)
         elif told is not None and not self._standby:
-            if told.position > self.heard:
-                await self._following.note(told.position)
+            await self._following.note(told.position)
             return told
         shown = await self._now()
         if shown.position < least and not self._standby:  # it was heard of on a primary that is none any more
