@@ -63,17 +63,17 @@ class Following:
         try:
             async with asyncio.timeout(seconds):
                 if self.position < size:  # which may be because nothing was heard: ask once
-                    await self.note(max(_position(await self._live()), self.position))
+                    await self.note(_position(await self._live()))
                 async with self._moved:
                     await self._moved.wait_for(lambda: self.position >= size)
         except TimeoutError:
             raise behind(self.position, size) from None
 
-    async def note(self, position: int) -> None:
-        """Take a position that was learned of, and tell who waits."""
-        if position != self.position:
+    async def note(self, position: int, *, lower: bool = False) -> None:
+        """Take a position that was learned of, and tell who waits; a `lower` one only of who hears of each in turn."""
+        if position > self.position or (lower and position != self.position):
             async with self._moved:
-                self.position = position
+                self.position = position if lower else max(position, self.position)
                 self._moved.notify_all()
 
     async def _listen(self) -> None:
@@ -109,7 +109,7 @@ class Following:
         await connection.add_listener("registry_projected", tell)
         while True:
             told.clear()
-            await self.note(_position(await connection.fetchval(QUERIES["position"])))
+            await self.note(_position(await connection.fetchval(QUERIES["position"])), lower=True)
             self._failures = 0
             await heard(told, HEARTBEAT_SECONDS)
 

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import asyncpg
 import msgspec
@@ -71,6 +71,13 @@ class Dated(msgspec.Struct, frozen=True):
     changed: datetime
 
 
+class Live(NamedTuple):
+    """The live read models: which generation, and how many entries they show."""
+
+    generation: int
+    position: int
+
+
 class Digested(msgspec.Struct, frozen=True):
     """What the read models show at a size, as a SHA-256 each (`projections.digest`), and which version they are of."""
 
@@ -117,7 +124,7 @@ class ReadModels:
         self._points = points or pool
         self._standby = standby
         self._following = Following(dsn, self.live_position)
-        self._position = Together(self._points, self._ask_position, MOST)
+        self._live = Together(self._points, self._ask_live, MOST)
         self._items = Together(self._points, self._ask_items, MOST)
         self._around = Together(self._points, self._ask_around, MOST)
 
@@ -146,31 +153,36 @@ class ReadModels:
 
         Raises `ReadModelBehind` while there are none.
         """
-        position = await self.live_position()
-        if position is None:
+        return (await self._now()).position
+
+    async def _now(self) -> Live:
+        live = await self._live.get(None)
+        if live is None:
             raise ReadModelBehind(NOT_BUILT)
-        await self._following.note(max(position, self._following.position))
-        return position
+        await self._following.note(live.position)
+        return live
 
     async def live_position(self) -> int | None:
         """Return how many entries the live read models show, or None while there are none."""
-        return await self._position.get(None)
+        live = await self._live.get(None)
+        return None if live is None else live.position
 
-    async def shown(self, least: int, seconds: float, position: int | None) -> int:
-        """Return how many entries the read models show, when it is at least so many. Raises `ReadModelBehind`.
+    async def shown(self, least: int, seconds: float, told: Live | None) -> Live:
+        """Return what is read, when it shows at least so many entries. Raises `ReadModelBehind`.
 
-        `position` is what the server that is projected on has said since this was asked for (None: there are none).
+        `told` is what the server that is projected on has said since this was asked for (None: there is nothing). A
+        standby may not show that yet, nor that generation.
         """
-        if least > (position or 0):
+        if least > (told.position if told else 0):
             await self.wait_for(least, seconds)
-        elif position is not None and not self._standby:
-            if position > self.heard:
-                await self._following.note(position)
-            return position
-        shown = await self.position()
-        if shown < least and not self._standby:  # it was heard of on a primary that is none any more
-            raise behind(shown, least)
-        return max(shown, least)  # another standby may have told; each query sees to its own
+        elif told is not None and not self._standby:
+            await self._following.note(told.position)
+            return told
+        shown = await self._now()
+        if shown.position < least and not self._standby:  # it was heard of on a primary that is none any more
+            raise behind(shown.position, least)
+        # Another standby may have told; each query sees to its own.
+        return shown._replace(position=max(shown.position, least))
 
     async def wait_for(self, size: int, seconds: float) -> None:
         """Wait until the read models show the first `size` entries. Raises `ReadModelBehind` after `seconds`."""
@@ -315,14 +327,14 @@ class ReadModels:
         for size, now in {(one.size, one.now) for one in asked}:
             those = [one for one in asked if (one.size, one.now) == (size, now)]
             given = around.arguments(those, size, now)
-            records = await self._fetch_over(connection, size, around.QUERIES["around"], *given)
+            records = await self._fetch_over(connection, now, around.QUERIES["around"], *given)
             found |= around.shared(records, those)
         return found
 
     @staticmethod
-    async def _ask_position(connection: Any, keys: Collection[None]) -> dict[None, int | None]:
-        position: int | None = await connection.fetchval(QUERIES["position"])
-        return dict.fromkeys(keys, position)
+    async def _ask_live(connection: Any, keys: Collection[None]) -> dict[None, Live | None]:
+        row = await connection.fetchrow(QUERIES["live"])
+        return dict.fromkeys(keys, None if row is None else Live(row["id"], row["position"]))
 
     async def _fetch(self, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
         if not self._standby:

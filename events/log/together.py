@@ -29,7 +29,7 @@ class Together(Generic[K, V]):
     """
 
     def __init__(self, pool: Pool, ask: Ask[K, V], most: int) -> None:
-        """Take where a connection comes from, which is kept while there is more to ask, and the most keys at a time."""
+        """Take where a connection comes from for each question, and the most keys at a time."""
         self._pool = pool
         self._ask = ask
         self._most = most
@@ -49,9 +49,11 @@ class Together(Generic[K, V]):
         asked: list[tuple[K, asyncio.Future[V]]] = []
         try:
             while self._waiting:
+                asked = []
                 try:
                     async with self._pool.acquire() as connection:
-                        while asked := self._next():
+                        asked = self._next()
+                        if asked:
                             await self._answer(connection, asked)
                 except Exception as error:  # noqa: BLE001 - whoever asked is to know, or would have been next
                     _fail(asked or self._next(), error)

@@ -15,7 +15,7 @@ import msgspec
 PURPOSE: Final = "entity tags"
 """What the key of the hashes is derived from the master key for: every replica makes the same ones."""
 MOST_BYTES: Final = 16 * 1024 * 1024
-OVERHEAD: Final = 1024  # bytes that an answer takes beside its body, and more
+OVERHEAD: Final = 1024  # bytes that an answer takes beside its body and links, and more
 LARGEST: Final = 1024 * 1024
 
 
@@ -59,7 +59,11 @@ class Answers:
         if len(answer.body) > LARGEST or basis in self._kept:
             return
         self._kept[basis] = answer
-        self.bytes += len(answer.body) + OVERHEAD
+        self.bytes += _taken(answer)
         while self.bytes > self._most:
             _, gone = self._kept.popitem(last=False)
-            self.bytes -= len(gone.body) + OVERHEAD
+            self.bytes -= _taken(gone)
+
+
+def _taken(answer: Kept) -> int:
+    return len(answer.body) + len(answer.links) + OVERHEAD

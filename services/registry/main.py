@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # it is imported where traces are asked for
 
 STATEMENT_SECONDS = 30.0
 POINTS = 6
-"""Connections for what is found by its key: one for each question that is asked together, and two for all else."""
+"""Connections for what is found by its key: one for each question that is asked together, and one for all else."""
 CONNECT_SECONDS = 5.0
 
 

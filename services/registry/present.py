@@ -16,6 +16,7 @@ from events import sql
 from events.errors import Corrupt
 from events.log.servers import Pool
 from events.log.together import Together
+from projections.reader import Live
 from services.registry.access import tokens
 from services.registry.access.tokens import Token
 
@@ -28,12 +29,13 @@ _SQL: Final = sql.load("services.registry", "present.sql")
 class Present(msgspec.Struct, frozen=True):
     """What may change at one size of the log, and which size there is to be shown.
 
-    `generation` are the live read models, and `position` how many entries they show, on the server that is projected
-    on; both are None while there are none. `mark` is another one once a key in the vault was made or destroyed.
+    `live` are the live read models on the server that is projected on, None while there are none. `leaf` is the hash of
+    the last entry that they show, if there is one: another one where entries were lost, as by a restore, and others
+    recorded in their place. `mark` is another one once a key in the vault was made or destroyed.
     """
 
-    generation: int | None
-    position: int | None
+    live: Live | None
+    leaf: bytes | None
     mark: UUID
 
 
@@ -53,6 +55,7 @@ class Presently:
         rows = await connection.fetch(_SQL["present"], list(hashes))
         if not rows:
             raise Corrupt("the vault has no mark")
-        present = Present(rows[0]["generation"], rows[0]["position"], rows[0]["mark"])
+        generation, position, leaf, mark = rows[0][:4]
+        present = Present(None if generation is None else Live(generation, position), leaf, mark)
         known = {row["hash"]: tokens.read(row) for row in rows if row["hash"] is not None}
         return {one: (known.get(one), present) for one in hashes}

@@ -33,6 +33,7 @@ MEMBERS = (
 QUOTING = ("/v1/parties/$ministry", "/v1/parties", "/v1/parties/$ministry/timeline")
 OTHERS = ("/v1/statistics?by=month", "/v1/calendar.ics", "/v1/search?q=visit", "/v1/rounds?status=cancelled")
 NAME = "Ada"
+NDJSON = "application/x-ndjson"
 
 
 @pytest_asyncio.fixture
@@ -128,6 +129,36 @@ async def test_a_document_that_is_filed_after_what_cites_it_is_quoted_from_then_
     assert missing.json()["citations"][0]["quotation"] is None
     there = await ask(world, "/v1/parties/$ministry", missing.headers["etag"])
     assert there.json()["citations"][0]["quotation"]
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/csv"])
+async def test_no_tag_of_a_stream_hides_that_what_it_quotes_was_filed(world: World, accept: str):
+    keys = "SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner LIKE 'document/%'"
+    async with connected(world.service.database.owner_dsn) as owner:
+        (key,) = await owner.fetch(keys)
+        await owner.execute("DELETE FROM vault.key WHERE owner = $1", key["owner"])
+        missing = await ask(world, "/v1/parties", Accept=accept)
+        await owner.execute("INSERT INTO vault.key (owner, wrapped, master_key_id) VALUES ($1, $2, $3)", *key)
+    there = await ask(world, "/v1/parties", missing.headers["etag"], Accept=accept)
+    assert TEXT[:10] in there.text
+    await ask(world, "/v1/parties", there.headers["etag"], status=304, Accept=accept)
+
+
+async def test_no_tag_hides_that_entries_were_lost_and_others_recorded_in_their_place(cluster: Cluster, tmp_path: Path):
+    """As after a restore to a time before them: both databases are copies of one, and have one mark."""
+    paths = (("/v1/parties", "application/json"), ("/v1/parties", "text/csv"), ("/v1/log/entries", NDJSON))
+    tags: list[list[str]] = []
+    with cluster.database(projected=True) as lost, cluster.database(projected=True) as restored:
+        for database, name, held in ((lost, "One", None), (restored, "Another", 0)):
+            async with services.running(database, tmp_path, key_dir=None) as running:
+                await running.post("/v1/parties", party(name))
+                await running.get("/v1/parties")
+                answers = [
+                    await ask(World(running), path, "" if held is None else tags[held][number], Accept=accept)
+                    for number, (path, accept) in enumerate(paths)
+                ]
+                assert all(name in answer.text for answer in answers)
+                tags.append([answer.headers["etag"] for answer in answers])
 
 
 async def test_what_is_asked_for_as_of_a_size_keeps_its_tag_while_the_log_goes_on(world: World):

@@ -113,6 +113,19 @@ async def test_a_wait_that_is_given_up_is_in_nobodys_way(read_models, projection
     await read_models.wait_for(20, 0)
 
 
+async def test_what_was_learned_of_later_is_not_undone_by_what_was_asked_for_before():
+    async def none() -> None: ...
+
+    heard = following.Following("", none)
+    async with heard._moved:  # as while those who waited go on, one after the other
+        later = asyncio.create_task(heard.note(13))
+        await asyncio.sleep(0)
+        earlier = asyncio.create_task(heard.note(12))
+        await asyncio.sleep(0)
+    await asyncio.gather(later, earlier)
+    assert heard.position == 13
+
+
 async def test_there_is_nothing_to_wait_for_before_anything_was_built(read_models, recorder, connection):
     assert await read_models.live_position() is None
     with pytest.raises(ReadModelBehind, match="not been built"):

@@ -15,8 +15,11 @@ import pytest
 
 from events.errors import LogUnavailable
 from events.log.servers import alone, connect, create_pool
+from projections import reader
+from projections.following import ReadModelBehind
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
+from tests.support.console import registry
 from tests.support.recording import PATIENCE, connected, note, open_log, until
 from tests.support.service import Service, running
 from tests.support.standby import ABSENT, STANDBY, Pair, database_of, paired, wait_for
@@ -84,6 +87,40 @@ async def test_a_read_waits_for_the_standby_is_refused_in_time_and_answered_when
 
         assert await until(lambda: shows(service, second)) == {"Shown", "Held up"}
     await check_log(database.admin_dsn)
+
+
+async def test_whether_a_source_was_withdrawn_by_now_is_not_read_from_a_standby_that_has_not_come_that_far(
+    pair: Pair, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """How far the log has come may have been told by another one."""
+    monkeypatch.setattr(reader, "STANDBY_LAG_SECONDS", SHORT)
+    async with running(database, tmp_path, **reads(pair, database)) as service:
+        first = (await service.post("/v1/parties", party("Shown")))["size"]
+        await until(lambda: shows(service, first))
+        async with pair.paused():
+            second = (await service.post("/v1/parties", party("Held up")))["size"]
+            with pytest.raises(ReadModelBehind):
+                await service.parts.read_models.around([], first, second)
+
+
+async def test_no_tag_hides_that_a_standby_comes_to_show_read_models_that_were_built_anew(
+    pair: Pair, database: Database, tmp_path: Path
+):
+    async with running(database, tmp_path, **reads(pair, database)) as service:
+        size = (await service.post("/v1/parties", party("Shown")))["size"]
+        await until(lambda: shows(service, size))
+        environment = {
+            "REGISTRY_DATABASE_URL": database.service_dsn,
+            "REGISTRY_PROJECTOR_DATABASE_URL": database.projector_dsn,
+        }
+        async with pair.paused():
+            done = await asyncio.to_thread(registry, "rebuild", settings=environment)
+            assert "is live now" in done.stdout, done.stderr
+            of_before = await service.client.get("/v1/parties")
+            assert of_before.status_code == 200
+        await pair.caught_up()
+        again = {"If-None-Match": of_before.headers["etag"]}
+        assert (await service.client.get("/v1/parties", headers=again)).status_code == 200
 
 
 async def shows(service: Service, size: int) -> set[str] | None:

@@ -51,6 +51,14 @@ def test_what_is_kept_is_bounded_in_bytes_and_what_was_not_asked_for_the_longest
     assert answers.bytes == 3 * (100 + OVERHEAD)
 
 
+def test_what_leads_to_the_next_page_counts_as_well():
+    answers = Answers(KEY, most=2 * OVERHEAD)
+    for number in range(2):
+        answers.keep(answers.basis(number), Kept(b"", '"tag"', "application/json", "x" * OVERHEAD))
+    assert [answers.find(answers.basis(number)) is not None for number in range(2)] == [False, True]
+    assert answers.bytes == 2 * OVERHEAD
+
+
 def test_an_answer_is_kept_once_and_a_large_one_never():
     answers = Answers(KEY)
     answers.keep(answers.basis(1), kept(b"first"))

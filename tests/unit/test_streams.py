@@ -18,7 +18,7 @@ from services.registry.api.streams import After, Listing
 NAMES = ("id", "name")
 
 
-AT = AsOf(size=1, now=1, pinned=True)
+AT = AsOf(size=1, now=1, pinned=True, generation=1)
 
 
 async def nothing(*_: object) -> dict[str, Any]:

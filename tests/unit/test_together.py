@@ -122,6 +122,19 @@ async def test_that_there_is_no_connection_is_raised_to_each_who_waited_for_it()
     assert await together.get("a") == ("a", 1)
 
 
+async def test_a_connection_is_asked_for_anew_for_each_question_however_many_there_are_to_ask():
+    """As it is seen to then whether the server is still the one that may be asked (`events.log.servers`)."""
+    oracle = Oracle()
+    together = asking(oracle, 1)
+    oracle.free.clear()
+    waiting = [asyncio.ensure_future(_wait(together, key)) for key in "ab"]
+    await settled()
+    oracle.refuses = ConnectionError("it is not the primary now")
+    oracle.free.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [one if isinstance(one, tuple) else type(one) for one in answers] == [("a", 1), ConnectionError]
+
+
 async def test_an_answer_without_what_was_asked_for_leaves_nobody_waiting():
     async def forgets(_connection: Any, _keys: Collection[str]) -> Mapping[str, tuple[str, int]]:
         return {}

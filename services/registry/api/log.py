@@ -32,9 +32,10 @@ async def list_entries(request: Asking) -> Response[bytes] | Stream:
     """Entries from a position on: one object, or (`Accept: application/x-ndjson`) a line each to the log's end."""
     parts: Parts = request.app.state.parts
     asked = query.of_entries(request)
-    head = await query.reached(parts, asked.least)
+    last = await query.reached(parts, asked.least)
+    head = last.size
     if forms.wanted(request, forms.NDJSON) == forms.NDJSON:
-        tag = replies.tag_of_stream(request, head, forms.NDJSON)  # entries never change
+        tag = replies.tag_of_stream(request, head, last.frontier.root(), forms.NDJSON)
         headers = {"ETag": tag, "Registry-Size": str(head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
         if answer := replies.unchanged(request, tag, headers):
             return answer
@@ -54,7 +55,7 @@ async def get_entry(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     least = query.of_entry(request)
     position: str = request.path_params["position"]
-    head = await query.reached(parts, least)
+    head = (await query.reached(parts, least)).size
     found = await parts.log.read_all(int(position), 1) if parameters.POSITION.fullmatch(position) else []
     if not found:
         raise NotFound("The log has no such entry.", [FieldProblem("there is no entry here", parameter="position")])

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.errors import FieldProblem, InvalidField
+from events.log import Head
 from projections.model import ReadModel
 from projections.reader import FilterValue, Overdue
 from services.registry.access.actions import Action
@@ -36,11 +37,15 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AsOf(NamedTuple):
-    """The size that an answer is for, how far the read models have come by `now`, and whether it stays at that size."""
+    """The size that an answer is for, how far the read models have come by `now`, and whether it stays at that size.
+
+    `generation` is which read models it is read from, or later ones.
+    """
 
     size: int
     now: int
     pinned: bool
+    generation: int
 
 
 class Page(Moment, frozen=True, kw_only=True):
@@ -250,12 +255,12 @@ async def resolve(request: Asking, asked: Moment, cursor: Cursor | None = None, 
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
         raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
     wait = parts.settings.min_size_wait
-    position = await parts.read_models.shown(asked.least, wait, present(request).position)
+    generation, position = await parts.read_models.shown(asked.least, wait, present(request).live)
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
     if size > position:
         await parts.read_models.wait_for(size, wait)
     now = max(position, size)
-    return AsOf(size, now, pinned=asked.as_of is not None or size < now)
+    return AsOf(size, now, asked.as_of is not None or size < now, generation)
 
 
 def can_be_overdue(model: ReadModel) -> bool:
@@ -285,16 +290,16 @@ async def dated(parts: Parts, asked: Query, size: int) -> Query:
     )
 
 
-async def reached(parts: Parts, least: int) -> int:
-    """Return the log's size, when it is at least so much.
+async def reached(parts: Parts, least: int) -> Head:
+    """Return the log's head, when it has at least so many entries.
 
     To wait is to wait for the read models, which tell when they move. Raises `ReadModelBehind`.
     """
-    size = (await parts.log.head()).size
-    if size < least:
+    head = await parts.log.head()
+    if head.size < least:
         await parts.read_models.hear_of(least, parts.settings.min_size_wait)
-        size = (await parts.log.head()).size
-    return size
+        head = await parts.log.head()
+    return head
 
 
 async def _size(parts: Parts, as_of: int | datetime | None, position: int, parameter: str) -> int:

@@ -1,9 +1,10 @@
 """Answering with bytes and their entity tag, or that the client has them already (RFC 9110, section 13.1.2; ADR 0030).
 
-What the read models say at one size is made of few things: the program, the generation, the size, what was asked for.
-What else it may depend on (keys that were destroyed or made, sources that were withdrawn) has a mark or a size of its
-own, as of now. So a tag is made of these, and whether a client has the answer still is known before it is made. What is
-asked for as of an older size is the same however the log goes on, and has a tag of its bytes.
+What the read models say at one size is made of few things: the program, the generation, the size and its last entry,
+what was asked for. What else it may depend on (keys that were destroyed or made, sources that were withdrawn) has a
+mark or a size of its own, as of now. So a tag is made of these, and whether a client has the answer still is known
+before it is made. What is asked for as of an older size is the same however the log goes on, and has a tag of its
+bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Reply:
         self._at = at
         self._answers = parts.answers
         self._basis = self._answers.basis(
-            VERSION, now.generation, now.mark, at.size, at.now, scope["path"], scope["query_string"], made_of
+            VERSION, now, at.generation, at.size, at.now, scope["path"], scope["query_string"], made_of
         )
 
     def ready(self) -> Response[bytes] | None:

@@ -2,8 +2,8 @@
 
 All of a stream is as of one log size, which is told in `Registry-Size`. Who asks for a `limit` gets pages instead.
 
-Its entity tag is weak, of what it is made of: the query, the size, the day that is asked about, and how far the log has
-come, since what an erasure or a withdrawal takes out of older sizes too is taken out by an entry.
+Its entity tag is weak, of what it is made of: the query, the size, the day that is asked about, how far the read models
+have come, since what a withdrawal takes out of older sizes too is taken out there, and the present (ADR 0030).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from litestar.response import Stream
 
 from projections.reader import Found
 from services.registry.api import forms, replies, sending
+from services.registry.api.given import present
 from services.registry.api.query import Asking, AsOf
 from services.registry.api.render import Rendering
 from services.registry.parts import Parts
@@ -46,7 +47,7 @@ async def stream(
 ) -> Response[bytes] | Stream:
     """Answer with everything that matches."""
     parts: Parts = request.app.state.parts
-    tag = replies.tag_of_stream(request, at.size, form, listing.on, (await parts.log.head()).size)
+    tag = replies.tag_of_stream(request, at.size, at, present(request), form, listing.on)
     headers = {"ETag": tag, "Registry-Size": str(at.size), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if form == forms.CSV:
         headers["Content-Disposition"] = f'attachment; filename="{listing.name}.csv"'
