@@ -22,6 +22,10 @@ STANDBY = "standby"
 
 ABSENT = "absent"
 
+# Who waits for the standby from now on hears of what it had already when it tells next, which it does every ten seconds
+# unless it is told to.
+TELLING = {"wal_receiver_status_interval": 1}
+
 CAUGHT_UP = """
 SELECT count(*) = 1 FROM pg_stat_replication
 WHERE application_name = 'standby' AND state = 'streaming' AND replay_lsn >= pg_current_wal_lsn()
@@ -116,7 +120,7 @@ def paired() -> Iterator[Pair]:
             assert done.returncode == 0, done.stderr
             (copy / "password").write_text((primary.home / "password").read_text())
             with (
-                EmbeddedPostgres(copy, tcp=True, settings=EMBEDDED) as standby,
+                EmbeddedPostgres(copy, tcp=True, settings=EMBEDDED | TELLING) as standby,
                 Cluster(primary.tcp_dsn(), trusted=False) as cluster,
             ):
                 yield Pair(primary, standby, cluster)
