@@ -53,16 +53,28 @@ class Result:
         }
 
 
+class Silent(Exception):
+    """A contestant does not answer, and will not any more."""
+
+
 async def interleave(contestants: Mapping[str, Callable[[], Awaitable[float]]], rounds: int) -> dict[str, list[float]]:
-    """Run each contestant once unmeasured, then all of them in turn, `rounds` times; the order turns each time."""
+    """Run each contestant once unmeasured, then all of them in turn, `rounds` times; the order turns each time.
+
+    One that raises `Silent` is named on standard error and takes no further part: it is not among what was found.
+    """
     found: dict[str, list[float]] = {name: [] for name in contestants}
-    for contestant in contestants.values():
-        await contestant()
-    names = list(contestants)
-    for number in range(rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            found[name].append(await contestants[name]())
-            print(f"round {number + 1}/{rounds} {name}: {found[name][-1]:,.0f}", file=sys.stderr)
+    for number in range(rounds + 1):
+        names = list(found)
+        for name in names if number % 2 or not number else reversed(names):
+            try:
+                rate = await contestants[name]()
+            except Silent as why:
+                print(f"{name} takes no further part: {why}", file=sys.stderr)
+                del found[name]
+                continue
+            if number:
+                found[name].append(rate)
+                print(f"round {number}/{rounds} {name}: {rate:,.0f}", file=sys.stderr)
     return found
 
 

@@ -22,6 +22,7 @@ import msgspec
 import uuid_utils
 
 from bench.database import Room
+from bench.measure import Silent
 from bench.peers import installing
 from bench.peers.installing import Missing
 from events import sql
@@ -86,6 +87,9 @@ class MessageDb:
         return number / (time.perf_counter() - begun)
 
 
+SECONDS = 120.0  # that a peer may take over a round
+
+
 class Child:
     """A peer in a process with its own client, which is asked by a line of JSON and answers with one."""
 
@@ -104,7 +108,12 @@ class Child:
         assert self._process.stdin is not None  # noqa: S101 - both are pipes
         assert self._process.stdout is not None  # noqa: S101
         self._process.stdin.write(json.dumps(what).encode() + b"\n")
-        line = await self._process.stdout.readline()
+        try:
+            async with asyncio.timeout(SECONDS):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            self._process.kill()
+            raise Silent(f"no answer within {SECONDS:g} s to {what}") from None
         if not line:
             raise SystemExit(f"a peer ended with {await self._process.wait()} instead of: {what}")
         rate: float = json.loads(line)["rate"]

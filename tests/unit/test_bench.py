@@ -13,7 +13,7 @@ from bench import report
 from bench.__main__ import TRIES, judged, patiently
 from bench.chart import chart, reach
 from bench.load import headers_of, request
-from bench.measure import Figure, Result, interleave, paired, table
+from bench.measure import Figure, Result, Silent, interleave, paired, table
 from bench.memory import high_water
 from bench.peers.contestants import place_of
 
@@ -43,6 +43,16 @@ async def test_rounds_are_interleaved_and_begin_with_another_each_time():
     found = await interleave({"a": runs("a"), "b": runs("b")}, 2)
     assert ran == ["a", "b", "a", "b", "b", "a"]
     assert found == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+
+
+async def test_a_contestant_that_falls_silent_is_left_out_and_keeps_nobody():
+    async def fine():
+        return 1.0
+
+    async def silent():
+        raise Silent("no answer")
+
+    assert await interleave({"a": fine, "b": silent, "c": fine}, 2) == {"a": [1.0, 1.0], "c": [1.0, 1.0]}
 
 
 def test_a_target_is_missed_by_a_lower_ratio_and_by_none():
