@@ -38,7 +38,7 @@ async def connect(dsn: str, *, timeout: float = SECONDS, **options: Any) -> Conn
     """
     servers, wanted = alone(dsn), sought(dsn)
     if len(servers) == 1:
-        connection = await asyncpg.connect(dsn, timeout=timeout, **options)
+        connection = await _only(dsn, timeout, options)
     elif wanted != PREFERRED:
         connection = await _first(servers, timeout, options)
     else:
@@ -78,6 +78,16 @@ def alone(dsn: str) -> list[str]:
 def sought(dsn: str) -> str:
     """Return what a URI wants its server to be (`target_session_attrs`)."""
     return parse_qs(urlsplit(dsn).query).get("target_session_attrs", ["any"])[-1]
+
+
+async def _only(server: str, seconds: float, options: dict[str, Any]) -> Connection:
+    """Connect to the only server there is. Its name is asked for once more if it was not answered for in time."""
+    try:
+        return await asyncpg.connect(server, timeout=seconds, **options)
+    except socket.gaierror as unanswered:
+        if unanswered.errno != socket.EAI_AGAIN:
+            raise
+    return await asyncpg.connect(server, timeout=seconds, **options)
 
 
 async def _first(servers: Sequence[str], seconds: float, options: dict[str, Any]) -> Connection:

@@ -209,6 +209,27 @@ async def test_of_several_servers_the_one_that_is_wanted_is_connected_to(pair: P
         await connection.close()
 
 
+async def test_a_name_that_was_not_answered_for_in_time_is_asked_for_once_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    really, late = asyncpg.connect, [socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")]
+
+    async def connecting(*where: Any, **options: Any) -> Any:
+        if late:
+            raise late.pop()
+        return await really(*where, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", connecting)
+    connection = await connect(database.service_dsn)
+    await connection.close()
+    late += [socket.gaierror(socket.EAI_AGAIN, "again"), socket.gaierror(socket.EAI_AGAIN, "once")]
+    with pytest.raises(socket.gaierror, match="again"):
+        await connect(database.service_dsn)
+    late += [socket.gaierror(socket.EAI_NONAME, "there is none")]
+    with pytest.raises(socket.gaierror, match="there is none"):
+        await connect(database.service_dsn)
+
+
 async def test_a_server_that_is_gone_silent_or_does_not_know_the_database_keeps_nobody_from_the_next(
     pair: Pair, database: Database
 ):
