@@ -1,6 +1,6 @@
 """`python -m bench [WORK…] [--quick] [--json]`: progress goes to standard error, the result to standard output.
 
-Exits with 1 if a target is missed, or with --quick, as machines are noisy, if one is missed by more than half five
+Exits with 1 if a target is missed, or with --quick, as machines are noisy, if one is missed by more than half three
 times in a row.
 """
 
@@ -54,7 +54,7 @@ WORKS: dict[str, Callable[..., Awaitable[Result]]] = {
     "verify": verify.measure,
 }
 
-TRIES = 5  # of a quick work
+TRIES = 3  # of a quick work
 QUICK_PART = 0.5  # of its target that a quick work has to reach
 
 
