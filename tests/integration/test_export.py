@@ -33,7 +33,7 @@ from tests.support.tampering import tamper
 @pytest.fixture
 async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
     """A registry that signs when it is told to: beside, it would write down what a test has removed."""
-    async with services.running(database, tmp_path, project=False, checkpoint_seconds=3600.0) as running:
+    async with services.running(database, tmp_path, project=False, sign=False) as running:
         yield running
     await check_log(database.admin_dsn)
 
@@ -256,7 +256,7 @@ async def test_a_log_that_is_behind_its_export_is_refused(service: Service, clus
     await register(service, 2)
     await sign(service)
     with cluster.database() as behind:
-        async with services.running(behind, tmp_path, project=False, checkpoint_seconds=3600.0) as restored:
+        async with services.running(behind, tmp_path, project=False, sign=False) as restored:
             await sign(service)
             await export(service, tmp_path / "export")
             (tmp_path / "keys" / "signed").unlink()

@@ -42,7 +42,7 @@ async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
 @pytest.fixture
 async def alone(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
     """The application without a projector, so that its log may hold what no rule of the domain knows."""
-    async with running(database, tmp_path, project=False, checkpoint_seconds=3600.0) as made:
+    async with running(database, tmp_path, project=False, sign=False) as made:
         yield made
     await check_log(database.service_dsn)
 

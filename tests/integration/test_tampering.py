@@ -50,7 +50,7 @@ async def recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
     notes: dict[int, bytes] = {}
     folder = tmp_path_factory.mktemp("tampering")
     with cluster.database() as database:
-        async with services.running(database, folder, project=False, checkpoint_seconds=3600) as running:
+        async with services.running(database, folder, project=False, sign=False) as running:
             for first in range(0, ENTRIES, 100):
                 await record(running, first, 100)
                 if (size := first + 100) % 200 == 0:
@@ -407,12 +407,12 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
     with cluster.database() as database:
         yesterday = f"{database.name}_yesterday"
         admin = await asyncpg.connect(dsn_for(database.admin_dsn, database="postgres"))
-        async with services.running(database, tmp_path, project=False, checkpoint_seconds=3600) as running:
+        async with services.running(database, tmp_path, project=False, sign=False) as running:
             await record(running, 0, 100)
             await sign(running)
         await admin.execute(f'CREATE DATABASE "{yesterday}" TEMPLATE "{database.name}"')
         try:
-            async with services.running(database, tmp_path, project=False, checkpoint_seconds=3600) as running:
+            async with services.running(database, tmp_path, project=False, sign=False) as running:
                 await record(running, 100, 10)
                 today = Earlier(await sign(running), "today's checkpoint")
                 keys = tuple(await running.parts.publication.keys())
@@ -423,7 +423,7 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
             alone = await verified(restored.admin_dsn, known)
             (found,) = (await verified(restored.admin_dsn, known, against=today)).findings
             async with services.running(
-                Database(yesterday, *[restored.admin_dsn] * 5), tmp_path, project=False, checkpoint_seconds=3600
+                Database(yesterday, *[restored.admin_dsn] * 5), tmp_path, project=False, sign=False
             ) as running:
                 with pytest.raises(LogRolledBack):
                     await sign(running)

@@ -112,7 +112,7 @@ async def fetched(service: Service, folder: Path) -> Mirror:
 async def mirror(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mirror]:
     with cluster.database() as database:
         async with services.running(
-            database, tmp_path_factory.mktemp("log"), project=False, checkpoint_seconds=3600.0
+            database, tmp_path_factory.mktemp("log"), project=False, sign=False
         ) as service:
             await fill(service)
             yield await fetched(service, tmp_path_factory.mktemp("mirror"))

@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import httpx
@@ -26,6 +27,7 @@ from services.registry.main import create_app, opens, surrounded
 from services.registry.parts import Parts
 from services.registry.settings import Settings
 from services.registry.signing.keyring import KeyRing
+from services.registry.signing.signer import Signer
 from tests.support.cluster import Database
 
 ALL_ROLES = tuple(role.value for role in Role)
@@ -105,12 +107,21 @@ def settings_for(database: Database, folder: Path, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def running(
-    database: Database, folder: Path, *, clock: Clock = now, project: bool = True, **more: Any
+    database: Database, folder: Path, *, clock: Clock = now, project: bool = True, sign: bool = True, **more: Any
 ) -> AsyncGenerator[Service, None]:
-    """Run the application and, unless told not to, a projector."""
-    with _application(settings_for(database, folder, **more), clock) as app:
+    """Run the application and, unless told not to, a projector; `sign=False`: checkpoints when a test asks for one."""
+    with _application(settings_for(database, folder, **more), clock) as app, _signing(by_itself=sign):
         async with _started(app, database, folder, project=project) as service:
             yield service
+
+
+def _signing(*, by_itself: bool) -> AbstractContextManager[Any]:
+    """Let signers sign by themselves, or keep them from it: the first time is at the start, before or after a key is."""
+
+    async def never(_signer: Signer, _seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    return nullcontext() if by_itself else patch.object(Signer, "run", never)
 
 
 @contextmanager
