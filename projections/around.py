@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,6 +12,12 @@ import msgspec
 from events.sql import load
 
 QUERIES = load("projections", "around.sql")
+
+# A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
+_ID = re.compile(r'"([a-z]+_[0-7][0-9a-hjkmnp-tv-z]{25})(?=")')
+_ESCAPED = '\\"'
+_KINDS = frozenset({"party", "person", "occ", "src", "coop", "topic", "milestone"})
+_SUFFIX = 27  # characters of an id after its kind
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -40,6 +47,15 @@ class Around(msgspec.Struct, frozen=True):
     sources: Mapping[str, Cited]
     recorded_at: datetime | None
     revision: int | None
+
+
+def refs_of(body: bytes) -> tuple[str, ...]:
+    """Find the ids in the JSON of a thing that have a label (`projections.names`), each once, in order."""
+    text = body.decode()
+    found = _ID.findall(text)
+    if found and _ESCAPED in text:
+        found = [one[1] for one in _ID.finditer(text) if text[one.start() - 1] != _ESCAPED[0]]
+    return tuple(sorted({one for one in found if one[:-_SUFFIX] in _KINDS}))
 
 
 class Asked(NamedTuple):

@@ -36,13 +36,17 @@ class Streams(msgspec.Struct, frozen=True, tag="streams"):
     last: str
 
 
+class Held(msgspec.Struct, frozen=True, tag="held"):
+    """The rows that a process still holds, which are to be written: of everything that it was given before."""
+
+
 class Indexes(msgspec.Struct, frozen=True, tag="indexes"):
     """A read model whose table is filled, and lacks its indexes."""
 
     model: str
 
 
-Work: TypeAlias = Streams | Indexes
+Work: TypeAlias = Streams | Held | Indexes
 Told: TypeAlias = Callable[[int], None]
 
 
@@ -56,21 +60,27 @@ class Filling:
         self._until = until
         self._models = models
         self._concerns = Concerns(models)
+        self._gathered = self._begin()
+        self._held = 0  # entries whose rows are held, and that nobody was told of yet
 
     async def do(self, work: Work, told: Told = lambda _entries: None) -> int:
-        """Do a part. Returns of how many entries rows were written.
+        """Do a part. Returns of how many entries rows were made.
 
-        Each time that some were, `told` is told of how many entries more. Raises `Corrupt` when the log is not what it
-        must be, and what asyncpg raises; what was written then stays, and the generation is of no use.
+        Rows of several parts are written at once, at the latest when those that are `Held` are asked for. Each time
+        `told` is told of how many entries more they were. Raises `Corrupt` when the log is not what it must be, and
+        what asyncpg raises; what was written then stays, and the generation is of no use.
         """
-        if isinstance(work, Streams):
-            return await self._fill(work, told)
-        await self._index(next(model for model in self._models if model.name == work.model))
+        match work:
+            case Streams():
+                return await self._fill(work, told)
+            case Held():
+                await self._write(told)
+            case Indexes():
+                await self._index(next(model for model in self._models if model.name == work.model))
         return 0
 
     async def _fill(self, streams: Streams, told: Told) -> int:
-        entries = written = 0
-        gathered = Gathered(self._concerns, KnownRows(0))  # a stream that is done is not met again
+        entries = 0
         stream, now = "", NOTHING
         async for entry in self._read(streams):
             if entry.stream != stream:
@@ -81,20 +91,32 @@ class Filling:
             else:
                 now = after(before, entry)
             entries += 1
-            if not gathered.take(Step(entry, before.state, now.state)):
+            self._held += 1
+            if not self._gathered.take(Step(entry, before.state, now.state)):
                 continue
-            if gathered.size > ROWS_HELD:
+            if self._gathered.size > ROWS_HELD:
                 async with writing(self._connection, self._schema, waited=False):
-                    await gathered.write_ended(self._connection, self._schema)
-                told(entries - written)
-                written = entries
+                    await self._gathered.write_ended(self._connection, self._schema)
+                self._tell(told)
             else:
                 await asyncio.sleep(0)
-        gathered.settle()
-        async with writing(self._connection, self._schema, waited=False):
-            await gathered.write(self._connection, self._schema)
-        told(entries - written)
+        if self._gathered.size > ROWS_HELD:
+            await self._write(told)
         return entries
+
+    async def _write(self, told: Told) -> None:
+        self._gathered.settle()
+        async with writing(self._connection, self._schema, waited=False):
+            await self._gathered.write(self._connection, self._schema)
+        self._gathered = self._begin()
+        self._tell(told)
+
+    def _begin(self) -> Gathered:
+        return Gathered(self._concerns, KnownRows(0))  # a stream that is done is not met again
+
+    def _tell(self, told: Told) -> None:
+        told(self._held)
+        self._held = 0
 
     async def _index(self, model: ReadModel) -> None:
         async with writing(self._connection, self._schema, waited=False):

@@ -15,11 +15,11 @@
 --   $8 country, or null for any
 --   $9 read model: visits or rounds
 WITH kept AS NOT MATERIALIZED (
-    SELECT id, born, died, sort, refs, body, cooperation, parties, country, status,
+    SELECT id, born, died, sort, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
     FROM read.visits WHERE $9::text = 'visits'
     UNION ALL
-    SELECT id, born, died, sort, refs, body, cooperation, parties, country, status,
+    SELECT id, born, died, sort, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
     FROM read.rounds WHERE $9 = 'rounds'
 ), same (party, since, until) AS (
@@ -36,7 +36,7 @@ WITH kept AS NOT MATERIALIZED (
       AND ($8::text IS NULL OR country = $8)
     GROUP BY id ORDER BY id LIMIT $3
 ), listed AS (
-    SELECT last.id, sort, refs, body, cooperation, status, (died IS NULL OR died >= $1) AND (
+    SELECT last.id, sort, body, cooperation, status, (died IS NULL OR died >= $1) AND (
         $5 IS NULL OR EXISTS (SELECT FROM same WHERE same.party = ANY (parties) AND same.until IS NULL)) AS stands
     FROM shown JOIN kept AS last ON last.id = shown.id AND last.born = shown.born
 ), staged (id, born, ended, had_ended) AS (
@@ -65,7 +65,7 @@ WITH kept AS NOT MATERIALIZED (
 ), counted (id, changes, position) AS (
     SELECT id, count(*), max(position) FROM change GROUP BY id
 )
-SELECT listed.id, listed.sort, listed.refs, listed.body, listed.stands, counted.changes, entry.recorded_at,
+SELECT listed.id, listed.sort, listed.body, listed.stands, counted.changes, entry.recorded_at,
     listed.status = 'scheduled' AND coalesce(latest.ended, false) AS ended
 FROM listed JOIN counted ON counted.id = listed.id JOIN log.entry AS entry ON entry.position = counted.position
 LEFT JOIN latest ON latest.id = listed.cooperation

@@ -7,7 +7,6 @@ CREATE TABLE cooperations (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
-    refs text[] NOT NULL,
     body bytea NOT NULL,
     parties text[] NOT NULL,
     fields text[] NOT NULL,
@@ -34,8 +33,6 @@ WHERE version.id = ended.id AND version.died IS NULL;
 -- name: items
 -- Items as of a log size, with their topics, for which there is room at the end of their bodies: $1 ids, $2 size.
 SELECT id, sort,
-    refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
-        AND topic.born < $2 AND (topic.died IS NULL OR topic.died >= $2)) AS refs,
     substring(body FOR octet_length(body) - 2) || coalesce((
         SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
         WHERE topic.cooperation = cooperations.id AND topic.born < $2 AND (topic.died IS NULL OR topic.died >= $2)), '')
@@ -52,8 +49,6 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $8 kind of a topic raised, or null for any
 --   $9 country of one of the parties, of a merged one that of the party it lives on in, or null for any
 SELECT id, sort,
-    refs || ARRAY(SELECT unnest(topic.refs) FROM read.topics AS topic WHERE topic.cooperation = cooperations.id
-        AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)) AS refs,
     substring(body FOR octet_length(body) - 2) || coalesce((
         SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
         WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')

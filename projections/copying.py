@@ -15,14 +15,25 @@ from typing import Any, Final
 NULL: Final = r"\N"
 
 
-def line(values: Sequence[object]) -> str:
-    """Return values as columns. Raises `KeyError` for one of a type that no column has."""
-    return "\t".join(
-        [
-            text(value) if type(value) is str else NULL if value is None else _FORMS[type(value)](value)
-            for value in values
-        ]
-    )
+def line(sort: str, body: bytes, columns: Sequence[object]) -> str:
+    """Return a row's sort key, its body (a column of type bytea; UTF-8 without a zero) and its other columns.
+
+    Raises `KeyError` for a value of a type that no column has.
+    """
+    values = [
+        value if type(value) is str else NULL if value is None else _FORMS[type(value)](value) for value in columns
+    ]
+    said = "\t".join([sort, body.decode(), *values])
+    # Rarely is there anything to be escaped, which is told faster of all columns at once. Each null has a backslash.
+    if (
+        said.count("\\") == columns.count(None)
+        and said.count("\t") == len(values) + 1
+        and "\n" not in said
+        and "\r" not in said
+    ):
+        return said
+    values = [text(value) if type(value) is str else escaped for value, escaped in zip(columns, values, strict=True)]
+    return "\t".join([text(sort), text(body.decode().replace("\\", r"\\")), *values])
 
 
 def text(value: str) -> str:
@@ -30,16 +41,6 @@ def text(value: str) -> str:
     if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
         value = value.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t").replace("\r", r"\r")
     return value
-
-
-def utf8(value: str) -> str:
-    """Return a text without a zero as a column of type bytea, in UTF-8."""
-    return text(value.replace("\\", r"\\"))
-
-
-def ids(values: Sequence[str]) -> str:
-    """Return ids as a column of type text[]: there is nothing in one that has to be escaped."""
-    return "{" + ",".join(values) + "}"
 
 
 def array(values: Sequence[str]) -> str:

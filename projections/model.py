@@ -6,7 +6,6 @@ entry touched), or is None for all of them. Equal states give equal rows, down t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -139,19 +138,6 @@ _COMMON = {"citations", "note"}
 def row(item: Item, sort: str, *columns: object) -> Row:
     """Render an item."""
     return Row(id=item.id, body=canonical.encode(item), sort=sort, columns=columns)
-
-
-def refs_of(text: str) -> list[str]:
-    """Find the ids in a body that `names` can give a label to, each once, in order."""
-    found = _REF.findall(text)
-    if found and _ESCAPED in text:
-        found = [one[1] for one in _REF.finditer(text) if text[one.start() - 1] != _ESCAPED[0]]
-    return sorted({*found}) if found else found
-
-
-# A JSON text that is an id, from its first quotation mark to its last. One within a text has a backslash before it.
-_REF = re.compile(r'"((?:party|person|occ|src|coop|topic|milestone)_[0-7][0-9a-hjkmnp-tv-z]{25})(?=")')
-_ESCAPED = '\\"'
 
 
 def some(items: Mapping[str, T], only: Only) -> Iterable[tuple[str, T]]:

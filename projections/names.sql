@@ -7,7 +7,6 @@ CREATE TABLE names (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
-    refs text[] NOT NULL,
     body bytea NOT NULL,
     label text,
     sealed text

@@ -7,7 +7,6 @@ CREATE TABLE parties (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
-    refs text[] NOT NULL,
     body bytea NOT NULL,
     kind text NOT NULL,
     country text NOT NULL,
@@ -37,7 +36,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, refs, body FROM read.parties
+SELECT id, sort, body FROM read.parties
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -48,7 +47,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $7 party that it is part of (or a party merged with it), or null for any
 --   $8 sector, or null for any
 --   $9 identifier, as scheme:value, or null for any
-SELECT id, sort, refs, body FROM read.parties
+SELECT id, sort, body FROM read.parties
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR kind = $5)

@@ -374,4 +374,5 @@ def _part(record: asyncpg.Record) -> Found:
 
 
 def _found(record: asyncpg.Record) -> Found:
-    return Found(id=record["id"], sort=record["sort"], refs=tuple(record["refs"]), body=record["body"])
+    body = record["body"]
+    return Found(id=record["id"], sort=record["sort"], refs=around.refs_of(body), body=body)

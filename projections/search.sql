@@ -7,11 +7,9 @@ CREATE TABLE search (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
-    refs text[] NOT NULL,
     body bytea NOT NULL,
     called text NOT NULL,
     words text NOT NULL,
-    title tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(called, ' '))) STORED,
     terms tsvector GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED
 ) WITH (toast_tuple_target = 4080);
 
@@ -36,10 +34,10 @@ WHERE version.id = ended.id AND version.died IS NULL;
 -- what it was said of; in each by title. `sort` says which of these and the title.
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most,
 --   $5 the words, $6 the words as beginnings of words, both as a tsquery.
-SELECT id, sort, refs, body FROM (
-    SELECT id, refs, body, CASE WHEN title @@ $5::text::tsquery THEN '0' WHEN title @@ $6::text::tsquery THEN '1'
+SELECT id, sort, body FROM (
+    SELECT id, body, CASE WHEN title @@ $5::text::tsquery THEN '0' WHEN title @@ $6::text::tsquery THEN '1'
         ELSE '2' END || sort AS sort
-    FROM read.search
+    FROM read.search, LATERAL (SELECT array_to_tsvector(string_to_array(called, ' ')) AS title OFFSET 0) AS of_title
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND terms @@ $6::text::tsquery
 ) AS found
 WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)

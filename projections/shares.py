@@ -11,14 +11,14 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from events.errors import Corrupt, EntryTooNew
-from projections.bulk import Filling, Indexes, Streams, Told, Work
+from projections.bulk import Filling, Held, Indexes, Streams, Told, Work
 from projections.engine import ENTRIES, QUERIES, Progress, Projection
 
 WORTH: Final = 5_000  # entries; below, starting a process takes longer than it saves
@@ -28,7 +28,7 @@ SHARES: Final = int.from_bytes(b"shar", "big") >> 1
 """With a generation's number: the lock that a process holds as long as it may write."""
 _COMMAND: Final = (sys.executable, "-m", "projections.share")
 
-_Hand: TypeAlias = Callable[[Work, Told], Awaitable[int]]
+_Hand: TypeAlias = Callable[[Work, Told], Coroutine[Any, Any, int]]
 """Does a part of the work, as `Filling.do`."""
 
 
@@ -91,6 +91,7 @@ async def fill(
         found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
         if found != until:
             raise Corrupt(f"below position {until} the log has {found} entries")
+        await _each(hands, Held(), told)
         await _all(hands, [Indexes(model.name) for model in reversed(models)], told)  # the longest, search, first
     await projection.built(until)
 
@@ -105,7 +106,16 @@ async def _all(hands: Sequence[_Hand], works: Iterable[Work], told: Told) -> int
             done += await hand(left.popleft(), told)
         return done
 
-    tasks = [asyncio.create_task(busy(hand)) for hand in hands]
+    return await _together(busy(hand) for hand in hands)
+
+
+async def _each(hands: Iterable[_Hand], work: Work, told: Told) -> int:
+    """Have everybody do the same. Returns of how many entries it was."""
+    return await _together(hand(work, told) for hand in hands)
+
+
+async def _together(works: Iterable[Coroutine[Any, Any, int]]) -> int:
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         return sum(await asyncio.gather(*tasks))
     finally:

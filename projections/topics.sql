@@ -7,7 +7,6 @@ CREATE TABLE topics (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
-    refs text[] NOT NULL,
     body bytea NOT NULL,
     cooperation text NOT NULL,
     topic_kind text NOT NULL

@@ -19,12 +19,12 @@ import msgspec
 
 from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import NULL, ids, line, text, utf8
-from projections.model import ReadModel, Row, Rows, refs_of
+from projections.copying import NULL, line
+from projections.model import ReadModel, Row, Rows
 
 LINES = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides what it says, about
-COMMON = ("id", "born", "died", "sort", "refs", "body")
+COMMON = ("id", "born", "died", "sort", "body")
 
 
 class Step(NamedTuple):
@@ -78,31 +78,34 @@ class Changes:
         entry, before, after = step
         if known is None:
             known = self._known.setdefault(entry.stream, Known())
-        current, held = known.rows[self._model.name], 0
+        current, held, position = known.rows[self._model.name], 0, entry.position
         if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
             current.update(dict.fromkeys(strange))
             for row in rows(before, strange):
                 current[row.id] = row
                 held += len(row.body) + OVERHEAD
-        now = {row.id: row for row in rows(after, touched)} if after is not None else {}
-        for key in touched:
-            was, row = current.get(key), now.get(key)
+        shown = 0
+        for row in rows(after, touched) if after is not None else ():
+            key, shown = row.id, shown + 1
+            was = current.get(key)
             if was is row or was == row:
                 continue
             if was is not None:
-                self._end(key, entry.position)
+                self._end(key, position)
                 known.size -= len(was.body) + OVERHEAD
-            if row is not None:
-                self._begin(row, entry.position)
-                held += len(row.body) + OVERHEAD
+            version = self._current[key] = _Version(key, position, line(row.sort, row.body, row.columns))
+            self._begun.append(version)
+            held += len(row.body) + OVERHEAD
             current[key] = row
+        if shown < len(touched):
+            there = set[str]() if after is None else {row.id for row in rows(after, touched)}
+            for key in touched:
+                if key not in there and (was := current.get(key)) is not None:
+                    self._end(key, position)
+                    known.size -= len(was.body) + OVERHEAD
+                    current[key] = None
         known.size += held
         return held
-
-    def _begin(self, row: Row, position: int) -> None:
-        version = _Version(row.id, position, says(row))
-        self._begun.append(version)
-        self._current[row.id] = version
 
     def _end(self, key: str, position: int) -> None:
         version = self._current.pop(key, None)
@@ -152,9 +155,3 @@ async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
 def _line(version: _Version) -> str:
     died = NULL if version.died is None else version.died
     return f"{version.id}\t{version.born}\t{died}\t{version.says}\n"
-
-
-def says(row: Row) -> str:
-    """Return a row as COPY takes it, beside its id and what it holds from and to. Rows that differ say other things."""
-    body = row.body.decode()
-    return f"{text(row.sort)}\t{ids(refs_of(body))}\t{utf8(body)}\t{line(row.columns)}"

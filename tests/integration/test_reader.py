@@ -203,7 +203,7 @@ async def test_a_notification_that_says_anything_moves_nothing(read_models, proj
 
 
 async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong(read_models, projection):
-    of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, refs, body, mood FROM read.parties")
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, body, mood FROM read.parties")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.page(replace(PARTIES, queries=of_tomorrow, filters=()), 10, {}, limit=1)
     of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")

@@ -15,7 +15,6 @@ from events.catalogue.history import AMENDMENTS, fold
 from events.codec import decode_entry
 from projections import MODELS, ReadModel
 from projections.engine import version_of
-from projections.model import refs_of
 from projections.versions import COMMON
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -78,7 +77,7 @@ class _Rebuilt:
         position: int,
         only: tuple[str, ...] | None,
     ) -> None:
-        now = {row.id: (row.sort, refs_of(row.body.decode()), row.body, *row.columns) for row in rows}
+        now = {row.id: (row.sort, row.body, *row.columns) for row in rows}
         for key in [key for key in current if key not in now and (only is None or key in only)]:
             self._past[model.name].append(_ended(current.pop(key), position))
         for key, content in now.items():
