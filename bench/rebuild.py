@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 
 from bench import history
+from bench.cores import one_core
 from bench.measure import Figure, Result, interleave
 from events.codec import decode_entries
 from events.log.transfer import receive
@@ -25,7 +26,7 @@ from projections.garbage import look_seldom
 from services.registry.provision import Access
 
 PAGE = 1_000
-TARGETS = {"read_and_decode": 0.2, "itself_when_small": 0.8, "one_process": 1.6}
+TARGETS = {"read_and_decode": 0.2, "itself_when_small": 0.8, "one_core": 1.6}
 
 
 class Contest:
@@ -69,6 +70,11 @@ class Contest:
         """Build them without sharing the work out; how many a second."""
         return await self._build(None)
 
+    async def on_one_core(self) -> float:
+        """Build them while this process and the server have one processor to share; how many a second."""
+        with one_core(self._connection.get_server_pid()):
+            return await self._build(self._helpers)
+
     async def _build(self, helpers: rebuild.Helpers | None) -> float:
         begun = time.perf_counter()
         projection = await rebuild.build(self._connection, helpers=helpers)
@@ -102,6 +108,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
         works = {"rebuild": contest.rebuild, "read_and_decode": contest.read_and_decode}
         if size == sizes[1][0]:
             works["one_process"] = contest.by_one_process
+            works["one_core"] = contest.on_one_core
         if rounds > 1:
             found = await interleave(works, rounds)
         else:
@@ -110,8 +117,8 @@ async def measure(access: Access, *, quick: bool) -> Result:
         ratios[f"read_and_decode_{size}"] = statistics.median(
             ours / theirs for ours, theirs in zip(found["rebuild"], found["read_and_decode"], strict=True)
         )
-        if "one_process" in found:
-            ratios["one_process"] = statistics.median(found["rebuild"]) / statistics.median(found["one_process"])
+        for fewer in found.keys() & {"one_process", "one_core"}:
+            ratios[fewer] = statistics.median(found["rebuild"]) / statistics.median(found[fewer])
     await connection.close()
     by_size = [ratio for name, ratio in ratios.items() if name.startswith("read_and_decode")]
     ratios["read_and_decode"] = statistics.median(by_size)
