@@ -7,19 +7,28 @@ nothing that was altered behind the projector's back stays unseen, and it is fou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import asyncpg
 import msgspec
 
 from events.sql import load
-from projections.digest import LIVE, digest
+from projections.digest import digest
 from projections.engine import Connection
 from projections.model import ReadModel
 
 NAMED: Final = 20  # rows named of each read model, at the most
+LIVE: Final = "read"
+"""The schema that shows the live read models, whatever their version."""
 
 _QUERIES: Final = load("projections", "comparison.sql")
+
+
+class Seen(NamedTuple):
+    """A generation, and the schema in which it is shown."""
+
+    schema: str
+    generation: int
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -49,19 +58,22 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 async def compare(
-    connection: Connection, live: int, rebuilt: int, models: Sequence[ReadModel], size: int
+    connection: Connection, seen: Seen, rebuilt: int, models: Sequence[ReadModel], size: int
 ) -> list[Compared]:
-    """Compare read models of the live generation with another's, as of a size that both have come to.
+    """Compare read models of what is seen with another generation's, as of a size that both have come to.
 
-    Of the live ones what readers see is digested, and their tables are compared.
+    Of the former what readers see is digested, and the tables are compared.
     """
-    return [await _compare(connection, (f"read_{live}", f"read_{rebuilt}"), model, size) for model in models]
+    tables = f"read_{seen.generation}", f"read_{rebuilt}"
+    return [await _compare(connection, seen.schema, tables, model, size) for model in models]
 
 
-async def _compare(connection: Connection, schemas: tuple[str, str], model: ReadModel, size: int) -> Compared:
+async def _compare(
+    connection: Connection, schema: str, schemas: tuple[str, str], model: ReadModel, size: int
+) -> Compared:
     anew = await digest(connection, model, size, schemas[1])
     try:
-        shown = await digest(connection, model, size, LIVE)
+        shown = await digest(connection, model, size, schema)
         rows = await connection.fetch(_QUERIES["differences"], *schemas, model.name, size, NAMED)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return Compared(model.name, None, anew, ())

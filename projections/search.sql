@@ -39,7 +39,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 SELECT id, sort, refs, body FROM (
     SELECT id, refs, body, CASE WHEN title @@ $5::text::tsquery THEN '0' WHEN title @@ $6::text::tsquery THEN '1'
         ELSE '2' END || sort AS sort
-    FROM read.search
+    FROM search
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND terms @@ $6::text::tsquery
 ) AS found
 WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)
