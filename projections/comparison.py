@@ -7,7 +7,7 @@ nothing that was altered behind the projector's back stays unseen, and it is fou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import asyncpg
 import msgspec
@@ -18,17 +18,8 @@ from projections.engine import Connection
 from projections.model import ReadModel
 
 NAMED: Final = 20  # rows named of each read model, at the most
-LIVE: Final = "read"
-"""The schema that shows the live read models, whatever their version."""
 
 _QUERIES: Final = load("projections", "comparison.sql")
-
-
-class Seen(NamedTuple):
-    """A generation, and the schema in which it is shown."""
-
-    schema: str
-    generation: int
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -43,7 +34,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Compared(msgspec.Struct, frozen=True):
     """A read model as it is live and as it was built anew: its digests at a size, and rows that differ, by id.
 
-    There is no digest of the live one where its table is of another form, as another version of the program made it.
+    There is no digest of the live one where what readers see has not the columns that it was made with.
     """
 
     model: str
@@ -58,22 +49,19 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 async def compare(
-    connection: Connection, seen: Seen, rebuilt: int, models: Sequence[ReadModel], size: int
+    connection: Connection, live: int, rebuilt: int, models: Sequence[ReadModel], size: int
 ) -> list[Compared]:
-    """Compare read models of what is seen with another generation's, as of a size that both have come to.
+    """Compare read models of the generation that is shown with another's, as of a size that both have come to.
 
     Of the former what readers see is digested, and the tables are compared.
     """
-    tables = f"read_{seen.generation}", f"read_{rebuilt}"
-    return [await _compare(connection, seen.schema, tables, model, size) for model in models]
+    return [await _compare(connection, (f"read_{live}", f"read_{rebuilt}"), model, size) for model in models]
 
 
-async def _compare(
-    connection: Connection, schema: str, schemas: tuple[str, str], model: ReadModel, size: int
-) -> Compared:
+async def _compare(connection: Connection, schemas: tuple[str, str], model: ReadModel, size: int) -> Compared:
     anew = await digest(connection, model, size, schemas[1])
     try:
-        shown = await digest(connection, model, size, schema)
+        shown = await digest(connection, model, size)
         rows = await connection.fetch(_QUERIES["differences"], *schemas, model.name, size, NAMED)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return Compared(model.name, None, anew, ())

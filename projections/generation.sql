@@ -91,10 +91,6 @@ UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 A
 -- Wake those who wait for a size: $1 position.
 SELECT pg_notify('registry_projected', $1::text);
 
--- name: position_of
--- How far a generation has come: $1 generation.
-SELECT position FROM projection.generation WHERE id = $1;
-
 -- name: position
 -- How far the read models have come that programs of a version see: $1 version.
 SELECT position FROM projection.generation WHERE version = $1 AND state IN ('beside', 'live');

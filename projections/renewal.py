@@ -1,9 +1,8 @@
 """Building the read models anew, comparing them with those that are shown, and showing them in their place if they may.
 
 If the program has not changed, only what is the same may: a difference means that those were altered, or that what rows
-say was changed and the number of the read model was not raised, and somebody has to look. If the program has changed,
-they may differ, and stand beside those of the other version (ADR 0036). Whatever is not shown is removed again (ADR
-0015).
+say was changed and the number of the read model was not raised, and somebody has to look. Those of another version of
+the program are left as they are, beside the new ones (ADR 0036). Whatever is not shown is removed again (ADR 0015).
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import structlog
 
 from events.log.failure import TRANSIENT
 from projections import MODELS, rebuild
-from projections.comparison import LIVE, Compared, Seen, compare
-from projections.engine import FORM, QUERIES, VERSION, Connection, Progress, Projection
+from projections.comparison import Compared, compare
+from projections.engine import QUERIES, VERSION, Connection, Progress, Projection
 from projections.model import ReadModel
 
 LOCK: Final = int.from_bytes(b"rebuilds", "big") >> 1
@@ -30,14 +29,13 @@ class Renewed(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it: the generation that is shown now, if it is another, and how the new one compared with the old.
 
     It is `beside` the live one where that is of another version. `size` is what both were compared at. Nothing was
-    compared where nothing was shown.
+    compared where nothing was shown to this version.
     """
 
     generation: int | None
     beside: bool
     position: int
     size: int
-    same_program: bool
     compared: tuple[Compared, ...]
 
     @property
@@ -61,8 +59,7 @@ async def renew(
     nothing is left of what is not shown, whatever happens.
     """
     await rebuild.tidy(connection)
-    own = await connection.fetchrow(QUERIES["shown"], VERSION)
-    shown = own or await connection.fetchrow(QUERIES["live"])
+    shown = await connection.fetchrow(QUERIES["shown"], VERSION)
     projection = await rebuild.begin(connection, MODELS, alone)
     generation: int | None = None
     compared: Sequence[Compared] = ()
@@ -70,11 +67,10 @@ async def renew(
     try:
         await rebuild.catch_up(connection, projection, alone, progress, helpers)
         if shown is not None:
-            size = min(await connection.fetchval(QUERIES["position_of"], shown["id"]), projection.position)
+            size = min(await connection.fetchval(QUERIES["position"], VERSION), projection.position)
             models = MODELS if alone is None else (alone,)
-            seen = Seen(LIVE if own is None else FORM, shown["id"])
-            compared = await compare(connection, seen, projection.generation, models, size)
-        if not check and (accept or own is None or all(one.same for one in compared)):
+            compared = await compare(connection, shown["id"], projection.generation, models, size)
+        if not check and (accept or all(one.same for one in compared)):
             await rebuild.switch(connection, projection, alone)
             generation = projection.generation
     finally:
@@ -90,7 +86,6 @@ async def renew(
         beside=beside,
         position=projection.position,
         size=size,
-        same_program=own is not None,
         compared=tuple(compared),
     )
 

@@ -47,9 +47,8 @@ async def _rebuild(
         if if_changed and ours is not None:
             sys.stdout.write("There are read models of this version of the program: nothing to do.\n")
             return 0
-        shown = await connection.fetchrow(QUERIES["live"])
-        if shown is None and check:
-            raise Unusable("There are no live read models to compare with yet. Is the projector running?")
+        if ours is None and check:
+            raise Unusable("There are no read models of this version to compare with yet. Is the projector running?")
         if model is not None and ours is None:
             raise Unusable(
                 "One read model can be rebuilt only among others of the same version of the program, and the live ones "
