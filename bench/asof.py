@@ -15,7 +15,7 @@ from bench.filling import fill
 from bench.history import versions
 from bench.measure import Figure, Result, interleave
 from projections import LISTED, rebuild
-from projections.projector import SESSION
+from projections.engine import READING, SESSION
 from projections.reader import ReadModels
 from services.registry.provision import Access
 
@@ -37,7 +37,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
     await owner.execute("ANALYZE")
     await owner.close()
     parties = next(model for model in LISTED if model.name == "parties")
-    settings = {"plan_cache_mode": "force_custom_plan"}
+    settings = {"plan_cache_mode": "force_custom_plan", **READING}
     async with asyncpg.create_pool(access.service, min_size=1, max_size=1, server_settings=settings) as pool:
         models = ReadModels(pool, access.service)
 

@@ -21,7 +21,7 @@ from bench.history import History
 from bench.measure import Figure, Result
 from events.catalogue import Event
 from events.log import Append, Draft, Log
-from projections.engine import QUERIES
+from projections.engine import QUERIES, VERSION
 from services.registry.ids import command_id
 from services.registry.provision import Access
 
@@ -119,7 +119,7 @@ class Following:
         while True:
             await told.wait()
             told.clear()
-            position: int = await connection.fetchval(QUERIES["position"])
+            position: int = await connection.fetchval(QUERIES["position"], VERSION)
             now = time.perf_counter()
             while self._waiting and self._waiting[0][0] <= position:
                 self._late.append(max(now - self._waiting.popleft()[1], 0.0))

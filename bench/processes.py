@@ -21,7 +21,7 @@ import asyncpg
 
 from bench.load import Client
 from events.vault import MasterKey
-from projections.engine import QUERIES
+from projections.engine import QUERIES, VERSION
 from services.registry.access import tokens
 from services.registry.access.record import Who
 from services.registry.access.roles import Role
@@ -118,7 +118,7 @@ class Registry:
         connection = await asyncpg.connect(self.access.projector)
         try:
             async with asyncio.timeout(3600):
-                while (await connection.fetchval(QUERIES["position"]) or 0) < size:  # noqa: ASYNC110 - another process
+                while (await connection.fetchval(QUERIES["position"], VERSION) or 0) < size:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
         finally:
             await connection.close()

@@ -25,16 +25,20 @@ say "roles, then migrations: the old program goes on with what they add"
 docker compose run --rm --no-deps -T provision
 docker compose run --rm --no-deps -T migrate
 
-say "projectors: new ones stand by; read models are built beside the live ones, which the old ones keep up meanwhile"
-old=$(docker compose ps --quiet projector)
-double projector "$old"
+say "read models of the new version, beside those that the old one reads and keeps up"
 docker compose run --rm --no-deps -T projector rebuild --if-changed
-remove "$old"
+
+say "projectors: new ones beside the old ones, each for its own version"
+projectors=$(docker compose ps --quiet projector)
+double projector "$projectors"
 
 say "API: new replicas beside the old ones, which then leave"
 old=$(docker compose ps --quiet api)
 double api "$old"
 remove "$old"
+
+say "old projectors leave; what they kept up is removed when nobody reads it"
+remove "$projectors"
 
 say "done"
 docker compose ps

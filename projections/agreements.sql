@@ -38,7 +38,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.agreements
+SELECT id, sort, body FROM agreements
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -51,7 +51,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $9 kind, or null for any
 --   $10 status, or null for any
 --   $11, $12 first and last day of the agreement (null: no bound); $13 whether it must lie there, not only may
-SELECT id, sort, body FROM read.agreements
+SELECT id, sort, body FROM agreements
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

@@ -9,13 +9,13 @@
 -- label:    what an id, or a survivor, is called: in the clear, or sealed
 -- source:   the row of a source, as of the size (then) or the later one
 WITH RECURSIVE into_ (id, party) AS (
-    SELECT id, merged_into FROM read.parties
+    SELECT id, merged_into FROM parties
     WHERE id = ANY ($1::text[]) AND merged_into IS NOT NULL AND born < $2 AND (died IS NULL OR died >= $2)
     UNION
-    SELECT into_.id, party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.party
+    SELECT into_.id, party.merged_into FROM into_ JOIN parties AS party ON party.id = into_.party
     WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
 ), survivor (id, party) AS (
-    SELECT into_.id, party.id FROM into_ JOIN read.parties AS party ON party.id = into_.party
+    SELECT into_.id, party.id FROM into_ JOIN parties AS party ON party.id = into_.party
     WHERE party.merged_into IS NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
 )
 SELECT 'moment' AS what, NULL AS id, NULL AS text, NULL AS sealed, NULL::bytea AS body, entry.recorded_at AS moment,
@@ -31,10 +31,10 @@ SELECT 'survivor', id, party, NULL, NULL, NULL, NULL FROM survivor
 UNION ALL
 SELECT 'label', name.id, name.label, name.sealed, NULL, NULL, NULL
 FROM (SELECT unnest($1::text[]) UNION SELECT party FROM survivor) AS named (id)
-JOIN read.names AS name ON name.id = named.id AND name.born < $2 AND (name.died IS NULL OR name.died >= $2)
+JOIN names AS name ON name.id = named.id AND name.born < $2 AND (name.died IS NULL OR name.died >= $2)
 UNION ALL
-SELECT 'then', source.id, source.sha256, NULL, source.body, NULL, NULL FROM read.sources AS source
+SELECT 'then', source.id, source.sha256, NULL, source.body, NULL, NULL FROM sources AS source
 WHERE source.id = ANY ($1) AND source.born < $2 AND (source.died IS NULL OR source.died >= $2)
 UNION ALL
-SELECT 'now', source.id, NULL, NULL, source.body, NULL, NULL FROM read.sources AS source
+SELECT 'now', source.id, NULL, NULL, source.body, NULL, NULL FROM sources AS source
 WHERE $4::bigint > $2 AND source.id = ANY ($1) AND source.born < $4 AND (source.died IS NULL OR source.died >= $4);

@@ -17,11 +17,11 @@
 WITH kept AS NOT MATERIALIZED (
     SELECT id, born, died, sort, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
-    FROM read.visits WHERE $9::text = 'visits'
+    FROM visits WHERE $9::text = 'visits'
     UNION ALL
     SELECT id, born, died, sort, body, cooperation, parties, country, status,
         earliest, latest, held_earliest, held_latest
-    FROM read.rounds WHERE $9 = 'rounds'
+    FROM rounds WHERE $9 = 'rounds'
 ), same (party, since, until) AS (
     SELECT party, since, until FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS same (party, since, until)
 ), shown (id, born) AS (
@@ -42,7 +42,7 @@ WITH kept AS NOT MATERIALIZED (
 ), staged (id, born, ended, had_ended) AS (
     SELECT id, born, stage IN ('concluded', 'abandoned'),
         coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
-    FROM read.cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
+    FROM cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
 ), latest (id, ended) AS (
     SELECT DISTINCT ON (id) id, ended FROM staged ORDER BY id, born DESC
 ), version (id, born, died, status, parties) AS (

@@ -35,7 +35,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.commitments
+SELECT id, sort, body FROM commitments
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -46,7 +46,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $7 kind, or null for any
 --   $8, $9 first and last day of the time at which it is due (null: no bound); $10 whether it must lie there, not only may
 --   $11 whether it has to be overdue (null: either), $12 on which day
-SELECT id, sort, body FROM read.commitments
+SELECT id, sort, body FROM commitments
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from events.sql import load
-from projections.digest import LIVE, digest
+from projections.digest import digest
 from projections.engine import Connection
 from projections.model import ReadModel
 
@@ -34,7 +34,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Compared(msgspec.Struct, frozen=True):
     """A read model as it is live and as it was built anew: its digests at a size, and rows that differ, by id.
 
-    There is no digest of the live one where its table is of another form, as another version of the program made it.
+    There is no digest of the live one where what readers see has not the columns that it was made with.
     """
 
     model: str
@@ -51,9 +51,9 @@ class Compared(msgspec.Struct, frozen=True):
 async def compare(
     connection: Connection, live: int, rebuilt: int, models: Sequence[ReadModel], size: int
 ) -> list[Compared]:
-    """Compare read models of the live generation with another's, as of a size that both have come to.
+    """Compare read models of the generation that is shown with another's, as of a size that both have come to.
 
-    Of the live ones what readers see is digested, and their tables are compared.
+    Of the former what readers see is digested, and the tables are compared.
     """
     return [await _compare(connection, (f"read_{live}", f"read_{rebuilt}"), model, size) for model in models]
 
@@ -61,7 +61,7 @@ async def compare(
 async def _compare(connection: Connection, schemas: tuple[str, str], model: ReadModel, size: int) -> Compared:
     anew = await digest(connection, model, size, schemas[1])
     try:
-        shown = await digest(connection, model, size, LIVE)
+        shown = await digest(connection, model, size)
         rows = await connection.fetch(_QUERIES["differences"], *schemas, model.name, size, NAMED)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return Compared(model.name, None, anew, ())

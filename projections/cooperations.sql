@@ -34,10 +34,10 @@ WHERE version.id = ended.id AND version.died IS NULL;
 -- Items as of a log size, with their topics, for which there is room at the end of their bodies: $1 ids, $2 size.
 SELECT id, sort,
     substring(body FOR octet_length(body) - 2) || coalesce((
-        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM topics AS topic
         WHERE topic.cooperation = cooperations.id AND topic.born < $2 AND (topic.died IS NULL OR topic.died >= $2)), '')
         || ']}' AS body
-FROM read.cooperations
+FROM cooperations
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -50,32 +50,32 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $9 country of one of the parties, of a merged one that of the party it lives on in, or null for any
 SELECT id, sort,
     substring(body FOR octet_length(body) - 2) || coalesce((
-        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+        SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM topics AS topic
         WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
         || ']}' AS body
-FROM read.cooperations
+FROM cooperations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text[] IS NULL OR parties && $5)
   AND ($6::text IS NULL OR fields @> ARRAY[$6])
   AND ($7::text IS NULL OR stage = $7)
   AND ($8::text IS NULL OR EXISTS (
-      SELECT FROM read.topics AS topic
+      SELECT FROM topics AS topic
       WHERE topic.cooperation = cooperations.id AND topic.topic_kind = $8
         AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)))
   AND ($9::text IS NULL OR EXISTS (
-      SELECT FROM read.parties AS party
+      SELECT FROM parties AS party
       WHERE party.id = ANY (cooperations.parties) AND party.country = $9 AND party.merged_into IS NULL
         AND party.born < $1 AND (party.died IS NULL OR party.died >= $1))
     OR parties && ARRAY(
       WITH RECURSIVE merged (id, into_) AS (
-          SELECT party.id, party.merged_into FROM read.parties AS party
+          SELECT party.id, party.merged_into FROM parties AS party
           WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
           UNION
-          SELECT merged.id, party.merged_into FROM merged JOIN read.parties AS party ON party.id = merged.into_
+          SELECT merged.id, party.merged_into FROM merged JOIN parties AS party ON party.id = merged.into_
           WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
       )
-      SELECT merged.id FROM merged JOIN read.parties AS party ON party.id = merged.into_
+      SELECT merged.id FROM merged JOIN parties AS party ON party.id = merged.into_
       WHERE party.merged_into IS NULL AND party.country = $9
         AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)))
 ORDER BY sort ASC, id ASC

@@ -25,10 +25,8 @@ from events.entry import canonical
 from events.log.read import Connection
 from events.sql import load
 from projections import MODELS
+from projections.engine import FORM
 from projections.model import ReadModel
-
-LIVE: Final = "read"
-"""The schema of what readers see."""
 
 PREFETCH: Final = 1_000  # rows held at a time
 
@@ -36,7 +34,7 @@ _QUERIES: Final = load("projections", "digest.sql")
 _columns: Final = msgspec.json.Decoder(list[str | bool | list[str] | None])
 
 
-async def digest(connection: Connection, model: ReadModel, size: int, schema: str = LIVE) -> str:
+async def digest(connection: Connection, model: ReadModel, size: int, schema: str = FORM) -> str:
     """Digest what a read model shows at a size up to which it has been projected.
 
     The rows are read once, in one transaction, and not held. What holds at a size never changes, so that it does not
@@ -51,7 +49,7 @@ async def digest(connection: Connection, model: ReadModel, size: int, schema: st
 
 
 async def digests(
-    connection: Connection, size: int, schema: str = LIVE, models: Sequence[ReadModel] = MODELS
+    connection: Connection, size: int, schema: str = FORM, models: Sequence[ReadModel] = MODELS
 ) -> dict[str, str]:
     """Digest read models as of a size up to which they have been projected; by name, in the order of names."""
     by_name = sorted(models, key=lambda model: model.name)

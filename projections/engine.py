@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 
@@ -59,12 +59,28 @@ Progress: TypeAlias = Callable[[int], None]
 
 def version_of(models: Sequence[ReadModel] = MODELS) -> str:
     """Return the digest that says whether tables were made by this code: their SQL and the read models' numbers."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"read in a schema of their own\n")  # which those of before ADR 0036 have not got
     for model in models:
         digest.update(f"{model.name} {model.number}\n".encode())
         for block in TABLE:
             digest.update(model.queries[block].encode())
     return digest.hexdigest()
+
+
+def form_of(version: str) -> str:
+    """Return the schema in which programs read the read models of a version (`projection.form`)."""
+    return f"form_{version[:16]}"
+
+
+def reader_of(version: str) -> str:
+    """Return the name of the connections by which others know that programs of a version read (ADR 0036)."""
+    return f"registry-position {version[:16]}"
+
+
+VERSION: Final = version_of()
+FORM: Final = form_of(VERSION)
+READING: Final = MappingProxyType({"search_path": FORM})
+"""What connections are set to over which read models are read: names mean the tables that this program knows."""
 
 
 @asynccontextmanager
@@ -95,22 +111,24 @@ class Projection:
         generation: int,
         position: int,
         *,
-        live: bool,
-        models: Sequence[ReadModel] = MODELS,
+        shown: bool,
+        models: Sequence[ReadModel],
+        version: str,
     ) -> None:
         """Take a generation at the position that it has in the database; the connection is the projector's own.
 
-        Readers are told of each new position of a `live` one.
+        Readers are told of each new position of one that is `shown` to them.
         """
         self._connection = connection
         self._generation = generation
         self._schema = f"read_{generation}"
         self._models = models
+        self._version = version
         self._concerns = Concerns(models)
         self._streams: OrderedDict[str, Folded] = OrderedDict()
         self._kept = 0  # how many entries `_streams` was folded from
         self._rows = KnownRows()
-        self._live = live
+        self._shown = shown
         self.position = position
         self.observer: Observer | None = None
 
@@ -125,31 +143,45 @@ class Projection:
         return self._generation
 
     @property
+    def version(self) -> str:
+        """Of which code it is (`version_of`)."""
+        return self._version
+
+    @property
     def models(self) -> Sequence[ReadModel]:
         """The read models that it is of."""
         return self._models
 
-    async def go_live(self) -> None:
-        """Make this generation the one that readers see, in one transaction, and as far on as the one that they saw.
+    async def show(self) -> None:
+        """Make this generation the one that its version's readers see, and as far on as whatever readers saw.
 
-        Whoever follows the log into the live one waits meanwhile, so what it is ahead by should be little. Raises
-        `asyncpg.LockNotAvailableError` where readers are in the way (others must not wait behind them), and `Corrupt`
-        if readers have seen more entries than there are.
+        In one transaction. Whoever follows the log into the others waits meanwhile, so what they are ahead by should be
+        little. Raises `asyncpg.LockNotAvailableError` where readers are in the way (others must not wait behind them),
+        and `Corrupt` if readers have seen more entries than there are.
         """
         begun = self.position
         try:
             async with self._connection.transaction():
                 await self._connection.execute(QUERIES["one_switch"], SWITCH_LOCK)
-                shown: int | None = await self._connection.fetchval(QUERIES["hold_live"])
+                shown: int | None = await self._connection.fetchval(QUERIES["hold_shown"])
                 if shown is not None and shown > self.position:
                     await self._reach(shown)
-                await self._connection.execute(QUERIES["switch"], self._generation)
+                await self._connection.execute(QUERIES["show"], self._generation)
                 await self._connection.execute(QUERIES["notify"], str(self.position))
         except BaseException:
             self._forget(begun)
             raise
-        self._live = True
+        self._shown = True
         await self._connection.execute(QUERIES["let_go"], BUILDERS, self._generation)
+
+    async def take_over(self) -> None:
+        """Make this generation, which is shown beside the live one, the live one. All others are over then.
+
+        Raises `asyncpg.LockNotAvailableError` where readers of the live one are in the way.
+        """
+        async with self._connection.transaction():
+            await self._connection.execute(QUERIES["one_switch"], SWITCH_LOCK)
+            await self._connection.execute(QUERIES["take_over"], self._generation)
 
     async def _reach(self, shown: int) -> None:
         size: int = await self._connection.fetchval(ENTRIES["size"])
@@ -274,18 +306,18 @@ class Projection:
         return streams
 
     async def _write(self, gathered: Gathered, position: int) -> None:
-        async with writing(self._connection, self._schema, waited=self._live):
+        async with writing(self._connection, self._schema, waited=self._shown):
             await self._advance(position)
             await gathered.write(self._connection, self._schema)
-            if self._live:
+            if self._shown:
                 await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
 
     async def _advance(self, position: int) -> None:
-        state = "live" if self._live else "building"
-        moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position, state)
+        states = ["beside", "live"] if self._shown else ["building"]
+        moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position, states)
         if moved is None:
-            raise Moved(f"generation {self._generation} is not {state} at {self.position} any more")
+            raise Moved(f"generation {self._generation} is not {' or '.join(states)} at {self.position} any more")
 
     def _keep(self, streams: dict[str, Folded]) -> None:
         for stream, folded in streams.items():

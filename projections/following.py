@@ -1,4 +1,4 @@
-"""Hearing of how far the live read models have come, and waiting until they have come that far.
+"""Hearing of how far the read models of this version have come, and waiting until they have come that far.
 
 What is heard of is the position on the server that is projected on: a standby has no LISTEN, and shows it later.
 """
@@ -14,7 +14,7 @@ import structlog
 from events.errors import RegistryError
 from events.log.failure import FAILURES
 from events.log.servers import connect
-from projections.engine import QUERIES, Connection
+from projections.engine import QUERIES, VERSION, Connection, reader_of
 from projections.heartbeat import heard
 from projections.projector import HEARTBEAT_SECONDS, RETRY_SECONDS
 
@@ -83,7 +83,7 @@ class Following:
                     self._dsn,
                     timeout=5,
                     command_timeout=5,
-                    server_settings={"application_name": "registry-position"},
+                    server_settings={"application_name": reader_of(VERSION)},
                 )
                 try:
                     await self._hear(connection)
@@ -109,7 +109,7 @@ class Following:
         await connection.add_listener("registry_projected", tell)
         while True:
             told.clear()
-            await self.note(_position(await connection.fetchval(QUERIES["position"])), lower=True)
+            await self.note(_position(await connection.fetchval(QUERIES["position"], VERSION)), lower=True)
             self._failures = 0
             await heard(told, HEARTBEAT_SECONDS)
 

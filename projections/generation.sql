@@ -1,12 +1,16 @@
 -- The generations of read models and how far each has come.
 
 -- name: lock
--- Become the one projector of this database, until the connection ends: whether it was free. $1 the lock's number.
+-- Have an advisory lock until the connection ends: whether it was free. $1 its number.
 SELECT pg_try_advisory_lock($1);
 
 -- name: live
--- The generation that readers see.
+-- The generation that the schema `read` shows, whatever its version.
 SELECT id, version, position FROM projection.generation WHERE state = 'live';
+
+-- name: shown
+-- The generation that programs of a version see: $1 version.
+SELECT id, state, position FROM projection.generation WHERE version = $1 AND state IN ('beside', 'live');
 
 -- name: unfinished
 -- What builds that were interrupted, and generations that were replaced, have left, and what is being built.
@@ -53,26 +57,40 @@ SELECT set_config('maintenance_work_mem', '128MB', true), set_config('default_st
 -- Be the only one who switches, until the transaction ends: $1 the lock's number.
 SELECT pg_advisory_xact_lock($1);
 
--- name: hold_live
--- Keep the live generation where it is until the transaction ends, and say where that is.
-SELECT position FROM projection.generation WHERE state = 'live' FOR UPDATE;
+-- name: hold_shown
+-- Keep the generations that readers see where they are until the transaction ends, and say how far that is.
+SELECT max(position) FROM (
+    SELECT position FROM projection.generation WHERE state IN ('beside', 'live') ORDER BY id FOR UPDATE
+) AS held;
 
--- name: switch
+-- name: show
 -- $1 generation.
-SELECT projection.switch($1);
+SELECT projection.show($1);
+
+-- name: take_over
+-- $1 generation.
+SELECT projection.take_over($1);
+
+-- name: others
+-- Whether programs of other versions are connected that read: by the names of the connections over which they hear of
+-- positions, of which $1 is this version's.
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'registry-position%' AND application_name <> $1
+);
 
 -- name: drop
 -- $1 generation.
 SELECT projection.drop_generation($1);
 
 -- name: advance
--- Move a generation on, if it is where and what it is thought to be: $1 generation, $2 from, $3 to, $4 state.
-UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 AND state = $4 RETURNING id;
+-- Move a generation on, if it is where and what it is thought to be: $1 generation, $2 from, $3 to, $4 its states.
+UPDATE projection.generation SET position = $3 WHERE id = $1 AND position = $2 AND state = ANY ($4::text[]) RETURNING id;
 
 -- name: notify
 -- Wake those who wait for a size: $1 position.
 SELECT pg_notify('registry_projected', $1::text);
 
 -- name: position
--- How far the live read models have come.
-SELECT position FROM projection.generation WHERE state = 'live';
+-- How far the read models have come that programs of a version see: $1 version.
+SELECT position FROM projection.generation WHERE version = $1 AND state IN ('beside', 'live');

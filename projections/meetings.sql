@@ -39,7 +39,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.meetings
+SELECT id, sort, body FROM meetings
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -53,7 +53,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $10 occasion, or null for any
 --   $11 country, or null for any
 --   $12, $13 first and last day of the meeting (null: no bound); $14 whether it must lie there, not only may
-SELECT id, sort, body FROM read.meetings
+SELECT id, sort, body FROM meetings
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

@@ -37,7 +37,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.negotiations
+SELECT id, sort, body FROM negotiations
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -49,7 +49,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $8 kind of a topic, or null for any
 --   $9 meeting, or null for any
 --   $10, $11 first and last day of the negotiations (null: no bound); $12 whether it must lie there, not only may
-SELECT id, sort, body FROM read.negotiations
+SELECT id, sort, body FROM negotiations
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

@@ -36,7 +36,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.occasions
+SELECT id, sort, body FROM occasions
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -48,7 +48,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $8 status, or null for any
 --   $9 party that organises it or took part (or a party merged with it), or null for any
 --   $10, $11 first and last day of the occasion (null: no bound); $12 whether it must lie there, not only may
-SELECT id, sort, body FROM read.occasions
+SELECT id, sort, body FROM occasions
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR kind = $5)

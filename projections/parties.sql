@@ -36,7 +36,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.parties
+SELECT id, sort, body FROM parties
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -47,7 +47,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $7 party that it is part of (or a party merged with it), or null for any
 --   $8 sector, or null for any
 --   $9 identifier, as scheme:value, or null for any
-SELECT id, sort, body FROM read.parties
+SELECT id, sort, body FROM parties
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR kind = $5)
@@ -63,12 +63,12 @@ LIMIT $4;
 WITH RECURSIVE into_ (id) AS (
     SELECT $1::text
     UNION
-    SELECT party.merged_into FROM into_ JOIN read.parties AS party ON party.id = into_.id
+    SELECT party.merged_into FROM into_ JOIN parties AS party ON party.id = into_.id
     WHERE party.merged_into IS NOT NULL AND party.born < $2 AND (party.died IS NULL OR party.died >= $2)
 ), merged (id) AS (
     SELECT id FROM into_
     UNION
-    SELECT party.id FROM merged JOIN read.parties AS party ON party.merged_into = merged.id
+    SELECT party.id FROM merged JOIN parties AS party ON party.merged_into = merged.id
     WHERE party.born < $2 AND (party.died IS NULL OR party.died >= $2)
 )
 SELECT id FROM merged;
@@ -81,7 +81,7 @@ WITH RECURSIVE into_ (id, since, until) AS (
     UNION
     SELECT party.merged_into, greatest(into_.since, party.born),
         least(into_.until, CASE WHEN party.died < $2 THEN party.died END)
-    FROM into_ JOIN read.parties AS party ON party.id = into_.id
+    FROM into_ JOIN parties AS party ON party.id = into_.id
     WHERE party.merged_into IS NOT NULL AND party.born < $2
       AND (into_.until IS NULL OR into_.until > party.born) AND (party.died IS NULL OR party.died > into_.since)
 ), merged (id, since, until) AS (
@@ -89,7 +89,7 @@ WITH RECURSIVE into_ (id, since, until) AS (
     UNION
     SELECT party.id, greatest(merged.since, party.born),
         least(merged.until, CASE WHEN party.died < $2 THEN party.died END)
-    FROM merged JOIN read.parties AS party ON party.merged_into = merged.id
+    FROM merged JOIN parties AS party ON party.merged_into = merged.id
     WHERE party.born < $2
       AND (merged.until IS NULL OR merged.until > party.born) AND (party.died IS NULL OR party.died > merged.since)
 )

@@ -32,7 +32,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.people
+SELECT id, sort, body FROM people
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -40,7 +40,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $1 size, $2 and $3 sort key and id after which to go on (null: from the start), $4 how many at the most
 --   $5 party at which they hold a post (or a party merged with it), or null for any
 --   $6 party at which they hold or held a post (or a party merged with it), or null for any
-SELECT id, sort, body FROM read.people
+SELECT id, sort, body FROM people
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text[] IS NULL OR parties && $5)

@@ -1,13 +1,17 @@
-"""The projector: one process at a time keeps the read models up with the log; others stand by.
+"""The projector: one process at a time keeps the read models of its version up with the log; others stand by.
 
 Which one is decided by an advisory lock that its connection holds, so it passes on when that process or its
 connection dies. A new entry wakes it by NOTIFY, which carries no data: what there is to do is in the log. Where a
 rebuild has switched to another generation it goes on with that, and it removes what interrupted rebuilds left.
+
+Where the live read models are of another version, its own are kept up beside them, for readers of its version, until
+nobody of another version reads or projects any more (ADR 0036).
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,23 +21,42 @@ import structlog
 from events.log.failure import TRANSIENT
 from events.log.servers import connect
 from projections import MODELS
-from projections.engine import QUERIES, SESSION, Connection, Moved, Progress, Projection, version_of
+from projections.engine import (
+    QUERIES,
+    SESSION,
+    VERSION,
+    Connection,
+    Moved,
+    Progress,
+    Projection,
+    reader_of,
+    version_of,
+)
 from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.observer import CHANNEL, Observer
 from projections.rebuild import Helpers, ensure, tidy
 
-LOCK = int.from_bytes(b"registry", "big") >> 1
+LOCK = int.from_bytes(b"registry", "big") >> 1  # held by who keeps up the live generation, of whatever version
 STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapshot, so standing by means asking again
 HEARTBEAT_SECONDS = 5.0  # so that a connection that died in silence is noticed
 TIMEOUT_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+LOOKS = 3  # a heartbeat apart, at which nobody of another version reads: one may be connecting again
 
 log = structlog.get_logger("projector")
 
 
 class Replaced(Moved):
-    """Readers see the generation of another version of the program: the one that this was following is over."""
+    """The generation of another version of the program took over: the one that this was following is over."""
+
+
+def lock_of(version: str) -> int:
+    """Return the number of the lock that is held by who keeps up the read models of a version."""
+    return int.from_bytes(hashlib.sha256(f"projector {version}".encode()).digest()[:8], "big", signed=True)
+
+
+OWN_LOCK = lock_of(VERSION)
 
 
 class Projector:
@@ -51,10 +74,13 @@ class Projector:
         self._dsn = dsn
         self._progress = progress
         self._models = models
+        self._version = version_of(models)
         self._observer = observer
         self._woken = asyncio.Event()
         self._failures = 0  # in a row
-        self._was_live = False  # whether it ever saw readers depend on read models of its own program
+        self._was_shown = False  # whether it ever saw readers depend on read models of its own version
+        self._first = False  # whether it keeps up the live generation, and has the lock that says so
+        self._alone = 0  # looks in a row at which nobody of another version read
         self.active = False  # whether it is the one that projects; else it stands by, or the database is away
         self.interruptions = 0  # how often it lost the database, or its place to another program
 
@@ -64,7 +90,7 @@ class Projector:
             try:
                 async with self._connected() as connection:
                     await self._stand_by(connection)
-                    self.active = True
+                    self.active, self._first, self._alone = True, False, 0
                     try:
                         await self._project(connection)
                     finally:
@@ -103,19 +129,18 @@ class Projector:
             self._observer.heard(str(told[-1]))
 
     async def _stand_by(self, connection: Connection) -> None:
-        while not await connection.fetchval(QUERIES["lock"], LOCK):
-            await self._live(connection)
+        while not await connection.fetchval(QUERIES["lock"], lock_of(self._version)):
+            await self._shown(connection)
             await asyncio.sleep(STANDBY_SECONDS)
 
-    async def _live(self, connection: Connection) -> asyncpg.Record | None:
-        """Return the generation that readers see, and remember that it was ours."""
-        shown = await connection.fetchrow(QUERIES["live"])
-        if shown is not None and shown["version"] == version_of(self._models):
-            self._was_live = True
+    async def _shown(self, connection: Connection) -> asyncpg.Record | None:
+        """Return the generation that readers of this version see, and remember that there was one."""
+        shown = await connection.fetchrow(QUERIES["shown"], self._version)
+        self._was_shown = self._was_shown or shown is not None
         return shown
 
     async def _project(self, connection: Connection) -> None:
-        """Follow the live generation, and the one that takes its place, and so on."""
+        """Follow the generation that is shown, and the one that takes its place, and so on."""
         projection = await self._begin(connection)
         while True:
             try:
@@ -126,18 +151,19 @@ class Projector:
                     raise
 
     async def _begin(self, connection: Connection) -> Projection:
-        """Return the live generation, built first if need be; not, though, in place of one that has replaced ours.
+        """Return our generation, built first if need be; not, though, once that of another version took over.
 
-        That was switched to by another version of the program on purpose. Its projector takes over as soon as we let
-        go; should we build ours anew, the two would take turns for ever. Raises `Replaced`.
+        Nobody of ours read any more then; should we build it anew, it would be for nobody. Raises `Replaced`.
         """
-        shown = await self._live(connection)
-        if self._was_live and shown is not None and shown["version"] != version_of(self._models):
-            raise Replaced(f"generation {shown['id']} is of version {shown['version'][:12]}")
+        live = await connection.fetchrow(QUERIES["live"])
+        if await self._shown(connection) is None and self._was_shown and live is not None:
+            raise Replaced(f"generation {live['id']} is of version {live['version'][:12]}")
         helpers = Helpers(self._dsn) if self._models is MODELS else None
         projection = await ensure(connection, self._models, helpers)
         projection.observer = self._observer
-        self._was_live = True
+        shown = await self._shown(connection)
+        if shown is not None and shown["state"] == "live":
+            self._first = self._first or await connection.fetchval(QUERIES["lock"], LOCK)
         return projection
 
     async def _follow(self, connection: Connection, projection: Projection) -> None:
@@ -154,13 +180,33 @@ class Projector:
                 looked = loop.time()
                 await self._look_after(connection, projection)
 
-    @staticmethod
-    async def _look_after(connection: Connection, projection: Projection) -> None:
-        """Remove what nobody needs any more, and see that what is followed is still live. Raises `Moved`."""
+    async def _look_after(self, connection: Connection, projection: Projection) -> None:
+        """Remove what nobody needs any more, and see that what is followed is still shown. Raises `Moved`.
+
+        Shown beside the live one it takes over, once nobody of another version is there.
+        """
         await tidy(connection)
-        shown = await connection.fetchrow(QUERIES["live"])
+        shown = await self._shown(connection)
         if shown is None or shown["id"] != projection.generation:
-            raise Moved(f"generation {projection.generation} is not live any more")
+            raise Moved(f"generation {projection.generation} is not shown any more")
+        if shown["state"] == "beside":
+            others = await connection.fetchval(QUERIES["others"], reader_of(self._version))
+            self._alone = 0 if others else self._alone + 1
+            if self._alone < LOOKS:
+                return
+        elif self._first:
+            return
+        self._first = self._first or await connection.fetchval(QUERIES["lock"], LOCK)
+        if self._first and shown["state"] == "beside":
+            await self._take_over(projection)
+
+    async def _take_over(self, projection: Projection) -> None:
+        await projection.catch_up(progress=self._progress)  # as far as the live one, which nobody moves on any more
+        try:
+            await projection.take_over()
+            log.info("projector_took_over", generation=projection.generation)
+        except asyncpg.LockNotAvailableError:
+            log.info("switch_waits_for_readers", generation=projection.generation)
 
 
 async def _close(connection: Connection) -> None:

@@ -5,6 +5,9 @@ whenever it is asked for. A size that has not been projected yet is not answered
 
 Where they are read from standbys (ADR 0029), what was projected is there a moment later, and on each at its own time:
 every query sees on its own connection that its size is there. A standby tells nobody what it replays, so it is asked.
+
+What is read is what a program with these read models has built, and nothing that another one has (ADR 0036): there are
+no tables by the names in these statements but in the schema of this version.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from events.words import prefixes, whole
 from projections import around
 from projections.around import Around, Asked
 from projections.digest import digests
-from projections.engine import QUERIES
+from projections.engine import QUERIES, VERSION
 from projections.following import NOT_BUILT, Following, ReadModelBehind, behind
 from projections.model import ReadModel
 from projections.names import NAMES
@@ -72,7 +75,7 @@ class Dated(msgspec.Struct, frozen=True):
 
 
 class Live(NamedTuple):
-    """The live read models: which generation, and how many entries they show."""
+    """The read models that are shown to this version: which generation, and how many entries they show."""
 
     generation: int
     position: int
@@ -112,8 +115,9 @@ _Item: TypeAlias = tuple[str, str, int]
 
 
 class ReadModels:
-    """The queries of all read models over one pool, and the position of the live generation as last heard of.
+    """The queries of all read models over one pool, and the position of what is shown as last heard of.
 
+    Connections have to be set to what is `READING`.
     `start` keeps the position by LISTEN on a connection of its own, which it makes anew when lost. `dsn` is to name
     the server that is projected on (a standby has no LISTEN). It is the one that the pool reads from, unless that is
     `standby`, and may read from any. What is found by its key is asked for through `points`, where there are any.
@@ -271,22 +275,11 @@ class ReadModels:
         return [record["id"] for record in await self._fetch(size, PARTIES.queries["merged"], party, size)]
 
     async def digested(self, size: int) -> Digested:
-        """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none, or none of this form."""
-        version = await self._version()
-        while True:
-            with _in_this_form(NAMES):
-                async with self._pool.acquire() as connection:
-                    await self._see(connection, size)
-                    found = await digests(connection, size)
-            was, version = version, await self._version()
-            if version == was:
-                return Digested(size, found, version)
-
-    async def _version(self) -> str:
-        live = await self._pool.fetchrow(QUERIES["live"])
-        if live is None:
-            raise ReadModelBehind(NOT_BUILT)
-        return str(live["version"])
+        """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none."""
+        with _in_this_form(NAMES):
+            async with self._pool.acquire() as connection:
+                await self._see(connection, size)
+                return Digested(size, await digests(connection, size), VERSION)
 
     async def _parameters(self, model: ReadModel, filters: Mapping[str, FilterValue], size: int) -> list[Any]:
         """Lay the filters out as the SQL of the model numbers them."""
@@ -333,7 +326,7 @@ class ReadModels:
 
     @staticmethod
     async def _ask_live(connection: Any, keys: Collection[None]) -> dict[None, Live | None]:
-        row = await connection.fetchrow(QUERIES["live"])
+        row = await connection.fetchrow(QUERIES["shown"], VERSION)
         return dict.fromkeys(keys, None if row is None else Live(row["id"], row["position"]))
 
     async def _fetch(self, size: int, query: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -350,14 +343,14 @@ class ReadModels:
     async def _see(self, connection: Any, size: int) -> None:
         """See that a server shows a size; that it was shown may have been by another one of the pool's."""
         if self._standby:
-            at = await replayed(lambda: connection.fetchval(QUERIES["position"]), size, STANDBY_LAG_SECONDS)
+            at = await replayed(lambda: connection.fetchval(QUERIES["position"], VERSION), size, STANDBY_LAG_SECONDS)
             if at < size:
                 raise behind(at, size)
 
 
 @contextmanager
 def _in_this_form(model: ReadModel) -> Generator[None]:
-    """Say that the tables are not those of this program, rather than fail: they are while it waits to build its own."""
+    """Say that there are no tables of this version yet, or none any more, rather than fail."""
     try:
         yield
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as other:

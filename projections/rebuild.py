@@ -1,9 +1,10 @@
-"""Generations: built beside the live one from position 0, then made live in one transaction.
+"""Generations: built beside those that are shown from position 0, then shown in one transaction.
 
-The projector makes a new one when its own read models are not those that the live tables were made by, and an operator
-when told to (`registry rebuild`). Readers go on with the old one until the switch, and whoever follows the log into it
-finds it retired. A builder holds a lock by which others tell what is being built from what an interrupted build left:
-that is removed by the projector, and by the next build.
+The projector makes a new one when there are no read models of its own version, and an operator when told to (`registry
+rebuild`). Readers of the same version go on with the old one until the switch, and whoever follows the log into it
+finds it retired; those of another version read their own, which stays live (ADR 0036). A builder holds a lock by which
+others tell what is being built from what an interrupted build left: that is removed by the projector, and by the next
+build.
 """
 
 from __future__ import annotations
@@ -34,32 +35,32 @@ class Helpers(NamedTuple):
     processes: int | None = None
 
 
-async def live(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection | None:
-    """Return the live generation if it was made by this code, else None."""
-    record = await connection.fetchrow(QUERIES["live"])
-    if record is None or record["version"] != version_of(models):
+async def shown(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection | None:
+    """Return the generation that readers of this code see, if there is one."""
+    version = version_of(models)
+    record = await connection.fetchrow(QUERIES["shown"], version)
+    if record is None:
         return None
-    return Projection(connection, record["id"], record["position"], live=True, models=models)
+    return Projection(connection, record["id"], record["position"], shown=True, models=models, version=version)
 
 
 async def begin(
     connection: Connection, models: Sequence[ReadModel] = MODELS, alone: ReadModel | None = None
 ) -> Projection:
-    """Make a new generation, beside the live one, that shows nothing yet; with `alone` one of that read model only.
+    """Make a new generation, beside those that are shown, that is empty; with `alone` one of that read model only.
 
     It is the connection's: others leave it alone until that ends. Its tables have no indexes before it is caught up.
     """
     built = models if alone is None else (alone,)
+    version = version_of(models)
     async with connection.transaction():
-        generation: int = await connection.fetchval(
-            QUERIES["add"], version_of(models), None if alone is None else alone.name
-        )
+        generation: int = await connection.fetchval(QUERIES["add"], version, None if alone is None else alone.name)
         await connection.execute(QUERIES["hold"], BUILDERS, generation)
         await connection.execute(QUERIES["open_schema"], generation)
         await connection.execute(QUERIES["search_path"], f"read_{generation}")
         for model in built:
             await connection.execute(model.queries["create"])
-    return Projection(connection, generation, 0, live=False, models=built)
+    return Projection(connection, generation, 0, shown=False, models=built, version=version)
 
 
 async def build(
@@ -71,8 +72,8 @@ async def build(
 ) -> Projection:
     """Make a new generation and bring it up to the log's end, without switching to it.
 
-    One of a single read model comes as far as the live generation, as that is what it is to be put into. `progress` is
-    told the position after each batch.
+    One of a single read model comes as far as the one that is shown, as that is what it is to be put into. `progress`
+    is told the position after each batch.
     """
     projection = await begin(connection, models, alone)
     await catch_up(connection, projection, alone, progress, helpers)
@@ -80,14 +81,14 @@ async def build(
 
 
 async def switch(connection: Connection, projection: Projection, alone: ReadModel | None = None) -> None:
-    """Make a built generation live, as far on as the one that readers saw; `alone` as it was built.
+    """Show a built generation to readers of its version, as far on as the one that they saw; `alone` as it was built.
 
     Waits until no reader is in the way, however long that takes. Raises `Corrupt` if readers have seen more entries
     than there are.
     """
     while True:
         try:
-            await projection.go_live()
+            await projection.show()
             return
         except asyncpg.LockNotAvailableError:
             log.info("switch_waits_for_readers", generation=projection.generation)
@@ -102,11 +103,11 @@ async def catch_up(
     progress: Progress = lambda _position: None,
     helpers: Helpers | None = None,
 ) -> None:
-    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to the live generation.
+    """Bring what is being built up to the log's end or, if it is of one read model `alone`, to what is shown.
 
     With `helpers`, what shows nothing yet is shared out among processes, if it is of this program's read models.
     """
-    until: int | None = await connection.fetchval(QUERIES["position"]) if alone else None
+    until: int | None = await connection.fetchval(QUERIES["position"], projection.version) if alone else None
     if projection.position == 0:
         size: int = await connection.fetchval(ENTRIES["size"]) if until is None else until
         dsn, processes = ("", 1) if helpers is None else helpers
@@ -117,13 +118,13 @@ async def catch_up(
 
 
 async def drop(connection: Connection, generation: int) -> None:
-    """Remove a generation that is not live. Raises `asyncpg.LockNotAvailableError` if somebody still reads it."""
+    """Remove a generation that is not shown. Raises `asyncpg.LockNotAvailableError` if somebody still reads it."""
     await connection.execute(QUERIES["drop"], generation)
     await connection.execute(QUERIES["let_go"], BUILDERS, generation)
 
 
 async def tidy(connection: Connection) -> None:
-    """Remove the generations that are neither live nor being built by others, save those that somebody still reads."""
+    """Remove the generations that are neither shown nor being built by others, save those that somebody still reads."""
     for record in await connection.fetch(QUERIES["unfinished"]):
         generation: int = record["id"]
         if not await connection.fetchval(QUERIES["try_hold"], BUILDERS, generation):
@@ -140,9 +141,9 @@ async def tidy(connection: Connection) -> None:
 async def ensure(
     connection: Connection, models: Sequence[ReadModel] = MODELS, helpers: Helpers | None = None
 ) -> Projection:
-    """Return the live generation, made anew first if it is missing or of other code. Tidies up behind itself."""
+    """Return the generation that readers of this code see, made first if there is none. Tidies up behind itself."""
     await tidy(connection)
-    projection = await live(connection, models)
+    projection = await shown(connection, models)
     if projection is None:
         log.info("read_models_are_built", version=version_of(models)[:12])
         projection = await build(connection, models=models, helpers=helpers)

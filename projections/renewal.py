@@ -1,8 +1,8 @@
-"""Building the read models anew, comparing them with the live ones, and switching to them if they may take their place.
+"""Building the read models anew, comparing them with those that are shown, and showing them in their place if they may.
 
-If the program has not changed, only what is the same may: a difference means that the live ones were altered, or that
-what rows say was changed and the number of the read model was not raised, and somebody has to look. If the program has
-changed, they may differ. Whatever does not take over is removed again (ADR 0015).
+If the program has not changed, only what is the same may: a difference means that those were altered, or that what rows
+say was changed and the number of the read model was not raised, and somebody has to look. Those of another version of
+the program are left as they are, beside the new ones (ADR 0036). Whatever is not shown is removed again (ADR 0015).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 from events.log.failure import TRANSIENT
 from projections import MODELS, rebuild
 from projections.comparison import Compared, compare
-from projections.engine import QUERIES, Connection, Progress, Projection, version_of
+from projections.engine import QUERIES, VERSION, Connection, Progress, Projection
 from projections.model import ReadModel
 
 LOCK: Final = int.from_bytes(b"rebuilds", "big") >> 1
@@ -26,15 +26,16 @@ log = structlog.get_logger("renewal")
 
 
 class Renewed(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it: the generation that is live now, if it is another, and how the new one compared with the old.
+    """What came of it: the generation that is shown now, if it is another, and how the new one compared with the old.
 
-    `size` is what both were compared at. Nothing was compared where nothing was live.
+    It is `beside` the live one where that is of another version. `size` is what both were compared at. Nothing was
+    compared where nothing was shown to this version.
     """
 
     generation: int | None
+    beside: bool
     position: int
     size: int
-    same_program: bool
     compared: tuple[Compared, ...]
 
     @property
@@ -52,37 +53,39 @@ async def renew(
     progress: Progress = lambda _position: None,
     helpers: rebuild.Helpers | None = None,
 ) -> Renewed:
-    """Build all read models or one `alone` beside the live ones, compare, and switch unless it is only a `check`.
+    """Build all read models or one `alone` beside those that are shown, compare, and switch unless it is a `check`.
 
-    `accept` switches to what differs. One read model alone takes a live generation that this program made. Readers
-    notice nothing; nothing is left of what does not go live, whatever happens.
+    `accept` switches to what differs. One read model alone takes a generation of this version. Readers notice nothing;
+    nothing is left of what is not shown, whatever happens.
     """
     await rebuild.tidy(connection)
-    shown = await connection.fetchrow(QUERIES["live"])
+    shown = await connection.fetchrow(QUERIES["shown"], VERSION)
     projection = await rebuild.begin(connection, MODELS, alone)
     generation: int | None = None
     compared: Sequence[Compared] = ()
     size = 0
-    same_program = shown is not None and shown["version"] == version_of()
     try:
         await rebuild.catch_up(connection, projection, alone, progress, helpers)
         if shown is not None:
-            size = min(await connection.fetchval(QUERIES["position"]), projection.position)
+            size = min(await connection.fetchval(QUERIES["position"], VERSION), projection.position)
             models = MODELS if alone is None else (alone,)
             compared = await compare(connection, shown["id"], projection.generation, models, size)
-        if not check and (accept or not same_program or all(one.same for one in compared)):
+        if not check and (accept or all(one.same for one in compared)):
             await rebuild.switch(connection, projection, alone)
             generation = projection.generation
     finally:
         if generation is None:
             await _abandon(connection, projection)
+    beside = False
     if generation is not None:
         await rebuild.tidy(connection)
+        now = await connection.fetchrow(QUERIES["shown"], VERSION)
+        beside = now is not None and now["state"] == "beside"
     return Renewed(
         generation=generation,
+        beside=beside,
         position=projection.position,
         size=size,
-        same_program=same_program,
         compared=tuple(compared),
     )
 

@@ -40,7 +40,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.rounds
+SELECT id, sort, body FROM rounds
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -54,7 +54,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $10, $11 first and last day of the window (null: no bound); $12 whether it must lie there, not only may
 --   $13, $14 first and last day of when it was held (null: no bound; what was not held lies in none);
 --     $15 whether it must lie there, not only may
-SELECT id, sort, body FROM read.rounds
+SELECT id, sort, body FROM rounds
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

@@ -37,7 +37,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 SELECT id, sort, body FROM (
     SELECT id, body, CASE WHEN title @@ $5::text::tsquery THEN '0' WHEN title @@ $6::text::tsquery THEN '1'
         ELSE '2' END || sort AS sort
-    FROM read.search, LATERAL (SELECT array_to_tsvector(string_to_array(called, ' ')) AS title OFFSET 0) AS of_title
+    FROM search, LATERAL (SELECT array_to_tsvector(string_to_array(called, ' ')) AS title OFFSET 0) AS of_title
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND terms @@ $6::text::tsquery
 ) AS found
 WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)

@@ -35,7 +35,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.sources
+SELECT id, sort, body FROM sources
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -45,7 +45,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $6 language, or null for any
 --   $7 sha256, or null for any
 --   $8, $9 first and last day of publication (null: no bound); $10 whether it must lie there, not only may
-SELECT id, sort, body FROM read.sources
+SELECT id, sort, body FROM sources
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) < ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR publisher = $5)

@@ -10,32 +10,32 @@
 --   'month' in which things happened (visits and rounds: were held) or are to happen, as far as it is known: what was stated
 --     without doubt and lies within one month. Cooperations are then those in which something did.
 WITH RECURSIVE cooperation AS (
-    SELECT id, parties, fields, stage FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
+    SELECT id, parties, fields, stage FROM cooperations WHERE born < $1 AND (died IS NULL OR died >= $1)
 ), thing (kind, cooperation, earliest, latest, qualified) AS (
-    SELECT 'meetings', cooperation, earliest, latest, qualified FROM read.meetings
+    SELECT 'meetings', cooperation, earliest, latest, qualified FROM meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1)
     UNION ALL
-    SELECT 'negotiations', cooperation, earliest, latest, qualified FROM read.negotiations
+    SELECT 'negotiations', cooperation, earliest, latest, qualified FROM negotiations
     WHERE born < $1 AND (died IS NULL OR died >= $1)
     UNION ALL
-    SELECT 'roadmaps', cooperation, earliest, latest, qualified FROM read.roadmaps
+    SELECT 'roadmaps', cooperation, earliest, latest, qualified FROM roadmaps
     WHERE born < $1 AND (died IS NULL OR died >= $1)
     UNION ALL
-    SELECT 'agreements', cooperation, earliest, latest, qualified FROM read.agreements
+    SELECT 'agreements', cooperation, earliest, latest, qualified FROM agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1)
     UNION ALL
-    SELECT 'visits', cooperation, held_earliest, held_latest, held_qualified FROM read.visits
+    SELECT 'visits', cooperation, held_earliest, held_latest, held_qualified FROM visits
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'held'
     UNION ALL
-    SELECT 'rounds', cooperation, held_earliest, held_latest, held_qualified FROM read.rounds
+    SELECT 'rounds', cooperation, held_earliest, held_latest, held_qualified FROM rounds
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'held'
     UNION ALL
     SELECT scheduled.kind, scheduled.cooperation, scheduled.earliest, scheduled.latest, scheduled.qualified
     FROM (
-        SELECT 'visits' AS kind, cooperation, earliest, latest, qualified FROM read.visits
+        SELECT 'visits' AS kind, cooperation, earliest, latest, qualified FROM visits
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'scheduled'
         UNION ALL
-        SELECT 'rounds', cooperation, earliest, latest, qualified FROM read.rounds
+        SELECT 'rounds', cooperation, earliest, latest, qualified FROM rounds
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND status = 'scheduled'
     ) AS scheduled
     JOIN cooperation ON cooperation.id = scheduled.cooperation AND cooperation.stage NOT IN ('concluded', 'abandoned')
@@ -58,17 +58,17 @@ WITH RECURSIVE cooperation AS (
     ) AS dated
     GROUP BY cooperation, month
 ), merged (id, into_) AS (
-    SELECT id, merged_into FROM read.parties
+    SELECT id, merged_into FROM parties
     WHERE merged_into IS NOT NULL AND born < $1 AND (died IS NULL OR died >= $1)
     UNION
-    SELECT merged.id, party.merged_into FROM merged JOIN read.parties AS party ON party.id = merged.into_
+    SELECT merged.id, party.merged_into FROM merged JOIN parties AS party ON party.id = merged.into_
     WHERE party.merged_into IS NOT NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
 ), survivor (id, country) AS (
-    SELECT merged.id, party.country FROM merged JOIN read.parties AS party ON party.id = merged.into_
+    SELECT merged.id, party.country FROM merged JOIN parties AS party ON party.id = merged.into_
     WHERE party.merged_into IS NULL AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
 ), member (cooperation, key) AS (
     SELECT cooperation.id, coalesce(survivor.country, party.country)
-    FROM cooperation JOIN read.parties AS party ON party.id = ANY (cooperation.parties)
+    FROM cooperation JOIN parties AS party ON party.id = ANY (cooperation.parties)
     LEFT JOIN survivor ON survivor.id = party.id
     WHERE $2 = 'country' AND party.born < $1 AND (party.died IS NULL OR party.died >= $1)
     UNION

@@ -10,35 +10,35 @@
 SELECT kind, id, sort, body FROM (
     SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
         substring(body FOR octet_length(body) - 2) || coalesce((
-            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM topics AS topic
             WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
             || ']}' AS body
-    FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
+    FROM cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
     UNION ALL
     SELECT 'topic' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, body
-    FROM read.topics WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
+    FROM topics WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
     SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort,
         convert_to(item::text, 'UTF8') AS body
-    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    FROM cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = $5::text
     UNION ALL
-    SELECT 'meeting' AS kind, id, sort, body FROM read.meetings
+    SELECT 'meeting' AS kind, id, sort, body FROM meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
-    SELECT 'negotiations' AS kind, id, sort, body FROM read.negotiations
+    SELECT 'negotiations' AS kind, id, sort, body FROM negotiations
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
-    SELECT 'roadmap' AS kind, id, sort, body FROM read.roadmaps
+    SELECT 'roadmap' AS kind, id, sort, body FROM roadmaps
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
-    SELECT 'visit' AS kind, id, sort, body FROM read.visits
+    SELECT 'visit' AS kind, id, sort, body FROM visits
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
-    SELECT 'round' AS kind, id, sort, body FROM read.rounds
+    SELECT 'round' AS kind, id, sort, body FROM rounds
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
     UNION ALL
-    SELECT 'agreement' AS kind, id, sort, body FROM read.agreements
+    SELECT 'agreement' AS kind, id, sort, body FROM agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND cooperation = $5::text
 ) AS things
 WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)
@@ -51,55 +51,55 @@ LIMIT $4;
 --   $5 the party and those merged with it
 SELECT kind, id, sort, body FROM (
     SELECT 'party' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort, body
-    FROM read.parties WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = ANY ($5::text[])
+    FROM parties WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = ANY ($5::text[])
     UNION ALL
     SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort,
         convert_to(item::text, 'UTF8') AS body
-    FROM read.parties, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    FROM parties, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND id = ANY ($5::text[])
     UNION ALL
     SELECT 'post' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort,
         convert_to(item::text, 'UTF8') AS body
-    FROM read.people, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'posts') AS item
+    FROM people, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'posts') AS item
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND ever && $5::text[] AND item ->> 'party' = ANY ($5::text[])
     UNION ALL
     SELECT 'cooperation' AS kind, id, left(convert_from(body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
         substring(body FOR octet_length(body) - 2) || coalesce((
-            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM read.topics AS topic
+            SELECT string_agg(topic.body, ',' ORDER BY topic.sort) FROM topics AS topic
             WHERE topic.cooperation = cooperations.id AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1)), '')
             || ']}' AS body
-    FROM read.cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
+    FROM cooperations WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
     SELECT 'topic' AS kind, topic.id, left(convert_from(topic.body, 'UTF8')::jsonb ->> 'recorded_at', 10) AS sort,
         topic.body
-    FROM read.cooperations AS cooperation JOIN read.topics AS topic ON topic.cooperation = cooperation.id
+    FROM cooperations AS cooperation JOIN topics AS topic ON topic.cooperation = cooperation.id
     WHERE cooperation.born < $1 AND (cooperation.died IS NULL OR cooperation.died >= $1)
       AND topic.born < $1 AND (topic.died IS NULL OR topic.died >= $1) AND cooperation.parties && $5::text[]
     UNION ALL
     SELECT 'change' AS kind, id || '#' || (item ->> 'position') AS id, left(item ->> 'recorded_at', 10) AS sort,
         convert_to(item::text, 'UTF8') AS body
-    FROM read.cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
+    FROM cooperations, jsonb_array_elements(convert_from(body, 'UTF8')::jsonb -> 'changes') AS item
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'meeting' AS kind, id, sort, body FROM read.meetings
+    SELECT 'meeting' AS kind, id, sort, body FROM meetings
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'negotiations' AS kind, id, sort, body FROM read.negotiations
+    SELECT 'negotiations' AS kind, id, sort, body FROM negotiations
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'roadmap' AS kind, id, sort, body FROM read.roadmaps
+    SELECT 'roadmap' AS kind, id, sort, body FROM roadmaps
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'visit' AS kind, id, sort, body FROM read.visits
+    SELECT 'visit' AS kind, id, sort, body FROM visits
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'round' AS kind, id, sort, body FROM read.rounds
+    SELECT 'round' AS kind, id, sort, body FROM rounds
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'agreement' AS kind, id, sort, body FROM read.agreements
+    SELECT 'agreement' AS kind, id, sort, body FROM agreements
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
     UNION ALL
-    SELECT 'occasion' AS kind, id, sort, body FROM read.occasions
+    SELECT 'occasion' AS kind, id, sort, body FROM occasions
     WHERE born < $1 AND (died IS NULL OR died >= $1) AND parties && $5::text[]
 ) AS things
 WHERE $2::text IS NULL OR (sort COLLATE "C", id) > ($2 COLLATE "C", $3::text)

@@ -44,7 +44,7 @@ WHERE version.id = ended.id AND version.died IS NULL;
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM read.visits
+SELECT id, sort, body FROM visits
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 
 -- name: page
@@ -62,7 +62,7 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $14, $15 first and last day of the window (null: no bound); $16 whether it must lie there, not only may
 --   $17, $18 first and last day of when it was held (null: no bound; what was not held lies in none);
 --     $19 whether it must lie there, not only may
-SELECT id, sort, body FROM read.visits
+SELECT id, sort, body FROM visits
 WHERE born < $1 AND (died IS NULL OR died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)

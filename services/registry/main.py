@@ -19,6 +19,7 @@ from events.log.failure import FAILURES
 from events.log.servers import Pool, create_pool
 from events.log.tree import Tree
 from events.vault import MasterKey, Vault
+from projections.engine import READING
 from projections.reader import ReadModels
 from services.registry import journal, problems
 from services.registry.access import gate, tokens
@@ -131,7 +132,7 @@ def _connections(dsn: str, name: str, plans: str, least: int, most: int) -> Pool
         max_size=most,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
-        server_settings={"application_name": name, "plan_cache_mode": plans},
+        server_settings={"application_name": name, "plan_cache_mode": plans, **READING},
     )
 
 

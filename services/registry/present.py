@@ -16,6 +16,7 @@ from events import sql
 from events.errors import Corrupt
 from events.log.servers import Pool
 from events.log.together import Together
+from projections.engine import VERSION
 from projections.reader import Live
 from services.registry.access import tokens
 from services.registry.access.tokens import Token
@@ -29,9 +30,9 @@ _SQL: Final = sql.load("services.registry", "present.sql")
 class Present(msgspec.Struct, frozen=True):
     """What may change at one size of the log, and which size there is to be shown.
 
-    `live` are the live read models on the server that is projected on, None while there are none. `leaf` is the hash of
-    the last entry that they show, if there is one: another one where entries were lost, as by a restore, and others
-    recorded in their place. `mark` is another one once a key in the vault was made or destroyed.
+    `live` are the read models of this version on the server that is projected on, None while there are none. `leaf` is
+    the hash of the last entry that they show, if there is one: another one where entries were lost, as by a restore,
+    and others recorded in their place. `mark` is another one once a key in the vault was made or destroyed.
     """
 
     live: Live | None
@@ -52,7 +53,7 @@ class Presently:
 
     @staticmethod
     async def _ask(connection: Any, hashes: Collection[bytes]) -> Mapping[bytes, tuple[Token | None, Present]]:
-        rows = await connection.fetch(_SQL["present"], list(hashes))
+        rows = await connection.fetch(_SQL["present"], list(hashes), VERSION)
         if not rows:
             raise Corrupt("the vault has no mark")
         generation, position, leaf, mark = rows[0][:4]

@@ -28,7 +28,7 @@ ONCE = ("secrets", "provision", "migrate", "key")
 SECRET = re.compile(r"password=|://[^/@\s]+:[^/@\s]+@|[0-9a-f]{64}", re.IGNORECASE)
 WATCHED_SECONDS = 90.0  # four intervals of Prometheus's, which reads and evaluates every 15 seconds, and room
 HOLDER = """
-SELECT host(a.client_addr) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+SELECT DISTINCT host(a.client_addr) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'registry-projector'
 """
 

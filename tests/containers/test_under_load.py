@@ -137,6 +137,7 @@ async def reading(stack: Compose, token: str) -> AsyncGenerator[None]:
                 ):
                     found = await client.get(path, headers=seen)
                     assert found.status_code == 200, f"{path}: {found.text}"
+                    assert '"name":""' not in found.text, f"{path} was read by a program that does not know its form"
 
     async with asyncio.TaskGroup() as group:
         for number in range(READERS):

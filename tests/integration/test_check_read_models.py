@@ -32,7 +32,7 @@ async def test_read_models_that_are_behind_are_held_to_what_they_show(database):
     async with projecting(database) as connection:
         half = await rebuild.begin(connection)
         await half.catch_up(SIZE // 2)
-        await half.go_live()
+        await half.show()
     await check_log(database.service_dsn)
 
 
@@ -74,7 +74,7 @@ async def test_a_position_that_moved_without_its_rows_is_found(database):
     async with projecting(database) as connection:
         projection = await rebuild.begin(connection)
         await projection.catch_up(SIZE - 20)
-        await projection.go_live()
+        await projection.show()
         await connection.execute("UPDATE projection.generation SET position = $1", SIZE)
     with pytest.raises(AssertionError, match="live None, rebuilt"):
         await check_log(database.service_dsn)

@@ -19,7 +19,7 @@ from events.log.failure import TRANSIENT
 from projections import MODELS, projector, rebuild
 from projections.comparison import Difference
 from projections.digest import digest, digests, line
-from projections.engine import QUERIES, version_of
+from projections.engine import FORM, QUERIES
 from projections.meetings import MEETINGS
 from projections.names import NAMES
 from projections.projector import Projector
@@ -102,7 +102,7 @@ async def test_a_digest_of_a_size_stays_what_it_is_whatever_is_recorded_and_rebu
         before = await digests(connection, SIZE)
         earlier = await digests(connection, SIZE // 2)
         await recorder.record(50)
-        live = await rebuild.live(connection)
+        live = await rebuild.shown(connection)
         assert live is not None
         await live.catch_up()
         assert await digests(connection, SIZE) == before
@@ -133,7 +133,7 @@ async def test_digests_of_rows_that_differ_in_anything_that_is_served_differ(pro
 @pytest.mark.parametrize("alone", [None, MEETINGS], ids=["all", "one"])
 async def test_what_is_live_and_not_altered_is_found_to_be_the_same_and_a_check_leaves_nothing(projected, alone):
     found = await renewed(projected, alone, check=True)
-    assert (found.differing, found.generation, found.size, found.same_program) == ([], None, SIZE, True)
+    assert (found.differing, found.generation, found.size) == ([], None, SIZE)
     assert len(found.compared) == (1 if alone else len(MODELS))
     assert await states(projected) == [(1, "live")]
 
@@ -197,7 +197,7 @@ async def test_a_row_that_an_administrator_put_in_is_found(projected):
 
 async def test_a_view_that_shows_something_else_than_its_table_is_found(projected):
     async with connected(projected.admin_dsn) as administrator:
-        await administrator.execute("CREATE OR REPLACE VIEW read.names AS SELECT * FROM read_1.names WHERE born > 9")
+        await administrator.execute(f"CREATE OR REPLACE VIEW {FORM}.names AS SELECT * FROM read_1.names WHERE born > 9")
     (differing,) = (await renewed(projected, check=True)).differing
     assert (differing.model, differing.rows) == ("names", ())
 
@@ -214,7 +214,7 @@ async def test_what_was_projected_after_the_size_that_is_compared_is_no_differen
     async with projecting(projected) as building, projecting(projected) as following:
         behind = await rebuild.build(building)
         await recorder.record(60)
-        live = await rebuild.live(following)
+        live = await rebuild.shown(following)
         assert live is not None
         await live.catch_up()
         for size in (0, SIZE // 2, SIZE):
@@ -229,17 +229,20 @@ async def test_what_was_projected_after_the_size_that_is_compared_is_no_differen
                 assert not differing, model.name
 
 
-async def test_read_models_of_another_program_are_compared_as_far_as_they_can_be_and_replaced_without_being_asked(
-    database, recorder
-):
+async def test_read_models_that_readers_see_in_another_form_than_their_tables_are_differing(projected):
+    async with connected(projected.admin_dsn) as administrator:
+        await administrator.execute(f"ALTER VIEW {FORM}.meetings RENAME COLUMN country TO land")
+    found = await renewed(projected, check=True)
+    assert [(one.model, one.live) for one in found.differing] == [("meetings", None)]
+
+
+async def test_read_models_of_another_program_are_not_compared_and_stay_beside_the_new_ones(database, recorder):
     await recorder.record(SIZE)
     async with projecting(database) as connection:
         await rebuild.ensure(connection, NEWER)
-        await connection.execute("ALTER VIEW read.meetings RENAME COLUMN country TO land")
-    found = await renewed(database, check=True)
-    assert (found.same_program, found.generation) == (False, None)
-    assert [(one.model, one.live) for one in found.differing] == [("meetings", None)]
-    assert (await renewed(database)).generation == 3
+    found = await renewed(database)
+    assert (found.generation, found.beside, found.compared) == (2, True, ())
+    assert await states(database) == [(1, "live"), (2, "beside")]
 
 
 # Switching
@@ -274,11 +277,11 @@ async def test_one_read_model_alone_is_not_put_among_others_that_are_elsewhere_o
         await recorder.record(1)
         await alone.catch_up()  # beyond where the others are
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="of another version or position"):
-            await alone.go_live()
+            await alone.show()
         other = await rebuild.begin(connection, NEWER, alone=MEETINGS)
         await other.catch_up(SIZE)
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="of another version or position"):
-            await other.go_live()
+            await other.show()
     async with reading(projected) as read_models:
         assert await read_models.page(MEETINGS, SIZE, {}, limit=1)
 
@@ -288,7 +291,7 @@ async def test_a_switch_is_never_behind_what_readers_have_seen(projected, record
     async with projecting(projected) as building, projecting(projected) as following:
         built = await rebuild.build(building, alone=alone)
         size = await recorder.record(30)
-        live = await rebuild.live(following)
+        live = await rebuild.shown(following)
         assert live is not None
         await live.catch_up()
         await rebuild.switch(building, built, alone)
@@ -306,13 +309,13 @@ async def test_the_disk_is_waited_for_by_what_shows_rows_and_by_nothing_that_is_
         assert asked.count(QUERIES["unhurried"]) == 1 + len(MODELS)  # the rows, and the indexes of each table
         asked.clear()
         await recorder.record(30)
-        live = await rebuild.live(following)
+        live = await rebuild.shown(following)
         assert live is not None
         await live.catch_up()
         await rebuild.switch(building, built)
         await recorder.record(5)
         await built.catch_up()
-        assert QUERIES["switch"] in asked
+        assert QUERIES["show"] in asked
         assert QUERIES["unhurried"] not in asked
     await assert_as_rebuilt(projected)
 
@@ -321,15 +324,15 @@ async def test_a_switch_that_readers_held_up_goes_on_from_where_it_was(projected
     async with projecting(projected) as building, projecting(projected) as following:
         built = await rebuild.build(building)
         size = await recorder.record(30)
-        live = await rebuild.live(following)
+        live = await rebuild.shown(following)
         assert live is not None
         await live.catch_up()
         async with connected(projected.service_dsn) as slow, slow.transaction():
             await slow.fetch("SELECT FROM read.meetings")
             with pytest.raises(asyncpg.LockNotAvailableError):
-                await built.go_live()
+                await built.show()
         assert built.position == SIZE
-        await built.go_live()
+        await built.show()
         assert built.position == size
     await assert_as_rebuilt(projected)
 
@@ -363,41 +366,6 @@ async def _is(condition) -> bool:
     return condition()
 
 
-async def test_a_projector_whose_program_was_replaced_lets_go_and_does_not_build_its_own_again(database, recorder):
-    await recorder.record(20)
-    older = Reached()
-    async with beside(Projector(database.projector_dsn, older, NEWER).run()):  # of whatever other version
-        await older.at_least(20)
-        assert (await renewed(database)).generation == 2
-        newer = Reached()
-        async with beside(Projector(database.projector_dsn, newer).run()):
-            await newer.at_least(20)
-            size = await recorder.record(5)
-            await newer.at_least(size)
-            assert await states(database) == [(2, "live")]
-    async with projecting(database) as connection:
-        assert await connection.fetchval("SELECT version FROM projection.generation") == version_of()
-
-
-async def test_one_that_stood_by_for_a_program_that_was_replaced_does_not_build_its_own_again_either(
-    database, recorder
-):
-    await recorder.record(20)
-    older = Reached()
-    active = asyncio.create_task(Projector(database.projector_dsn, older, NEWER).run())  # of whatever other version
-    await older.at_least(20)
-    async with beside(Projector(database.projector_dsn, models=NEWER).run()):
-        await until(lambda: _stands_by(database))
-        assert (await renewed(database)).generation == 2
-        newer = Reached()
-        async with beside(Projector(database.projector_dsn, newer).run()):
-            active.cancel()
-            await asyncio.gather(active, return_exceptions=True)
-            size = await recorder.record(5)
-            await newer.at_least(size)
-            assert await states(database) == [(2, "live")]
-
-
 # What is left
 
 
@@ -407,7 +375,7 @@ async def test_what_is_being_built_is_not_taken_for_what_was_left(projected):
         await rebuild.tidy(other)
         await rebuild.ensure(other)
         assert await states(projected) == [(1, "live"), (2, "building")]
-        await built.go_live()
+        await built.show()
         await rebuild.tidy(other)
     assert await states(projected) == [(2, "live")]
 
@@ -421,16 +389,6 @@ async def test_what_a_killed_rebuild_left_is_removed_by_the_running_projector(pr
             assert len(await states(projected)) == 2
             building.terminate()  # as when the process is killed
         await until(lambda: _only_live(projected))
-
-
-async def _stands_by(database: Database) -> bool:
-    """Say whether there is a projector that has not got the lock, and has looked at what is live meanwhile."""
-    async with connected(database.admin_dsn) as administrator:
-        return await administrator.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
-            "AND application_name = 'registry-projector' AND query LIKE '%state = ''live''%' "
-            "AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted))"
-        )
 
 
 async def _only_live(database: Database) -> bool:
@@ -604,7 +562,8 @@ async def test_a_rebuild_only_if_changed_leaves_what_this_program_built_and_repl
     await tamper(projected, "UPDATE projection.generation SET version = 'another'")
     done = await asyncio.to_thread(registry, "rebuild", "--if-changed", settings=settings)
     assert done.returncode == 0, done.stderr
-    assert await states(projected) == [(2, "live")]
+    assert "Generation 2 is shown to this version, beside the live one of another now, with 150 entries." in done.stdout
+    assert await states(projected) == [(1, "live"), (2, "beside")]
 
 
 async def test_read_models_that_show_more_than_the_log_has_are_not_replaced_by_less(projected):

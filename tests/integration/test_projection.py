@@ -78,8 +78,8 @@ async def test_a_projection_taken_over_after_every_batch_goes_on_as_if_it_were_o
         for until in range(size + 1):
             if until == 0:
                 projection = await rebuild.begin(connection)
-                await projection.go_live()
-            taken_over = await rebuild.live(connection)
+                await projection.show()
+            taken_over = await rebuild.shown(connection)
             assert taken_over is not None
             assert taken_over.position == max(until - 1, 0)
             await taken_over.catch_up(until)
@@ -167,7 +167,7 @@ async def test_every_size_shows_for_ever_what_it_showed_when_it_was_the_size(dat
         # Readers never see less than they saw: as if nothing had been live.
         await connection.execute("UPDATE projection.generation SET state = 'retired'")
         projection = await rebuild.begin(connection)
-        await projection.go_live()
+        await projection.show()
         for now in range(size + 1):
             if now:
                 oracle.add(stored[now - 1])
@@ -377,5 +377,5 @@ async def test_versions_that_end_are_found_through_an_index_from_the_first(datab
         before = await whole_reads(connection, projection.generation)
         await projection.catch_up(batch=10)
         assert await whole_reads(connection, projection.generation) == before
-        await projection.go_live()
+        await projection.show()
     await assert_as_rebuilt(database)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from events.catalogue.cooperation_events import MeetingHeld
 from events.catalogue.party import PartyRegistered
 from events.errors import Corrupt
-from projections import LISTED, MODELS, projector, rebuild
+from projections import MODELS, projector, rebuild
 from projections.engine import Connection, Moved, Projection, version_of
 from projections.meetings import MEETINGS
 from projections.parties import PARTIES
@@ -94,7 +94,7 @@ async def test_what_fails_between_writing_and_commit_has_no_effect(database, rec
 
     async with projecting(database) as connection:
         projection = await rebuild.begin(connection)
-        await projection.go_live()
+        await projection.show()
         await projection.catch_up(10)
         with monkeypatch.context() as patched:
             patched.setattr(Changes, "write", Failing(Changes.write, fail, at, after=after))
@@ -146,8 +146,8 @@ async def test_of_two_that_project_one_generation_by_mistake_one_gives_way(datab
     await recorder.record(40)
     async with projecting(database) as one, projecting(database) as other:
         first = await rebuild.begin(one)
-        await first.go_live()
-        second = await rebuild.live(other)
+        await first.show()
+        second = await rebuild.shown(other)
         assert second is not None
         outcomes = await asyncio.gather(first.catch_up(batch=10), second.catch_up(batch=10), return_exceptions=True)
         assert sorted(map(type, outcomes), key=str) == [int, Moved]
@@ -240,43 +240,6 @@ async def test_read_models_of_the_same_program_are_not_built_again(database, rec
     assert await states(database) == [(1, "live")]
 
 
-async def test_a_new_program_builds_its_own_and_switches_while_readers_read_on(database, recorder):
-    size = await recorder.record(150)
-    reached = Reached()
-    async with beside(Projector(database.projector_dsn, reached).run()):
-        await reached.at_least(size)
-    done = asyncio.Event()
-    shown: list[int] = []
-
-    async with reading(database) as read_models:
-
-        async def read() -> None:
-            first: dict[str, Any] = {}
-            while True:
-                was_done = done.is_set()
-                for model in LISTED:
-                    position = await read_models.position()
-                    shown.append(position)
-                    page = await read_models.page(model, size, {}, limit=1000)
-                    assert first.setdefault(model.name, page) == page
-                    assert await read_models.one(model, page[0].id, size) == page[0]
-                    assert (await read_models.around(page[0].refs, size, size)).labels
-                if was_done:
-                    return
-
-        readers = [asyncio.create_task(read()) for _ in range(4)]
-        newer = Reached()
-        async with beside(Projector(database.projector_dsn, newer, NEWER).run()):
-            await newer.at_least(size)
-            more = await recorder.record(10)
-            await read_models.wait_for(more, PATIENCE)
-            done.set()
-            await asyncio.gather(*readers)
-    assert shown[-1] == more
-    assert min(shown) == size
-    assert await states(database) == [(2, "live")]
-
-
 async def test_a_reader_that_takes_long_holds_up_the_switch_but_nobody_else(database, recorder):
     size = await recorder.record(20)
     async with (
@@ -288,7 +251,8 @@ async def test_a_reader_that_takes_long_holds_up_the_switch_but_nobody_else(data
         reader = slow.transaction()
         await reader.start()
         await slow.fetch("SELECT FROM read.meetings")
-        switched = asyncio.create_task(rebuild.ensure(connection, NEWER))
+        built = await rebuild.build(connection)
+        switched = asyncio.create_task(rebuild.switch(connection, built))
         async with connected(database.admin_dsn) as administrator:
 
             async def waits() -> bool:
@@ -305,12 +269,10 @@ async def test_a_reader_that_takes_long_holds_up_the_switch_but_nobody_else(data
                     assert await read_models.position() == size
         assert not switched.done()
         await reader.rollback()
-        projection = await switched
-        assert await rebuild.live(connection) is None
-        assert projection.generation == 2
+        await switched
     # what the slow reader had read before could not be removed while it read, but is now
     async with projecting(database) as connection:
-        await rebuild.ensure(connection, NEWER)
+        await rebuild.ensure(connection)
     assert await states(database) == [(2, "live")]
 
 
@@ -321,11 +283,13 @@ async def test_a_generation_that_somebody_still_reads_is_removed_later_and_holds
         reader = slow.transaction()
         await reader.start()
         await slow.fetch("SELECT FROM read_1.meetings")
-        projection = await rebuild.ensure(connection, NEWER)
+        projection = await rebuild.build(connection)
+        await rebuild.switch(connection, projection)
         assert (projection.generation, projection.position) == (2, size)
+        await rebuild.tidy(connection)
         assert await states(database) == [(1, "retired"), (2, "live")]
         await reader.rollback()
-        await rebuild.ensure(connection, NEWER)
+        await rebuild.tidy(connection)
     assert await states(database) == [(2, "live")]
 
 
@@ -358,7 +322,7 @@ async def test_a_build_that_dies_is_begun_again_by_the_projector_while_the_old_o
     async with reading(database) as read_models, beside(Projector(database.projector_dsn, reached, NEWER).run()):
         assert await read_models.position() == size
         await reached.at_least(size)
-    assert await states(database) == [(3, "live")]
+    assert await states(database) == [(1, "live"), (3, "beside")]
     await assert_as_rebuilt(database)
 
 
@@ -367,9 +331,11 @@ async def test_only_what_is_being_built_can_go_live_and_what_is_live_cannot_be_r
     async with projecting(database) as connection:
         projection = await rebuild.ensure(connection)
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-            await projection.go_live()
+            await projection.show()
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-            await connection.execute("SELECT projection.switch(7)")
+            await connection.execute("SELECT projection.show(7)")
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+            await projection.take_over()  # it is live already
         with pytest.raises(asyncpg.ObjectInUseError):
             await connection.execute("SELECT projection.drop_generation($1)", projection.generation)
     async with reading(database) as read_models:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from events import sql
 from projections import LISTED, following, rebuild
-from projections.engine import Connection, Projection
+from projections.engine import VERSION, Connection, Projection, reader_of
 from projections.following import ReadModelBehind
 from projections.parties import PARTIES
 from projections.reader import ReadModels
@@ -19,7 +19,7 @@ from tests.support.cluster import Database
 from tests.support.projecting import Recorder, projecting, reading, terminate
 from tests.support.recording import PATIENCE, connected, until
 
-LISTENER = "registry-position"
+LISTENER = reader_of(VERSION)
 SHORT = 0.05  # seconds
 
 
@@ -53,7 +53,7 @@ async def projection(recorder: Recorder, connection: Connection) -> Projection:
     await recorder.record(20)
     made = await rebuild.begin(connection)
     await made.catch_up(10)
-    await made.go_live()
+    await made.show()
     return made
 
 
@@ -81,7 +81,7 @@ async def test_nothing_is_waited_for_until_there_are_read_models_of_it(read_mode
     (task,) = await waiting(read_models, 0)
     made = await rebuild.begin(connection)
     assert not task.done()
-    await made.go_live()
+    await made.show()
     await task
     assert read_models.heard == 0
 
@@ -203,10 +203,10 @@ async def test_a_notification_that_says_anything_moves_nothing(read_models, proj
 
 
 async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong(read_models, projection):
-    of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, body, mood FROM read.parties")
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: page\nSELECT id, sort, body, mood FROM parties")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.page(replace(PARTIES, queries=of_tomorrow, filters=()), 10, {}, limit=1)
-    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM moods WHERE id = $1")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10)
 
@@ -230,7 +230,7 @@ async def test_what_is_asked_for_together_is_what_is_asked_for_alone(read_models
 
 
 async def test_a_read_model_of_another_program_is_in_the_way_of_itself_only(read_models, projection):
-    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM read.moods WHERE id = $1")
+    of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM moods WHERE id = $1")
     (party, *_) = await read_models.page(PARTIES, 10, {}, limit=1)
     refused, found = await asyncio.gather(
         read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10),

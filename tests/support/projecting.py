@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from projections import MODELS, rebuild
-from projections.engine import SESSION, Connection
+from projections.engine import READING, SESSION, Connection
 from projections.reader import ReadModels
 from tests.support.chronicle import Chronicle, Happening, command
 from tests.support.cluster import Database
@@ -111,7 +111,7 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[asyncio.Task
 @asynccontextmanager
 async def reading(database: Database) -> AsyncGenerator[ReadModels]:
     """The read models as the service reads them."""
-    pool = await asyncpg.create_pool(database.service_dsn, min_size=1, max_size=4)
+    pool = await asyncpg.create_pool(database.service_dsn, min_size=1, max_size=4, server_settings=dict(READING))
     read_models = ReadModels(pool, database.service_dsn)
     await read_models.start()
     try:

@@ -19,4 +19,4 @@ def test_the_next_version_can_be_made_of_this_one(tmp_path: Path):
     script = "from projections.parties import PARTIES; print(PARTIES.number, PARTIES.columns)"
     told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stdout.startswith("3 ")
-    assert "'initial'" in told.stdout
+    assert "'named'" in told.stdout

@@ -106,7 +106,7 @@ def serve() -> int:
 
 @app.command(group=RUN)
 def project() -> int:
-    """Keep the read models up with the log, until SIGTERM. One is active at a time; others stand by.
+    """Keep the read models up with the log, until SIGTERM. One of a version is active at a time; others stand by.
 
     Needs `REGISTRY_PROJECTOR_DATABASE_URL`; the database has to be migrated.
     """
@@ -142,14 +142,15 @@ def rebuild(
 
     Clients go on reading and recording, and notice nothing. If the program is the one that built the live ones, they
     are replaced only by the same: otherwise every read model and row that differs is named, and nothing is switched.
-    Whatever is interrupted leaves nothing behind.
+    If the live ones are of another version, the new ones stand beside them, for readers of their own version, and take
+    their place once nothing of the other version runs any more. Whatever is interrupted leaves nothing behind.
 
     Needs `REGISTRY_PROJECTOR_DATABASE_URL`. Exits with 1 if something differs.
 
     :param model: The one read model to rebuild, such as `meetings`; without it, all of them.
     :param check: Compare only, and switch nothing: an altered row is found and named.
     :param accept_difference: Switch even so: when you know why the live ones differ, and that they are wrong.
-    :param if_changed: Only if the live ones were built by another version of the program, as in an upgrade.
+    :param if_changed: Only if there are none of this version of the program, as in an upgrade.
     :param processes: How many build at once, each with a connection and up to 200 MB of memory; without it, one a
         processor, and one alone for a short log.
     """

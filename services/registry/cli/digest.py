@@ -11,6 +11,7 @@ from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check
 from events.log.read import Reader
 from events.log.servers import create_pool
+from projections.engine import READING
 from projections.reader import Digested, ReadModels
 from services.registry.settings import Settings, load
 
@@ -26,7 +27,7 @@ def digest(size: int | None) -> int:
 
 async def _digest(settings: Settings, size: int | None) -> Digested:
     await check(settings.database_url)
-    options = {"application_name": "registry digest"}
+    options = {"application_name": "registry digest", **READING}
     async with create_pool(settings.database_url, min_size=1, max_size=2, server_settings=options) as pool:
         read_models = ReadModels(pool, settings.database_url)
         if size is None:

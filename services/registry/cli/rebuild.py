@@ -43,13 +43,13 @@ async def _rebuild(
     try:
         if not await connection.fetchval(QUERIES["lock"], LOCK):
             raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")
-        if if_changed and await generations.live(connection) is not None:
-            sys.stdout.write("The live read models were built by this version of the program: nothing to do.\n")
+        ours = await generations.shown(connection)
+        if if_changed and ours is not None:
+            sys.stdout.write("There are read models of this version of the program: nothing to do.\n")
             return 0
-        shown = await connection.fetchrow(QUERIES["live"])
-        if shown is None and check:
-            raise Unusable("There are no live read models to compare with yet. Is the projector running?")
-        if model is not None and await generations.live(connection) is None:
+        if ours is None and check:
+            raise Unusable("There are no read models of this version to compare with yet. Is the projector running?")
+        if model is not None and ours is None:
             raise Unusable(
                 "One read model can be rebuilt only among others of the same version of the program, and the live ones "
                 "are of another, or not there. Rebuild all of them: leave out the name."
@@ -75,7 +75,8 @@ def _told(renewed: Renewed, *, check: bool) -> int:
             f"What is live is what the log says: {len(renewed.compared)} read models compared at size {renewed.size}.\n"
         )
     if renewed.generation is not None:
-        sys.stdout.write(f"Generation {renewed.generation} is live now, with {renewed.position} entries.\n")
+        where = "shown to this version, beside the live one of another" if renewed.beside else "live"
+        sys.stdout.write(f"Generation {renewed.generation} is {where} now, with {renewed.position} entries.\n")
         return 0
     if check:
         return FAILED if renewed.differing else 0

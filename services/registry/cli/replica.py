@@ -16,7 +16,7 @@ from events.log.transfer import receive
 from events.merkle.tree import extend, root_of_frontier
 from projections import rebuild
 from projections.engine import QUERIES, SESSION
-from projections.projector import LOCK
+from projections.projector import OWN_LOCK
 from services.registry.cli import working
 from services.registry.cli.failures import Unusable
 from services.registry.provision import grant
@@ -91,7 +91,7 @@ async def _entries(reader: Reader, there: Head, size: int) -> AsyncIterator[byte
 async def _build(url: str, progress: Callable[[int], None]) -> int:
     connection = await connect(url, server_settings={**SESSION, "application_name": "registry replay"})
     try:
-        if not await connection.fetchval(QUERIES["lock"], LOCK):
+        if not await connection.fetchval(QUERIES["lock"], OWN_LOCK):
             raise Unusable("A projector is at work on the database already; it builds the read models.")
         await rebuild.tidy(connection)
         projection = await rebuild.build(connection, progress, helpers=rebuild.Helpers(url))

@@ -11,7 +11,8 @@ from events import sql
 from events.errors import Corrupt
 from events.log.checkpoints import Checkpoints
 from events.log.read import Pool
-from projections.projector import LOCK
+from projections.engine import VERSION
+from projections.projector import OWN_LOCK
 from services.registry.clock import Clock
 from services.registry.doctor.backup import Archiving, Backlog
 from services.registry.doctor.clocks import Reading
@@ -123,7 +124,7 @@ async def backlog(pool: Pool) -> Backlog:
 
 async def projection(pool: Pool) -> Projection:
     """Read how far the read models are."""
-    return Projection(**dict(await _row(pool, "projection", LOCK)))
+    return Projection(**dict(await _row(pool, "projection", OWN_LOCK, VERSION)))
 
 
 async def unsigned(pool: Pool, known: Published) -> Unsigned:

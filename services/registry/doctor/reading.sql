@@ -127,14 +127,20 @@ SELECT (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
     (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir())::bigint AS size;
 
 -- name: projection
--- How far the read models that readers see are, of which version, and whether some session is the projector: who holds
--- its lock. `heard` is when that session last asked anything, which only monitors see. $1 the lock's number.
+-- How far the read models that readers of a version see are, or the live ones where it has none; of which version; and
+-- whether some session is the projector: who holds its lock. `heard` is when that session last asked anything, which only
+-- monitors see. $1 the lock's number, $2 version.
 SELECT h.size, g.position, g.version,
     p.pid IS NOT NULL AS running,
     a.state_change AS heard,
     clock_timestamp() AS now
 FROM log.head AS h
-LEFT JOIN projection.generation AS g ON g.state = 'live'
+LEFT JOIN LATERAL (
+    SELECT position, version FROM projection.generation
+    WHERE state = 'live' OR state = 'beside' AND version = $2
+    ORDER BY version = $2 DESC
+    LIMIT 1
+) AS g ON true
 LEFT JOIN LATERAL (
     SELECT l.pid FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1

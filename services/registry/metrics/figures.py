@@ -8,7 +8,7 @@ import msgspec
 
 from events.log.read import Pool, reachable
 from events.sql import load
-from projections.engine import BUILDERS
+from projections.engine import BUILDERS, VERSION
 
 _PROGRESS: Final = load("services.registry.metrics", "figures.sql")["progress"]
 
@@ -30,7 +30,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 async def read(pool: Pool) -> Figures:
     """Ask the database, as the service's role or as the projector's. Raises `LogUnavailable`."""
     with reachable():
-        row = await pool.fetchrow(_PROGRESS, BUILDERS)
+        row = await pool.fetchrow(_PROGRESS, BUILDERS, VERSION)
     if row is None:
         raise LookupError("log.head has no row")
     return Figures(

@@ -3,9 +3,12 @@
 -- name: progress
 -- In one statement, so that the figures fit each other. `behind` is the age of the first entry that the live read models
 -- do not show, null if there is none; `building` counts the generations whose builder lives, and `built` is the position
--- of the newest, null without one. $1: the number of the locks that builders hold.
+-- of the newest, null without one. The live read models are those that this version shows: $1 the number of the locks
+-- that builders hold, $2 version.
 WITH live AS (
-    SELECT coalesce((SELECT position FROM projection.generation WHERE state = 'live'), 0) AS position
+    SELECT coalesce((
+        SELECT position FROM projection.generation WHERE version = $2 AND state IN ('beside', 'live')
+    ), 0) AS position
 ), building AS (
     SELECT g.id, g.position
     FROM projection.generation AS g
