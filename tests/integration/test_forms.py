@@ -256,7 +256,7 @@ async def test_a_program_of_before_reads_and_keeps_up_its_own_until_it_is_gone(r
             await newer.at_least(size)
             await looked(looks, VERSION)
             assert await states(recorded) == [(generation, "live"), (2, "beside")]
-            assert (await reader.fetchrow(BEFORE["one"], "coop_1", SIZE))["body"] == body
+            assert [row["body"] for row in await reader.fetch(BEFORE["one"], "coop_1", SIZE)] == [body]
             assert await reader.fetchval(BEFORE["position"]) == SIZE
             assert await older.fetch(BEFORE["unfinished"]) == []
             assert [row["id"] for row in await older.fetch(BEFORE["live"])] == [generation]

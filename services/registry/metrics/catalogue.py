@@ -36,10 +36,10 @@ def _histogram(name: str, says: str, *labels: str) -> Metric:
 BUILD: Final = _gauge("build_info", "1, with the program's version.", "version")
 DATABASE_UP: Final = _gauge("database_up", "Whether the database answered when it was asked for this page.")
 LOG_ENTRIES: Final = _gauge("log_entries", "Entries in the log: its size.")
-PROJECTION_ENTRIES: Final = _gauge("projection_entries", "Entries that the live read models show.")
-LAG_ENTRIES: Final = _gauge("projection_lag_entries", "Entries that the live read models do not show yet.")
+PROJECTION_ENTRIES: Final = _gauge("projection_entries", "Entries that the read models of this version show.")
+LAG_ENTRIES: Final = _gauge("projection_lag_entries", "Entries that the read models of this version do not show yet.")
 LAG_SECONDS: Final = _gauge("projection_lag_seconds", "Age of the oldest entry that they do not show; 0 without one.")
-REBUILDS: Final = _gauge("rebuilds_running", "Generations of read models that are being built beside the live one.")
+REBUILDS: Final = _gauge("rebuilds_running", "Generations of read models that are being built beside what is shown.")
 REBUILD_PROGRESS: Final = _gauge(
     "rebuild_progress_ratio", "How far the newest of them is, from 0 to 1; absent while none is being built."
 )

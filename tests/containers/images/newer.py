@@ -15,9 +15,10 @@ MIGRATION = """-- A column in a table that every request reads, and one in a tab
 ALTER TABLE access.token ADD COLUMN purpose text;
 ALTER TABLE log.entry ADD COLUMN remark text;
 """
-# The name of a party is no more where it was: this version's statements find none in the next one's tables, and no error.
-NAMED = """SELECT id, sort, refs, convert_to(replace(convert_from(body, 'UTF8'), '"name":""', '"name":' || to_json(named)), 'UTF8')
-    AS body FROM parties
+# The name of a party is no more where it was: this version's statements would find none in the next one's tables.
+NAMED = """SELECT id, sort, refs,
+    convert_to(replace(convert_from(body, 'UTF8'), '"name":""', '"name":' || to_json(named)), 'UTF8') AS body
+FROM parties
 WHERE """
 CHANGES = {
     "parties.py": {
@@ -29,8 +30,8 @@ CHANGES = {
     },
     "parties.sql": {
         "    body bytea NOT NULL,\n": "    body bytea NOT NULL,\n    named text NOT NULL,\n",
-        "SELECT id, sort, refs, body FROM parties\nWHERE id = ": f"{NAMED}id = ",
-        "SELECT id, sort, refs, body FROM parties\nWHERE born < $1": f"{NAMED}born < $1",
+        "SELECT id, sort, body FROM parties\nWHERE id = ": f"{NAMED}id = ",
+        "SELECT id, sort, body FROM parties\nWHERE born < $1": f"{NAMED}born < $1",
     },
 }
 
