@@ -116,11 +116,7 @@ async def running(
 
 
 def _signing(*, by_itself: bool) -> AbstractContextManager[Any]:
-<<<<<<< HEAD
-    """Let signers sign by themselves, or keep them from it: they do at their start, be there a key by then or not."""
-=======
     """Let signers sign by themselves, or keep them from it: the first time is at the start, maybe before a key is."""
->>>>>>> expand
 
     async def never(_signer: Signer, _seconds: float) -> None:
         await asyncio.Event().wait()
