@@ -22,6 +22,7 @@ OWNER = 0o400
 SERVER = os.environ.get("POSTGRES_SERVER", "postgres:5432")
 DATABASE = os.environ.get("POSTGRES_DATABASE", "registry")
 PARAMETERS = os.environ.get("POSTGRES_PARAMETERS", "")  # of a connection URI: what stands behind its question mark
+READ_PARAMETERS = os.environ.get("POSTGRES_READ_PARAMETERS", PARAMETERS)  # as those, of who only reads
 
 
 def keep(path: Path, text: str, mode: int, owner: int) -> None:
@@ -50,10 +51,9 @@ def make(folder: Path) -> None:
     """Make what is missing, and derive what can be derived."""
     folder.chmod(0o700)  # what is in it may be readable to everybody
 
-    def uri(login: str, database: str = DATABASE) -> str:
-        return (
-            f"postgresql://{login}:{password(folder, login)}@{SERVER}/{database}{'?' if PARAMETERS else ''}{PARAMETERS}"
-        )
+    def uri(login: str, database: str = DATABASE, parameters: str = PARAMETERS) -> str:
+        server = f"{login}:{password(folder, login)}@{SERVER}"
+        return f"postgresql://{server}/{database}{'?' if parameters else ''}{parameters}"
 
     admin, owner = uri("postgres", "postgres"), uri("registry_migrate")
     service, projector, reader = uri("registry_serve"), uri("registry_project"), uri("registry_report")
@@ -67,6 +67,7 @@ def make(folder: Path) -> None:
         "provision/backup_url": backup,
         "migrate/owner_url": owner,
         "serve/service_url": service,
+        "serve/read_url": uri("registry_serve", parameters=READ_PARAMETERS),
         "project/projector_url": projector,
         "report/reader_url": reader,
     }

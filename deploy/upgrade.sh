@@ -10,15 +10,37 @@ cd "$(dirname "$0")/.."
 
 say() { echo "upgrade: $*" >&2; }
 
-# Twice as many of a service, the old ones and new ones, which are healthy when this returns.
-double() {
-    docker compose up --detach --wait --no-deps --no-recreate --scale "$1=$(($(echo "$2" | wc -w) * 2))" "$1"
+# The containers of a service that are healthy; what is not, as a run that was interrupted left it, is removed.
+serving() {
+    for container in $(docker compose ps --all --quiet "$1"); do
+        if [ "$(docker inspect --format '{{.State.Health.Status}}' "$container")" = healthy ]; then
+            echo "$container"
+        else
+            docker rm --force "$container" >/dev/null
+        fi
+    done
+}
+
+# New ones of a service beside the old ones, as many as it is to have, healthy when this returns. If they do not become
+# so, they are removed when they have said why.
+add() {
+    replicas=$(docker compose config "$1" | awk -v name="  $1:" '$0 == name { found = 1 } found && $1 == "replicas:" { print $2; exit }')
+    docker compose up --detach --wait --no-deps --no-recreate --scale "$1=$(($(echo "$2" | wc -w) + replicas))" "$1" && return
+    say "the new ones of $1 are not healthy; the old ones go on"
+    for container in $(docker compose ps --all --quiet "$1"); do
+        case $2 in *"$container"*) continue ;; esac
+        docker logs --tail 5 "$container" >&2
+        docker rm --force "$container" >/dev/null
+    done
+    exit 1
 }
 
 # No --time: the service's stop_grace_period holds. What is stopped finishes its requests, and says so to the proxy first.
 remove() {
-    echo "$1" | xargs -n 1 docker stop >/dev/null
-    echo "$1" | xargs docker rm >/dev/null
+    for container in $1; do
+        docker stop "$container" >/dev/null
+        docker rm "$container" >/dev/null
+    done
 }
 
 say "roles, then migrations: the old program goes on with what they add"
@@ -26,14 +48,14 @@ docker compose run --rm --no-deps -T provision
 docker compose run --rm --no-deps -T migrate
 
 say "projectors: new ones stand by; read models are built beside the live ones, which the old ones keep up meanwhile"
-old=$(docker compose ps --quiet projector)
-double projector "$old"
+old=$(serving projector)
+add projector "$old"
 docker compose run --rm --no-deps -T projector rebuild --if-changed
 remove "$old"
 
 say "API: new replicas beside the old ones, which then leave"
-old=$(docker compose ps --quiet api)
-double api "$old"
+old=$(serving api)
+add api "$old"
 remove "$old"
 
 say "done"

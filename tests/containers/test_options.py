@@ -1,4 +1,4 @@
-"""What an operator adds to the compose file, or changes: TLS at the proxy, traces, the administrator's password."""
+"""What an operator adds to the compose file, or changes: TLS, traces, the administrator's password; a bad upgrade."""
 
 from __future__ import annotations
 
@@ -215,7 +215,8 @@ async def test_the_administrators_password_is_changed_as_the_manual_says(
     stack: Compose, authority: Authority, token: str
 ):
     old = await asyncio.to_thread(stack.dsn)
-    (block,) = re.findall(r"^```sh\n((?:(?!```).*\n)*.*ALTER ROLE postgres (?:.*\n)*?)```", OPERATIONS, re.MULTILINE)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
+    block = next(block for block in blocks if "ALTER ROLE postgres" in block)  # the next is for three nodes
     await asyncio.to_thread(stack.shell, block)
     new = await asyncio.to_thread(stack.dsn)
     assert new != old
@@ -225,3 +226,19 @@ async def test_the_administrators_password_is_changed_as_the_manual_says(
     async with client(stack, authority, token) as trusting:
         recorded = await trusting.post("/v1/parties", json=party("After it"))
         assert recorded.status_code == 201, recorded.text
+
+
+# An upgrade that fails
+
+
+async def test_an_upgrade_that_fails_says_why_and_leaves_those_that_serve_and_no_others(stack: Compose):
+    before = {one.id for one in stack.containers("api")}
+    silent = await asyncio.to_thread(engine.derive, "silent")
+    stack.use(silent)
+    try:
+        with pytest.raises(AssertionError, match=r"256\.0\.0\.1:8000 cannot be listened on"):
+            await asyncio.to_thread(stack.script, "deploy/upgrade.sh")
+    finally:
+        stack.use(engine.IMAGE)
+    assert {one.id for one in stack.containers("api") if one.health == "healthy"} == before
+    assert {one.id for one in stack.containers("api")} == before
