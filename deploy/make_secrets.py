@@ -2,14 +2,17 @@
 
 A file's place says who gets it: a service mounts its own folder of deploy/secrets and no other. To change a password,
 remove its file in `passwords` and run `docker compose up` again. The master key is made once; without it the names of
-people and the documents cannot be read, so keep a copy of it apart from the database.
+people and the documents cannot be read, so keep a copy of it apart from the database. With the argument `certificate`
+it takes the proxy's certificate and key from standard input as well (deploy/tls/certificate.sh).
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import ssl
 import sys
+import tempfile
 from pathlib import Path
 
 REGISTRY = 65532  # the user of the registry's image
@@ -19,6 +22,7 @@ OWNER = 0o400
 SERVER = os.environ.get("POSTGRES_SERVER", "postgres:5432")
 DATABASE = os.environ.get("POSTGRES_DATABASE", "registry")
 PARAMETERS = os.environ.get("POSTGRES_PARAMETERS", "")  # of a connection URI: what stands behind its question mark
+READ_PARAMETERS = os.environ.get("POSTGRES_READ_PARAMETERS", PARAMETERS)  # as those, of who only reads
 
 
 def keep(path: Path, text: str, mode: int, owner: int) -> None:
@@ -47,10 +51,9 @@ def make(folder: Path) -> None:
     """Make what is missing, and derive what can be derived."""
     folder.chmod(0o700)  # what is in it may be readable to everybody
 
-    def uri(login: str, database: str = DATABASE) -> str:
-        return (
-            f"postgresql://{login}:{password(folder, login)}@{SERVER}/{database}{'?' if PARAMETERS else ''}{PARAMETERS}"
-        )
+    def uri(login: str, database: str = DATABASE, parameters: str = PARAMETERS) -> str:
+        server = f"{login}:{password(folder, login)}@{SERVER}"
+        return f"postgresql://{server}/{database}{'?' if parameters else ''}{parameters}"
 
     admin, owner = uri("postgres", "postgres"), uri("registry_migrate")
     service, projector, reader = uri("registry_serve"), uri("registry_project"), uri("registry_report")
@@ -64,6 +67,7 @@ def make(folder: Path) -> None:
         "provision/backup_url": backup,
         "migrate/owner_url": owner,
         "serve/service_url": service,
+        "serve/read_url": uri("registry_serve", parameters=READ_PARAMETERS),
         "project/projector_url": projector,
         "report/reader_url": reader,
     }
@@ -81,5 +85,19 @@ def make(folder: Path) -> None:
         keep(folder / "serve" / "master.key", secrets.token_hex(32), OWNER, REGISTRY)
 
 
+def take_certificate(folder: Path, pem: str) -> None:
+    """Keep a certificate and its key for the proxy, if they are one and belong together."""
+    with tempfile.NamedTemporaryFile("w", dir=folder) as file:
+        file.write(pem)
+        file.flush()
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=lambda: "")
+        except (ssl.SSLError, ValueError) as error:
+            sys.exit(f"This is no certificate with its key, without a passphrase: {error}")
+    keep(folder / "proxy" / "tls.pem", pem.strip(), OWNER, REGISTRY)
+
+
 if __name__ == "__main__":
     make(Path(sys.argv[1]))
+    if sys.argv[2:] == ["certificate"]:
+        take_certificate(Path(sys.argv[1]), sys.stdin.read())

@@ -90,6 +90,7 @@ def configuration(node: str, etcd: str) -> dict[str, object]:
                 "replication": {"username": "replicator", "password": secret("replication")},
             },
             "pg_hba": [
+                "local all postgres peer",  # who runs in this container has its password anyway
                 "local all all scram-sha-256",
                 "host replication replicator samenet scram-sha-256",
                 "host all all samenet scram-sha-256",

@@ -200,6 +200,18 @@ async def test_a_standby_takes_over_from_a_killed_primary_and_nothing_acknowledg
         json.loads(done.stdout)
 
 
+async def test_lists_are_read_from_a_standby_once_that_is_laid_over_it(stack: Compose):
+    secret = await asyncio.to_thread(stack.registry, "token", "create", "reader", "--role=reader")
+    stack.environ["COMPOSE_FILE"] += ":deploy/ha/read-from-standbys.yml"
+    await asyncio.to_thread(stack.up)
+    async with stack.client(secret) as client:
+        listed = await client.get("/v1/parties")
+        assert listed.status_code == 200, listed.text
+    reading = "SELECT FROM pg_stat_activity WHERE pg_is_in_recovery() AND application_name = 'registry-reads'"
+    found = [await engine.fetch(await asyncio.to_thread(stack.dsn, node), reading) for node in NODES]
+    assert any(found)
+
+
 async def is_in_step(dsn: str, size: int) -> None:
     """Wait until a node is a standby that holds the whole log."""
     connection = await asyncpg.connect(dsn)

@@ -79,9 +79,13 @@ class Compose:
         """Run `docker compose …` and return what it prints."""
         return self._call("docker", "compose", *arguments, seconds=seconds)
 
-    def script(self, name: str) -> str:
+    def script(self, name: str, *arguments: str | Path) -> str:
         """Run one of the operator's scripts and return what it prints."""
-        return self._call(str(self.folder / name), seconds=300)
+        return self._call(str(self.folder / name), *map(str, arguments), seconds=300)
+
+    def shell(self, commands: str) -> str:
+        """Run commands of the operator's manual as they stand there, and return what they print."""
+        return self._call("sh", "-euc", commands, seconds=180)
 
     def use(self, image: str) -> None:
         """Let the registry be of another image from now on, as with IMAGE in `.env`."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -51,14 +49,6 @@ NEEDED = {
     "migrate": ("owner_database_url",),
     "provision": ("admin_database_url", "owner_database_url", "database_url", "projector_database_url"),
 }
-KUSTOMIZE = next(
-    (
-        [path, *arguments]
-        for name, arguments in {"kustomize": ["build"], "kubectl": ["kustomize"]}.items()
-        if (path := shutil.which(name)) is not None
-    ),
-    None,
-)
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -151,19 +141,6 @@ def test_the_schemas_refuse_what_kubernetes_would_not_know(manifests: list[Manif
     broken = {**service, "spec": {**service["spec"], "selectors": {}}}
     with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
         kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
-
-
-if KUSTOMIZE is not None:  # CI has to do without
-
-    def test_kustomize_itself_makes_the_same_of_it(overlay: str, manifests: list[Manifest]):
-        built = subprocess.run(
-            [*(KUSTOMIZE or []), FOLDER / "overlays" / overlay], capture_output=True, text=True, timeout=60, check=True
-        )
-
-        def key(manifest: Manifest) -> tuple[str, str]:
-            return manifest["kind"], manifest["metadata"]["name"]
-
-        assert sorted(yaml.safe_load_all(built.stdout), key=key) == sorted(manifests, key=key)
 
 
 def test_no_two_manifests_have_one_name_and_all_are_in_the_overlays_namespace(manifests: list[Manifest]):
