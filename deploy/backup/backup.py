@@ -23,12 +23,15 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 SERVER = "registry"
 HOME = Path("/var/lib/barman")
 WAL = HOME / SERVER / "streaming"
 SUPERSEDED = HOME / "superseded"
-RESTORED = Path("/restored")
+RESTORES = HOME / "restores.json"
+STATUS = Path("/var/lib/backup-status/status.json")
+RESTORED = Path(os.environ.get("RESTORED", "/restored"))
 HOURS = float(os.environ.get("BACKUP_HOURS", "24"))  # between two base backups
 GIVEN = Path("/run/secrets/pgpass")
 PASSWORDS = Path(os.environ.get("PGPASSFILE", "pgpass"))
@@ -39,6 +42,15 @@ TROUBLED_SECONDS = 1
 FAILED_SECONDS = 300  # how long a base backup that failed is not tried again
 LATE = timedelta(hours=HOURS * 1.25)
 UNFINISHED = re.compile(r"[0-9A-F]{24}\.partial")
+OF_A_TIMELINE = re.compile(r"[0-9A-F]{24}(\.partial)?$|[0-9A-F]{8}\.history$")
+
+
+class Restore(NamedTuple):
+    """When something was restored, as it was when (None: all that was received), and what timeline was left by it."""
+
+    at: datetime
+    to: datetime | None
+    timeline: int
 
 
 class Refused(Exception):
@@ -66,7 +78,7 @@ def listed() -> list[dict[str, str]]:
     return found
 
 
-def backups() -> list[dict[str, str]]:
+def backups() -> list[dict]:
     """Return the base backups that are complete, the oldest first."""
     done = [one for one in listed() if one.get("status") in (None, "DONE") and one.get("end_time_timestamp")]
     return sorted(done, key=lambda one: int(one["end_time_timestamp"]))
@@ -76,9 +88,47 @@ def ended(backup: dict) -> datetime:
     return datetime.fromtimestamp(int(backup["end_time_timestamp"]), UTC)
 
 
+def restores() -> list[Restore]:
+    """Return what was restored, the first first: from here on PostgreSQL may have gone on elsewhere."""
+    if not RESTORES.exists():
+        return []
+    return [
+        Restore(**{name: one[name] and moment(one[name]) for name in ("at", "to")}, timeline=one["timeline"])
+        for one in json.loads(RESTORES.read_text())
+    ]
+
+
 def newest() -> datetime | None:
-    done = backups()
-    return ended(done[-1]) if done else None
+    """Return when the newest base backup ended that helps what runs now: from before a restore there may be a gap."""
+    since = max((one.at for one in restores()), default=None)
+    done = [ended(one) for one in backups() if since is None or ended(one) > since]
+    return done[-1] if done else None
+
+
+def told() -> dict:
+    """Return what was told last."""
+    return json.loads(STATUS.read_text()) if STATUS.exists() else {"finished": None, "failed": None}
+
+
+def tell(failed: datetime | None = None) -> None:
+    """Let `registry doctor` know how old the newest base backup is, or that an attempt failed (docs/operations.md)."""
+    before = told()
+    if failed is None and before["failed"]:
+        failed = moment(before["failed"])
+    last = newest()
+    if failed and last and last >= failed:
+        failed = None
+    status = {"finished": last and written(last), "failed": failed and written(failed), "hours": HOURS}
+    if status != before:
+        keep(STATUS, status)
+
+
+def keep(path: Path, what: object) -> None:
+    """Write a file whole or not at all, for everybody to read."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(what) + "\n")
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
 
 
 def file_wal() -> None:
@@ -86,12 +136,25 @@ def file_wal() -> None:
     barman("switch-wal", "--force", "--archive", "--archive-timeout", "120", SERVER)
 
 
+def written(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def say(text: str) -> None:
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
 
 
 def now(_: argparse.Namespace) -> None:
-    """Take a base backup and wait until all WAL that it needs is there."""
+    """Take a base backup, wait until all WAL that it needs is there, and tell how it went."""
+    try:
+        take()
+    except Refused:
+        tell(failed=datetime.now(UTC))
+        raise
+    tell()
+
+
+def take() -> None:
     # There has to be WAL on file that shows that all of it can be: of a server that nobody used yet there is none.
     file_wal()
     barman("backup", "--immediate-checkpoint", SERVER)
@@ -113,6 +176,9 @@ def list_(_: argparse.Namespace) -> None:
     for one in done:
         print(f"{one['backup_id']}  {ended(one):%Y-%m-%dT%H:%M:%SZ}")
     print("up to the newest WAL that was received.")
+    for one in restores():
+        to = f"to {written(one.to)}" if one.to else "to the last that was received"
+        print(f"{one.at:%Y-%m-%dT%H:%M:%SZ}  a restore was begun {to}")
 
 
 def check(_: argparse.Namespace) -> None:
@@ -122,9 +188,9 @@ def check(_: argparse.Namespace) -> None:
 
 
 def healthy(_: argparse.Namespace) -> None:
-    """Be quick: look at what `run` keeps up, without asking PostgreSQL."""
-    last = newest()
-    if last is None or datetime.now(UTC) - last > LATE:
+    """Be quick: look at what `run` keeps up, and ask neither PostgreSQL nor barman."""
+    last = told()["finished"]
+    if last is None or datetime.now(UTC) - moment(last) > LATE:
         raise Refused(f"the newest base backup is of {last or 'never'}")
     if not receiving():
         raise Refused("no WAL is being received")
@@ -149,6 +215,7 @@ def run(_: argparse.Namespace) -> None:
     while True:
         try:
             barman("cron")
+            tell()
             last = newest()
             due = last is None or datetime.now(UTC) - last >= timedelta(hours=HOURS)
             if due and time.monotonic() >= put_off:
@@ -174,32 +241,67 @@ def moment(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+def newest_timeline() -> int:
+    """Return the last timeline of which any WAL was received."""
+    names = [path.name for folder in (WAL, SUPERSEDED, HOME / SERVER / "wals") for path in folder.rglob("*")]
+    return max((int(name[:8], 16) for name in names if OF_A_TIMELINE.match(name)), default=1)
+
+
+def choose(at: datetime | None) -> tuple[str, str]:
+    """Return the base backup and the timeline that lead to a time, or to the last that was received.
+
+    What ran between the time that was restored to and that restore is none of what runs since; and a time from before a
+    restore may have been on the timeline that it left only.
+    """
+    past = [one for one in restores() if at is None or one.at <= at]
+    later = restores()[len(past) :]
+    fit = [
+        one["backup_id"]
+        for one in backups()
+        if (at is None or ended(one) <= at)
+        and not any(made.to is not None and made.to < ended(one) <= made.at for made in past)
+    ]
+    if not fit:
+        raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
+    return fit[-1], str(later[0].timeline) if later else "latest"
+
+
 def restore(asked: argparse.Namespace) -> None:
     """Restore into the empty folder /restored, to a time or to the last that was received."""
-    if any(RESTORED.iterdir()):
+    if RESTORED.exists() and any(RESTORED.iterdir()):
         raise Refused(f"{RESTORED} is not empty: what is there is not overwritten. Restore into a new volume.")
     at = asked.at
     if at is not None and at > datetime.now(UTC):
         raise Refused(f"{at:%Y-%m-%dT%H:%M:%SZ} is still to come: leave --at out to restore all there is")
-    fit = [one for one in backups() if at is None or ended(one) <= at]
-    if not fit:
-        raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
-    chosen = fit[-1]["backup_id"]
-    for path in sorted(HOME.glob(f"{SERVER}/streaming/*")):  # what is complete is filed first
-        if re.fullmatch(r"[0-9A-F]{24}", path.name):
-            barman("archive-wal", SERVER, check=False)
-            break
+    chosen, timeline = choose(at)
+    if any(re.fullmatch(r"[0-9A-F]{24}", path.name) for path in WAL.glob("*")):  # what is complete is filed first
+        barman("archive-wal", SERVER, check=False)
     # A timeline is named so that what is restored begins one of its own, and no WAL gets a name that is on file.
-    arguments = ["--target-tli", "latest", "--target-action", "promote"]
+    arguments = ["--target-tli", timeline, "--target-action", "promote"]
     if at is not None:
         arguments += ["--target-time", at.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")]
-    say(f"restoring base backup {chosen}")
+    say(f"restoring base backup {chosen}, on timeline {timeline}")
+    RESTORED.mkdir(mode=0o700, parents=True, exist_ok=True)
     barman("restore", *arguments, SERVER, chosen, str(RESTORED))
     # The server has the folder at another place than this container.
-    told = RESTORED / "postgresql.auto.conf"
-    told.write_text(told.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
-    # What was received of the WAL file that was being written when PostgreSQL went away: barman files whole ones only.
-    # The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
+    settings = RESTORED / "postgresql.auto.conf"
+    settings.write_text(settings.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
+    left = newest_timeline()
+    add_unfinished()
+    made = [{"at": written(one.at), "to": one.to and written(one.to), "timeline": one.timeline} for one in restores()]
+    keep(RESTORES, [*made, {"at": written(datetime.now(UTC)), "to": at and written(at), "timeline": left}])
+    say(
+        f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        if at
+        else "restored; PostgreSQL replays all WAL that was received"
+    )
+
+
+def add_unfinished() -> None:
+    """Give what is restored the WAL file that was being written when PostgreSQL went: barman files whole ones only.
+
+    The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
+    """
     SUPERSEDED.mkdir(exist_ok=True)
     for path in WAL.glob("*.partial"):
         path.rename(SUPERSEDED / path.name)
@@ -207,11 +309,6 @@ def restore(asked: argparse.Namespace) -> None:
         filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
         if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
             shutil.copy(path, filed)
-    say(
-        f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
-        if at
-        else "restored; PostgreSQL replays all WAL that was received"
-    )
 
 
 def main() -> int:
