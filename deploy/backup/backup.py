@@ -29,7 +29,7 @@ SERVER = "registry"
 HOME = Path("/var/lib/barman")
 WAL = HOME / SERVER / "streaming"
 SUPERSEDED = HOME / "superseded"
-RESTORES = HOME / "restores.json"
+BREAKS = HOME / "breaks.json"
 STATUS = Path("/var/lib/backup-status/status.json")
 RESTORED = Path(os.environ.get("RESTORED", "/restored"))
 HOURS = float(os.environ.get("BACKUP_HOURS", "24"))  # between two base backups
@@ -42,15 +42,21 @@ TROUBLED_SECONDS = 1
 FAILED_SECONDS = 300  # how long a base backup that failed is not tried again
 LATE = timedelta(hours=HOURS * 1.25)
 UNFINISHED = re.compile(r"[0-9A-F]{24}\.partial")
+LOST = """SELECT wal_status = 'lost' OR NOT active AND restart_lsn > :'end'::pg_lsn
+    FROM pg_replication_slots WHERE slot_name = 'registry_backup'"""
 OF_A_TIMELINE = re.compile(r"[0-9A-F]{24}(\.partial)?$|[0-9A-F]{8}\.history$")
 
 
-class Restore(NamedTuple):
-    """When something was restored, as it was when (None: all that was received), and what timeline was left by it."""
+class Break(NamedTuple):
+    """When what was received ceased to go on: something was restored, as it was at `to` or all of it, or WAL was lost.
+
+    `timeline` is the last that anything had been received of. A base backup of before helps nothing that came after.
+    """
 
     at: datetime
-    to: datetime | None
     timeline: int
+    lost: bool
+    to: datetime | None
 
 
 class Refused(Exception):
@@ -88,19 +94,27 @@ def ended(backup: dict) -> datetime:
     return datetime.fromtimestamp(int(backup["end_time_timestamp"]), UTC)
 
 
-def restores() -> list[Restore]:
-    """Return what was restored, the first first: from here on PostgreSQL may have gone on elsewhere."""
-    if not RESTORES.exists():
-        return []
-    return [
-        Restore(**{name: one[name] and moment(one[name]) for name in ("at", "to")}, timeline=one["timeline"])
-        for one in json.loads(RESTORES.read_text())
-    ]
+def breaks() -> list[Break]:
+    """Return them, the first first."""
+    found = json.loads(BREAKS.read_text()) if BREAKS.exists() else []
+    return [Break(moment(one["at"]), one["timeline"], one["lost"], one["to"] and moment(one["to"])) for one in found]
+
+
+def note_break(to: datetime | None = None, *, lost: bool = False) -> None:
+    """Write a break down before anything comes of it: one that came to nothing does no harm, a missing one does."""
+    noted = [*breaks(), Break(datetime.now(UTC), newest_timeline(), lost, to)]
+    keep(BREAKS, [{**one._asdict(), "at": written(one.at), "to": one.to and written(one.to)} for one in noted])
+
+
+def newest_timeline() -> int:
+    """Return the last timeline of which any WAL was received."""
+    names = [path.name for folder in (WAL, SUPERSEDED, HOME / SERVER / "wals") for path in folder.rglob("*")]
+    return max((int(name[:8], 16) for name in names if OF_A_TIMELINE.match(name)), default=1)
 
 
 def newest() -> datetime | None:
-    """Return when the newest base backup ended that helps what runs now: from before a restore there may be a gap."""
-    since = max((one.at for one in restores()), default=None)
+    """Return when the newest base backup ended that helps what runs now."""
+    since = max((one.at for one in breaks()), default=None)
     done = [ended(one) for one in backups() if since is None or ended(one) > since]
     return done[-1] if done else None
 
@@ -176,9 +190,9 @@ def list_(_: argparse.Namespace) -> None:
     for one in done:
         print(f"{one['backup_id']}  {ended(one):%Y-%m-%dT%H:%M:%SZ}")
     print("up to the newest WAL that was received.")
-    for one in restores():
-        to = f"to {written(one.to)}" if one.to else "to the last that was received"
-        print(f"{one.at:%Y-%m-%dT%H:%M:%SZ}  a restore was begun {to}")
+    for one in breaks():
+        what = "a restore was begun, to " + (written(one.to) if one.to else "the last that was received")
+        print(f"{one.at:%Y-%m-%dT%H:%M:%SZ}  {'WAL from before was lost' if one.lost else what}")
 
 
 def check(_: argparse.Namespace) -> None:
@@ -214,6 +228,8 @@ def run(_: argparse.Namespace) -> None:
     put_off, told = 0.0, ""
     while True:
         try:
+            if not receiving() and lost():
+                anew(argparse.Namespace())
             barman("cron")
             tell()
             last = newest()
@@ -241,29 +257,22 @@ def moment(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
-def newest_timeline() -> int:
-    """Return the last timeline of which any WAL was received."""
-    names = [path.name for folder in (WAL, SUPERSEDED, HOME / SERVER / "wals") for path in folder.rglob("*")]
-    return max((int(name[:8], 16) for name in names if OF_A_TIMELINE.match(name)), default=1)
-
-
 def choose(at: datetime | None) -> tuple[str, str]:
     """Return the base backup and the timeline that lead to a time, or to the last that was received.
 
-    What ran between the time that was restored to and that restore is none of what runs since; and a time from before a
-    restore may have been on the timeline that it left only.
+    A time from before a break may have been on the timeline that was left then, and on none after it.
     """
-    past = [one for one in restores() if at is None or one.at <= at]
-    later = restores()[len(past) :]
-    fit = [
-        one["backup_id"]
-        for one in backups()
-        if (at is None or ended(one) <= at)
-        and not any(made.to is not None and made.to < ended(one) <= made.at for made in past)
-    ]
+    past = [one for one in breaks() if at is None or one.at <= at]
+    later = breaks()[len(past) :]
+    done = [one for one in backups() if at is None or ended(one) <= at]
+    fit = [one for one in done if not past or ended(one) > past[-1].at]
+    if not fit and past and at is None:
+        # Not of what ran between the time that was restored to and that restore: it is none of what ran after.
+        fit = [one for one in done if not any(made.to and made.to < ended(one) <= made.at for made in past)]
+        say(f"no base backup was completed since {past[-1].at:%Y-%m-%dT%H:%M:%SZ}: what came after may not be restored")
     if not fit:
         raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
-    return fit[-1], str(later[0].timeline) if later else "latest"
+    return fit[-1]["backup_id"], str(later[0].timeline) if later else "latest"
 
 
 def restore(asked: argparse.Namespace) -> None:
@@ -286,10 +295,8 @@ def restore(asked: argparse.Namespace) -> None:
     # The server has the folder at another place than this container.
     settings = RESTORED / "postgresql.auto.conf"
     settings.write_text(settings.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
-    left = newest_timeline()
+    note_break(at)
     add_unfinished()
-    made = [{"at": written(one.at), "to": one.to and written(one.to), "timeline": one.timeline} for one in restores()]
-    keep(RESTORES, [*made, {"at": written(datetime.now(UTC)), "to": at and written(at), "timeline": left}])
     say(
         f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
         if at
@@ -297,14 +304,45 @@ def restore(asked: argparse.Namespace) -> None:
     )
 
 
+def put_aside() -> None:
+    """Let WAL be received from where PostgreSQL is by then, not from where the file ends that was being written."""
+    SUPERSEDED.mkdir(exist_ok=True)
+    for path in WAL.glob("*.partial"):
+        path.rename(SUPERSEDED / path.name)
+
+
+def anew(_: argparse.Namespace) -> None:
+    """Give up WAL that was not received, and receive what is written from now on; a base backup is due then."""
+    note_break(lost=True)
+    barman("receive-wal", "--stop", SERVER, check=False)
+    barman("receive-wal", "--drop-slot", SERVER, check=False)
+    put_aside()
+    say("WAL that was not received is given up, and what is written from now on is received")
+
+
+def lost() -> bool:
+    """Ask PostgreSQL whether WAL is gone that was not received: it keeps no more than max_slot_wal_keep_size.
+
+    Where somebody has dropped the slot that said so, the new one begins behind what was received.
+    """
+    received = (end_of(path) for path in WAL.glob("*.partial") if UNFINISHED.fullmatch(path.name))
+    end = max(received, default=2**64 - 1)
+    command = ["psql", "-XqAt", "--no-password", "-v", f"end={end >> 32:X}/{end & 0xFFFFFFFF:X}"]
+    command.append("user=registry_backup dbname=postgres connect_timeout=5")
+    return subprocess.run(command, input=LOST, capture_output=True, text=True, check=False).stdout.strip() == "t"
+
+
+def end_of(file: Path) -> int:
+    """Return where in WAL a file of it ends."""
+    return (int(file.name[8:16], 16) << 32) + (int(file.name[16:24], 16) + 1) * file.stat().st_size
+
+
 def add_unfinished() -> None:
     """Give what is restored the WAL file that was being written when PostgreSQL went: barman files whole ones only.
 
     The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
     """
-    SUPERSEDED.mkdir(exist_ok=True)
-    for path in WAL.glob("*.partial"):
-        path.rename(SUPERSEDED / path.name)
+    put_aside()
     for path in SUPERSEDED.glob("*.partial"):
         filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
         if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
@@ -318,6 +356,7 @@ def main() -> int:
         ("run", run, "receive WAL and take base backups on time, until SIGTERM: what the container does"),
         ("now", now, "take a base backup at once, and wait until it is complete"),
         ("list", list_, "list the base backups"),
+        ("anew", anew, "give up WAL that was not received, where what is received cannot go on from there"),
         ("check", check, "check everything that backups need (barman check); exits with 1 if something is wrong"),
         ("healthy", healthy, "exit with 0 while WAL is received and the newest base backup is recent"),
         ("restore", restore, "restore into /restored, which is empty; see restore.sh"),

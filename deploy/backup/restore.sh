@@ -45,7 +45,8 @@ project=$(docker compose config --format json | sed -n 's/^  "name": "\(.*\)",*$
 [ -n "$project" ] || fail "docker compose config does not tell the project's name"
 before=$(docker compose config --format json postgres | sed -n '/^    "postgres": {$/{n;s/^      "name": "\(.*\)",*$/\1/p}')
 # One, or with deploy/ha/compose.yml all nodes and those through which they agree.
-nodes=$(docker compose config --services | grep -E '^(postgres|etcd)(-[0-9]+)?$' | tr '\n' ' ')
+others=$(docker compose config --services | grep -E '^postgres-[0-9]+$' | tr '\n' ' ')
+nodes="postgres $(docker compose config --services | grep -E '^etcd-[0-9]+$' | tr '\n' ' ')"
 new=${project}_postgres_$(date -u +%Y%m%dT%H%M%SZ)
 
 if [ -z "$yes" ]; then
@@ -58,7 +59,7 @@ fi
 # Nothing is left of what was begun, and PostgreSQL comes up as it was.
 give_up() {
     # shellcheck disable=SC2086 # names of services
-    docker compose rm --stop --force $nodes >/dev/null
+    docker compose rm --stop --force $nodes $others >/dev/null
     docker volume ls --quiet --filter "name=^$new" | xargs -r docker volume rm >/dev/null
     fail "$1; the volume ${before:-of before} is as it was: docker compose --profile backup up --detach --wait"
 }
@@ -72,16 +73,19 @@ ask() {
 docker compose stop proxy api projector
 # What PostgreSQL sends when it stops is received: backups run until it has.
 # shellcheck disable=SC2086 # as above
-docker compose stop $nodes || fail "PostgreSQL cannot be stopped"
+docker compose stop $nodes $others || fail "PostgreSQL cannot be stopped"
 docker compose --profile backup stop backup
+# Compose makes no new container just since a volume has another name.
+# shellcheck disable=SC2086 # as above
+docker compose rm --force $nodes $others >/dev/null
 
 echo "Restoring into the volume $new."
 export POSTGRES_VOLUME="$new"
 docker compose --profile restore run --rm --no-deps -T restore restore ${at:+--at "$at"} || give_up "nothing was restored"
 
-# Compose makes no new container just since a volume has another name.
+# Other nodes copy this one when it is done, and begin no cluster of their own.
 # shellcheck disable=SC2086 # as above
-docker compose up --detach --no-deps --force-recreate $nodes || give_up "PostgreSQL does not start"
+docker compose up --detach --no-deps $nodes || give_up "PostgreSQL does not start"
 postgres=$(docker compose ps --all --quiet postgres)
 docker inspect --format '{{range .Mounts}}{{.Name}} {{end}}' "$postgres" | grep -qF "$new" ||
     give_up "PostgreSQL was started with another volume than $new"
@@ -94,7 +98,11 @@ until ask 'SELECT pg_is_in_recovery()' 2>/dev/null | grep -q f; do
     sleep 1
 done
 # shellcheck disable=SC2086 # as above
-docker compose up --detach --wait --no-deps $nodes || fail "PostgreSQL has replayed, and is not well: POSTGRES_VOLUME=$new docker compose logs"
+docker compose up --detach --wait --no-deps postgres $others ||
+    fail "PostgreSQL has replayed, and is not well: POSTGRES_VOLUME=$new docker compose logs"
+# On every node, so that none removes WAL that backups lack when it becomes the primary.
+[ -z "$others" ] || docker compose exec -T postgres patronictl -c /tmp/patroni/patroni.yml edit-config --quiet --force \
+    --set slots.registry_backup.type=physical
 for setting in restore_command recovery_end_command recovery_target_time recovery_target_action recovery_target_timeline; do
     ask "ALTER SYSTEM RESET $setting"
 done

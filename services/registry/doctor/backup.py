@@ -72,7 +72,9 @@ def judge(archiving: Archiving, receiver: Slot | None = None) -> Finding:
 def _received(slot: Slot) -> Finding:
     if slot.state == "lost":
         found = "WAL was removed before the backup had received it: nothing after that can be restored"
-        advice = f"SELECT pg_drop_replication_slot('{slot.name}'), start the backup again, and take a base backup."
+        advice = (
+            "Start the backup again (docker compose --profile backup up --detach): it begins anew, with a base backup."
+        )
         return failed(AREA, "archive", found, advice)
     behind = size_of(max(slot.holds, 0))
     if not slot.active:
