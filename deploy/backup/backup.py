@@ -23,12 +23,15 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 SERVER = "registry"
 HOME = Path("/var/lib/barman")
 WAL = HOME / SERVER / "streaming"
 SUPERSEDED = HOME / "superseded"
-RESTORED = Path("/restored")
+BREAKS = HOME / "breaks.json"
+STATUS = Path("/var/lib/backup-status/status.json")
+RESTORED = Path(os.environ.get("RESTORED", "/restored"))
 HOURS = float(os.environ.get("BACKUP_HOURS", "24"))  # between two base backups
 GIVEN = Path("/run/secrets/pgpass")
 PASSWORDS = Path(os.environ.get("PGPASSFILE", "pgpass"))
@@ -39,6 +42,21 @@ TROUBLED_SECONDS = 1
 FAILED_SECONDS = 300  # how long a base backup that failed is not tried again
 LATE = timedelta(hours=HOURS * 1.25)
 UNFINISHED = re.compile(r"[0-9A-F]{24}\.partial")
+LOST = """SELECT wal_status = 'lost' OR NOT active AND restart_lsn > :'end'::pg_lsn
+    FROM pg_replication_slots WHERE slot_name = 'registry_backup'"""
+OF_A_TIMELINE = re.compile(r"[0-9A-F]{24}(\.partial)?$|[0-9A-F]{8}\.history$")
+
+
+class Break(NamedTuple):
+    """When what was received ceased to go on: something was restored, as it was at `to` or all of it, or WAL was lost.
+
+    `timeline` is the last that anything had been received of. A base backup of before helps nothing that came after.
+    """
+
+    at: datetime
+    timeline: int
+    lost: bool
+    to: datetime | None
 
 
 class Refused(Exception):
@@ -66,7 +84,7 @@ def listed() -> list[dict[str, str]]:
     return found
 
 
-def backups() -> list[dict[str, str]]:
+def backups() -> list[dict]:
     """Return the base backups that are complete, the oldest first."""
     done = [one for one in listed() if one.get("status") in (None, "DONE") and one.get("end_time_timestamp")]
     return sorted(done, key=lambda one: int(one["end_time_timestamp"]))
@@ -76,9 +94,55 @@ def ended(backup: dict) -> datetime:
     return datetime.fromtimestamp(int(backup["end_time_timestamp"]), UTC)
 
 
+def breaks() -> list[Break]:
+    """Return them, the first first."""
+    found = json.loads(BREAKS.read_text()) if BREAKS.exists() else []
+    return [Break(moment(one["at"]), one["timeline"], one["lost"], one["to"] and moment(one["to"])) for one in found]
+
+
+def note_break(to: datetime | None = None, *, lost: bool = False) -> None:
+    """Write a break down before anything comes of it: one that came to nothing does no harm, a missing one does."""
+    noted = [*breaks(), Break(datetime.now(UTC), newest_timeline(), lost, to)]
+    keep(BREAKS, [{**one._asdict(), "at": written(one.at), "to": one.to and written(one.to)} for one in noted])
+
+
+def newest_timeline() -> int:
+    """Return the last timeline of which any WAL was received."""
+    names = [path.name for folder in (WAL, SUPERSEDED, HOME / SERVER / "wals") for path in folder.rglob("*")]
+    return max((int(name[:8], 16) for name in names if OF_A_TIMELINE.match(name)), default=1)
+
+
 def newest() -> datetime | None:
-    done = backups()
-    return ended(done[-1]) if done else None
+    """Return when the newest base backup ended that helps what runs now."""
+    since = max((one.at for one in breaks()), default=None)
+    done = [ended(one) for one in backups() if since is None or ended(one) > since]
+    return done[-1] if done else None
+
+
+def told() -> dict:
+    """Return what was told last."""
+    return json.loads(STATUS.read_text()) if STATUS.exists() else {"finished": None, "failed": None}
+
+
+def tell(failed: datetime | None = None) -> None:
+    """Let `registry doctor` know how old the newest base backup is, or that an attempt failed (docs/operations.md)."""
+    before = told()
+    if failed is None and before["failed"]:
+        failed = moment(before["failed"])
+    last = newest()
+    if failed and last and last >= failed:
+        failed = None
+    status = {"finished": last and written(last), "failed": failed and written(failed), "hours": HOURS}
+    if status != before:
+        keep(STATUS, status)
+
+
+def keep(path: Path, what: object) -> None:
+    """Write a file whole or not at all, for everybody to read."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(what) + "\n")
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
 
 
 def file_wal() -> None:
@@ -86,12 +150,25 @@ def file_wal() -> None:
     barman("switch-wal", "--force", "--archive", "--archive-timeout", "120", SERVER)
 
 
+def written(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def say(text: str) -> None:
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
 
 
 def now(_: argparse.Namespace) -> None:
-    """Take a base backup and wait until all WAL that it needs is there."""
+    """Take a base backup, wait until all WAL that it needs is there, and tell how it went."""
+    try:
+        take()
+    except Refused:
+        tell(failed=datetime.now(UTC))
+        raise
+    tell()
+
+
+def take() -> None:
     # There has to be WAL on file that shows that all of it can be: of a server that nobody used yet there is none.
     file_wal()
     barman("backup", "--immediate-checkpoint", SERVER)
@@ -113,6 +190,9 @@ def list_(_: argparse.Namespace) -> None:
     for one in done:
         print(f"{one['backup_id']}  {ended(one):%Y-%m-%dT%H:%M:%SZ}")
     print("up to the newest WAL that was received.")
+    for one in breaks():
+        what = "a restore was begun, to " + (written(one.to) if one.to else "the last that was received")
+        print(f"{one.at:%Y-%m-%dT%H:%M:%SZ}  {'WAL from before was lost' if one.lost else what}")
 
 
 def check(_: argparse.Namespace) -> None:
@@ -122,9 +202,9 @@ def check(_: argparse.Namespace) -> None:
 
 
 def healthy(_: argparse.Namespace) -> None:
-    """Be quick: look at what `run` keeps up, without asking PostgreSQL."""
-    last = newest()
-    if last is None or datetime.now(UTC) - last > LATE:
+    """Be quick: look at what `run` keeps up, and ask neither PostgreSQL nor barman."""
+    last = told()["finished"]
+    if last is None or datetime.now(UTC) - moment(last) > LATE:
         raise Refused(f"the newest base backup is of {last or 'never'}")
     if not receiving():
         raise Refused("no WAL is being received")
@@ -148,7 +228,10 @@ def run(_: argparse.Namespace) -> None:
     put_off, told = 0.0, ""
     while True:
         try:
+            if not receiving() and lost():
+                anew(argparse.Namespace())
             barman("cron")
+            tell()
             last = newest()
             due = last is None or datetime.now(UTC) - last >= timedelta(hours=HOURS)
             if due and time.monotonic() >= put_off:
@@ -174,44 +257,96 @@ def moment(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+def choose(at: datetime | None) -> tuple[str, str]:
+    """Return the base backup and the timeline that lead to a time, or to the last that was received.
+
+    A time from before a break may have been on the timeline that was left then, and on none after it.
+    """
+    past = [one for one in breaks() if at is None or one.at <= at]
+    later = breaks()[len(past) :]
+    done = [one for one in backups() if at is None or ended(one) <= at]
+    fit = [one for one in done if not past or ended(one) > past[-1].at]
+    if not fit and past and at is None:
+        # Not of what ran between the time that was restored to and that restore: it is none of what ran after.
+        fit = [one for one in done if not any(made.to and made.to < ended(one) <= made.at for made in past)]
+        say(f"no base backup was completed since {past[-1].at:%Y-%m-%dT%H:%M:%SZ}: what came after may not be restored")
+    if not fit:
+        raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
+    return fit[-1]["backup_id"], str(later[0].timeline) if later else "latest"
+
+
 def restore(asked: argparse.Namespace) -> None:
     """Restore into the empty folder /restored, to a time or to the last that was received."""
-    if any(RESTORED.iterdir()):
+    if RESTORED.exists() and any(RESTORED.iterdir()):
         raise Refused(f"{RESTORED} is not empty: what is there is not overwritten. Restore into a new volume.")
     at = asked.at
     if at is not None and at > datetime.now(UTC):
         raise Refused(f"{at:%Y-%m-%dT%H:%M:%SZ} is still to come: leave --at out to restore all there is")
-    fit = [one for one in backups() if at is None or ended(one) <= at]
-    if not fit:
-        raise Refused("there is no base backup from before then: `backup list` shows to which times there is one")
-    chosen = fit[-1]["backup_id"]
-    for path in sorted(HOME.glob(f"{SERVER}/streaming/*")):  # what is complete is filed first
-        if re.fullmatch(r"[0-9A-F]{24}", path.name):
-            barman("archive-wal", SERVER, check=False)
-            break
+    chosen, timeline = choose(at)
+    if any(re.fullmatch(r"[0-9A-F]{24}", path.name) for path in WAL.glob("*")):  # what is complete is filed first
+        barman("archive-wal", SERVER, check=False)
     # A timeline is named so that what is restored begins one of its own, and no WAL gets a name that is on file.
-    arguments = ["--target-tli", "latest", "--target-action", "promote"]
+    arguments = ["--target-tli", timeline, "--target-action", "promote"]
     if at is not None:
         arguments += ["--target-time", at.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")]
-    say(f"restoring base backup {chosen}")
+    say(f"restoring base backup {chosen}, on timeline {timeline}")
+    RESTORED.mkdir(mode=0o700, parents=True, exist_ok=True)
     barman("restore", *arguments, SERVER, chosen, str(RESTORED))
     # The server has the folder at another place than this container.
-    told = RESTORED / "postgresql.auto.conf"
-    told.write_text(told.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
-    # What was received of the WAL file that was being written when PostgreSQL went away: barman files whole ones only.
-    # The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
-    SUPERSEDED.mkdir(exist_ok=True)
-    for path in WAL.glob("*.partial"):
-        path.rename(SUPERSEDED / path.name)
-    for path in SUPERSEDED.glob("*.partial"):
-        filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
-        if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
-            shutil.copy(path, filed)
+    settings = RESTORED / "postgresql.auto.conf"
+    settings.write_text(settings.read_text().replace(f"{RESTORED}/barman_wal", "barman_wal"))
+    note_break(at)
+    add_unfinished()
     say(
         f"restored; PostgreSQL replays WAL up to {at:%Y-%m-%dT%H:%M:%S.%fZ}"
         if at
         else "restored; PostgreSQL replays all WAL that was received"
     )
+
+
+def put_aside() -> None:
+    """Let WAL be received from where PostgreSQL is by then, not from where the file ends that was being written."""
+    SUPERSEDED.mkdir(exist_ok=True)
+    for path in WAL.glob("*.partial"):
+        path.rename(SUPERSEDED / path.name)
+
+
+def anew(_: argparse.Namespace) -> None:
+    """Give up WAL that was not received, and receive what is written from now on; a base backup is due then."""
+    note_break(lost=True)
+    barman("receive-wal", "--stop", SERVER, check=False)
+    barman("receive-wal", "--drop-slot", SERVER, check=False)
+    put_aside()
+    say("WAL that was not received is given up, and what is written from now on is received")
+
+
+def lost() -> bool:
+    """Ask PostgreSQL whether WAL is gone that was not received: it keeps no more than max_slot_wal_keep_size.
+
+    Where somebody has dropped the slot that said so, the new one begins behind what was received.
+    """
+    received = (end_of(path) for path in WAL.glob("*.partial") if UNFINISHED.fullmatch(path.name))
+    end = max(received, default=2**64 - 1)
+    command = ["psql", "-XqAt", "--no-password", "-v", f"end={end >> 32:X}/{end & 0xFFFFFFFF:X}"]
+    command.append("user=registry_backup dbname=postgres connect_timeout=5")
+    return subprocess.run(command, input=LOST, capture_output=True, text=True, check=False).stdout.strip() == "t"
+
+
+def end_of(file: Path) -> int:
+    """Return where in WAL a file of it ends."""
+    return (int(file.name[8:16], 16) << 32) + (int(file.name[16:24], 16) + 1) * file.stat().st_size
+
+
+def add_unfinished() -> None:
+    """Give what is restored the WAL file that was being written when PostgreSQL went: barman files whole ones only.
+
+    The server that was restored goes on elsewhere, so it is put aside, for the next time that one is restored.
+    """
+    put_aside()
+    for path in SUPERSEDED.glob("*.partial"):
+        filed = RESTORED / "barman_wal" / path.name.removesuffix(".partial")
+        if UNFINISHED.fullmatch(path.name) and filed.parent.is_dir() and not filed.exists():
+            shutil.copy(path, filed)
 
 
 def main() -> int:
@@ -221,6 +356,7 @@ def main() -> int:
         ("run", run, "receive WAL and take base backups on time, until SIGTERM: what the container does"),
         ("now", now, "take a base backup at once, and wait until it is complete"),
         ("list", list_, "list the base backups"),
+        ("anew", anew, "give up WAL that was not received, where what is received cannot go on from there"),
         ("check", check, "check everything that backups need (barman check); exits with 1 if something is wrong"),
         ("healthy", healthy, "exit with 0 while WAL is received and the newest base backup is recent"),
         ("restore", restore, "restore into /restored, which is empty; see restore.sh"),

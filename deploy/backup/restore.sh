@@ -10,7 +10,7 @@ Restores PostgreSQL's data from the backups of the compose file's profile `backu
 is kept, untouched, until you remove it. Run it in the folder with docker-compose.yml.
 
   --at TIME   the time to restore to, with its zone: 2027-01-31T12:00:00Z. Without it, everything that was received.
-              PostgreSQL does not start if nothing was written after that time: leave it out then.
+              If nothing was written after that time, recovery ends before it: leave it out then.
   --yes       do not ask before services are stopped
   --help      this
 
@@ -43,7 +43,10 @@ docker compose version >/dev/null 2>&1 || fail "docker compose cannot be run her
 
 project=$(docker compose config --format json | sed -n 's/^  "name": "\(.*\)",*$/\1/p')
 [ -n "$project" ] || fail "docker compose config does not tell the project's name"
-before=$(docker compose config --format json postgres | sed -n "s/^      \"name\": \"\(${project}_postgres[^\"]*\)\",*\$/\1/p" | head -n 1)
+before=$(docker compose config --format json postgres | sed -n '/^    "postgres": {$/{n;s/^      "name": "\(.*\)",*$/\1/p}')
+# One, or with deploy/ha/compose.yml all nodes and those through which they agree.
+others=$(docker compose config --services | grep -E '^postgres-[0-9]+$' | tr '\n' ' ')
+nodes="postgres $(docker compose config --services | grep -E '^etcd-[0-9]+$' | tr '\n' ' ')"
 new=${project}_postgres_$(date -u +%Y%m%dT%H%M%SZ)
 
 if [ -z "$yes" ]; then
@@ -53,31 +56,55 @@ if [ -z "$yes" ]; then
     case $answer in y | Y | yes) ;; *) fail "nothing was done" ;; esac
 fi
 
+# Nothing is left of what was begun, and PostgreSQL comes up as it was.
+give_up() {
+    # shellcheck disable=SC2086 # names of services
+    docker compose rm --stop --force $nodes $others >/dev/null
+    docker volume ls --quiet --filter "name=^$new" | xargs -r docker volume rm >/dev/null
+    fail "$1; the volume ${before:-of before} is as it was: docker compose --profile backup up --detach --wait"
+}
+
+# In PostgreSQL, as its administrator.
+ask() {
+    # shellcheck disable=SC2016 # for the container
+    docker compose exec -T postgres sh -c 'PGPASSWORD=$(cat /run/secrets/password) exec psql -qAtU postgres -c "$1"' ask "$1"
+}
+
 docker compose stop proxy api projector
 # What PostgreSQL sends when it stops is received: backups run until it has.
-docker compose stop postgres || fail "PostgreSQL cannot be stopped"
+# shellcheck disable=SC2086 # as above
+docker compose stop $nodes $others || fail "PostgreSQL cannot be stopped"
 docker compose --profile backup stop backup
+# Compose makes no new container just since a volume has another name.
+# shellcheck disable=SC2086 # as above
+docker compose rm --force $nodes $others >/dev/null
 
 echo "Restoring into the volume $new."
-if ! POSTGRES_VOLUME=$new docker compose --profile restore run --rm --no-deps -T restore restore ${at:+--at "$at"}; then
-    docker volume rm "$new" >/dev/null 2>&1 || true
-    fail "nothing was restored; the volume ${before:-of before} is as it was: docker compose --profile backup up --detach"
-fi
-
 export POSTGRES_VOLUME="$new"
-# Compose makes no new container just since a volume has another name.
-docker compose up --detach --wait --no-deps --force-recreate postgres ||
-    fail "PostgreSQL does not start: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
-docker inspect --format '{{range .Mounts}}{{.Name}} {{end}}' "$(docker compose ps --quiet postgres)" | grep -qF "$new" ||
-    fail "PostgreSQL was started with another volume than $new"
-# Replaying may take long, and PostgreSQL tells nobody when it is done: it is asked, for as long as it runs.
-until docker compose exec -T postgres psql -qAtU postgres -c 'SELECT pg_is_in_recovery()' | grep -q f; do
-    [ -n "$(docker compose ps --status running --quiet postgres)" ] ||
-        fail "PostgreSQL ended while it replayed: POSTGRES_VOLUME=$new docker compose logs postgres; .env still names the volume of before"
+docker compose --profile restore run --rm --no-deps -T restore restore ${at:+--at "$at"} || give_up "nothing was restored"
+
+# Other nodes copy this one when it is done, and begin no cluster of their own.
+# shellcheck disable=SC2086 # as above
+docker compose up --detach --no-deps $nodes || give_up "PostgreSQL does not start"
+postgres=$(docker compose ps --all --quiet postgres)
+docker inspect --format '{{range .Mounts}}{{.Name}} {{end}}' "$postgres" | grep -qF "$new" ||
+    give_up "PostgreSQL was started with another volume than $new"
+# Replaying may take long, and PostgreSQL tells nobody when it is done: it is asked, unless it ended.
+until ask 'SELECT pg_is_in_recovery()' 2>/dev/null | grep -q f; do
+    if [ "$(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}}' "$postgres")" != "0 0" ]; then
+        docker compose logs --no-log-prefix postgres 2>&1 | grep FATAL | tail -n 3 >&2
+        give_up "PostgreSQL ended while it replayed, see above"
+    fi
     sleep 1
 done
+# shellcheck disable=SC2086 # as above
+docker compose up --detach --wait --no-deps postgres $others ||
+    fail "PostgreSQL has replayed, and is not well: POSTGRES_VOLUME=$new docker compose logs"
+# On every node, so that none removes WAL that backups lack when it becomes the primary.
+[ -z "$others" ] || docker compose exec -T postgres patronictl -c /tmp/patroni/patroni.yml edit-config --quiet --force \
+    --set slots.registry_backup.type=physical
 for setting in restore_command recovery_end_command recovery_target_time recovery_target_action recovery_target_timeline; do
-    docker compose exec -T postgres psql -qU postgres -c "ALTER SYSTEM RESET $setting"
+    ask "ALTER SYSTEM RESET $setting"
 done
 touch .env
 sed '/^POSTGRES_VOLUME=/d' .env > .env.restored
@@ -93,7 +120,7 @@ cat <<END
 Restored into the volume $new, which .env names now. The one before, ${before:-named in docker volume ls}, is kept.
  1. Hold the log against the last checkpoint that you kept: registry verify --against FILE.
  2. Start the registry and its backups: docker compose --profile backup up --detach --wait
- 3. Take a base backup: docker compose exec backup backup now
+    A base backup is taken at once; until it is complete, backup is not healthy.
 If signing stops with log-rolled-back, entries that checkpoints vouch for are lost: docs/operations.md says what then.
 END
 exit "$verified"

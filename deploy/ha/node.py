@@ -14,6 +14,8 @@ from pathlib import Path
 SECRETS = Path("/run/secrets")
 CONFIGURATION = Path("/tmp/patroni/patroni.yml")  # noqa: S108 - of this container alone, in memory; JSON is YAML
 DATA = "/var/lib/postgresql/data/node"
+# What deploy/backup/restore.sh has restored. The folder above it stays, so that nothing else is begun in its place.
+RESTORED = Path("/var/lib/postgresql/data/restored/node")
 
 # A primary that is gone is replaced when its lease has run out, which it renews every `loop_wait`. Patroni takes no
 # less than 20 seconds, and wants loop_wait + 2 * retry_timeout within them: a primary that cannot renew its lease has
@@ -32,6 +34,7 @@ PARAMETERS = {
     "max_connections": 200,
     "max_wal_senders": 10,
     "max_replication_slots": 10,
+    "max_slot_wal_keep_size": "8GB",  # as in the compose file, for backups
     "wal_log_hints": "on",
     # Who reads from a standby holds replay up for so long at most, and vacuum as long as the read takes.
     "max_standby_streaming_delay": "5s",
@@ -50,6 +53,17 @@ def secret(name: str) -> str:
     return (SECRETS / name).read_text(encoding="utf-8").strip()
 
 
+def begun_from() -> dict[str, object]:
+    """Return how the cluster is begun, if it has not been: with what was restored on this node, else with initdb.
+
+    PostgreSQL then replays WAL as it was told by who restored it, and is the primary when it is done.
+    """
+    if not RESTORED.parent.exists():
+        return {}
+    method = {"command": f"mv {RESTORED} {DATA}", "no_params": True, "keep_existing_recovery_conf": True}
+    return {"method": "restored", "restored": method}
+
+
 def configuration(node: str, etcd: str) -> dict[str, object]:
     """Return what Patroni is told."""
     return {
@@ -63,6 +77,7 @@ def configuration(node: str, etcd: str) -> dict[str, object]:
         },
         "etcd3": {"hosts": [f"{member}:2379" for member in etcd.split(",")]},
         "bootstrap": {
+            **begun_from(),
             "dcs": {
                 **TIMES,
                 **SYNCHRONOUS,
@@ -93,6 +108,7 @@ def configuration(node: str, etcd: str) -> dict[str, object]:
                 "local all postgres peer",  # who runs in this container has its password anyway
                 "local all all scram-sha-256",
                 "host replication replicator samenet scram-sha-256",
+                "host replication registry_backup samenet scram-sha-256",
                 "host all all samenet scram-sha-256",
                 "host all all 127.0.0.1/32 scram-sha-256",
             ],

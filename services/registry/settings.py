@@ -174,6 +174,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = ""
+    backup_status_file: Annotated[
+        Path | None,
+        Setting(
+            "The file in which whoever takes base backups tells of the newest, for `doctor` and the metrics "
+            "(see docs/operations.md).",
+            _PATH,
+        ),
+    ] = None
     master_key_file: Annotated[
         Path | None,
         Setting(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,11 +115,23 @@ def verify_against(stack: Compose, note: bytes, tmp_path: Path) -> str:
     )
 
 
-def doctor(stack: Compose) -> str:
+def doctor(stack: Compose) -> dict[str, dict[str, str]]:
     """What it says is looked at, and not whether this machine's disk is full."""
-    return stack.run(
+    said = stack.run(
         *("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", "registry", "-c", "registry doctor --json || true")
     )
+    return {f"{one['area']} {one['name']}": one for one in json.loads(said)["findings"]}
+
+
+def back_up(stack: Compose) -> None:
+    """Take a base backup, of which the doctor then tells how old it is."""
+    begun = time.monotonic()
+    stack.run("exec", "-T", "backup", "backup", "now")
+    base = doctor(stack)["backup base"]
+    (age,) = re.findall(r"the newest base backup is ([0-9.]+) (?:s|min) old$", base["found"])
+    passed = time.monotonic() - begun
+    assert base["verdict"] == "ok", base
+    assert float(age) * (60 if " min " in base["found"] else 1) <= passed + 3, base
 
 
 def refusal(stack: Compose) -> str:
@@ -132,7 +146,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
     await run(stack.registry, "sample")
     async with stack.client(token) as client:
         person = (await client.post("/v1/people", json={"name": NAME})).json()["id"]
-        await run(stack.run, "exec", "-T", "backup", "backup", "now")
+        await run(back_up, stack)
 
         # Writing on, and a checkpoint that somebody keeps.
         secret = await run(stack.registry, "token", "create", "load", "--role=recorder")
@@ -147,8 +161,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
         assert erased.status_code == 201, erased.text
         assert (await client.post("/v1/parties", json={"name": "Later", "kind": "company", "country": "FR"})).is_success
         lost = await checkpoint(client, there + 2)
-    looked = json.loads(await run(doctor, stack))["findings"]
-    (archive,) = [one for one in looked if (one["area"], one["name"]) == ("backup", "archive")]
+    archive = (await run(doctor, stack))["backup archive"]
     assert (archive["verdict"], "WAL is received" in archive["found"]) == ("ok", True), archive
     await received(stack.dsn())
     await run(destroy, stack)

@@ -30,6 +30,7 @@ OK, WARNING, FAILED, SKIPPED = Verdict
 NOT_OURS = {"configuration durability", "configuration version", "disk keys", "disk database"}
 EXPECTED = {
     "backup archive": WARNING,
+    "backup base": WARNING,
     "backup wal": SKIPPED,
     "replication standbys": SKIPPED,
 }
@@ -89,7 +90,7 @@ async def login(database: Database, *attributes: str) -> AsyncGenerator[str, Non
 async def test_a_monitor_sees_standbys_wal_and_the_projectors_pulse(service: Service, database: Database):
     async with login(database, "IN ROLE registry_service, pg_monitor") as url:
         findings = await look(replace(service.parts.settings, database_url=url))
-    assert not_ok(findings) == {"backup archive": WARNING, "replication standbys": WARNING}
+    assert not_ok(findings) == {"backup archive": WARNING, "backup base": WARNING, "replication standbys": WARNING}
     assert "no standby" in findings["replication standbys"].found
     assert "heard of" in findings["projector running"].found
     assert "WAL" in findings["backup wal"].found
@@ -189,6 +190,22 @@ async def test_a_database_that_was_never_migrated_is_found_and_the_rest_is_looke
     assert findings["grants grants"].verdict is SKIPPED
     assert findings["key master"].verdict is OK
     assert findings["backup archive"].verdict is WARNING
+
+
+async def test_the_newest_base_backup_is_as_old_as_the_file_tells_with_or_without_a_database(
+    database: Database, tmp_path: Path
+):
+    file = tmp_path / "status.json"
+    settings = replace(settings_for(database, tmp_path), backup_status_file=file)
+    untold = (await look(settings))["backup base"]
+    assert (untold.verdict, str(file) in untold.found) == (WARNING, True)
+    file.write_text(json.dumps({"finished": (now() - timedelta(hours=40)).isoformat()}))
+    gone = replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
+    for known in (settings, gone):
+        found = (await look(known))["backup base"]
+        assert (found.verdict, "40.0 h old" in found.found, "backup check" in found.advice) == (WARNING, True, True)
+    later = (await look(settings, lambda: now() + timedelta(hours=11)))["backup base"]
+    assert later.verdict is FAILED
 
 
 async def test_a_projector_that_does_not_run_is_found(database: Database, tmp_path: Path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ import pytest
 
 from projections import rebuild
 from services.registry.cli.ports import claim_metrics
-from services.registry.metrics.catalogue import OF_PROJECTOR, OF_SERVICE, REBUILD_PROGRESS
+from services.registry.clock import now
+from services.registry.metrics.catalogue import BACKUP_AGE, OF_PROJECTOR, OF_SERVICE, REBUILD_PROGRESS
 from services.registry.metrics.requests import METHODS, OTHER, UNMATCHED
 from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing.signer import NotSigned
@@ -29,6 +33,7 @@ from tests.support.service import Service, running
 from tests.support.world import party
 
 NAMES = {metric.name for metric in OF_SERVICE}
+ABSENT = {REBUILD_PROGRESS.name, BACKUP_AGE.name}  # while nothing is built, and where nobody tells of backups
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ async def test_there_is_every_metric_of_the_catalogue_and_no_other(service: Serv
     await service.post("/v1/parties", party("Nexter"))
     await until(reached(service, "registry_checkpoint_entries", 1))
 
-    assert (await scrape(service.client)).names == NAMES - {REBUILD_PROGRESS.name}
+    assert (await scrape(service.client)).names == NAMES - ABSENT
 
 
 async def test_what_is_recorded_is_counted_projected_and_signed(service: Service):
@@ -94,6 +99,20 @@ async def test_what_is_recorded_is_counted_projected_and_signed(service: Service
     assert moved("registry_http_requests_total", **posted, status="201") == 3
     assert moved("registry_http_request_seconds_count", **posted) == 3
     assert 0 < moved("registry_http_request_seconds_sum", **posted) < PATIENCE
+
+
+async def test_the_newest_base_backup_is_as_old_as_is_told(database: Database, tmp_path: Path):
+    file = tmp_path / "status.json"
+    async with running(database, tmp_path, project=False, sign=False, backup_status_file=file) as service:
+        for text in (None, "what?"):
+            if text is not None:
+                file.write_text(text)
+            assert BACKUP_AGE.name not in (await scrape(service.client)).names
+        file.write_text("{}")
+        assert (await scrape(service.client)).value(BACKUP_AGE.name) == math.inf
+        file.write_text(json.dumps({"finished": (now() - timedelta(hours=40)).isoformat()}))
+        age = (await scrape(service.client)).value(BACKUP_AGE.name)
+        assert age == pytest.approx(40 * 3600, abs=PATIENCE)
 
 
 async def test_what_waits_is_seen_while_it_waits(alone: Service, database: Database):
@@ -171,7 +190,7 @@ async def test_a_rebuild_tells_how_far_it_is_as_long_as_somebody_builds(service:
         await built.catch_up(3)
         page = await scrape(service.client)
         assert page.value(REBUILD_PROGRESS.name) == 0.75
-        assert page.names == NAMES
+        assert page.names == NAMES - {BACKUP_AGE.name}
     page = await scrape(service.client)  # what an interrupted build leaves is none
     assert (page.value("registry_rebuilds_running"), page.value(REBUILD_PROGRESS.name)) == (0, None)
 
@@ -256,7 +275,7 @@ async def test_the_listener_shows_the_page_and_nothing_else(database: Database, 
         await service.post("/v1/parties", party("Nexter"))
         page = await scrape(anybody, f"{url}/metrics?of=nothing")
         assert page.value("registry_append_commands_total") == 1
-        assert page.names >= NAMES - {REBUILD_PROGRESS.name, "registry_checkpoint_age_seconds"}
+        assert page.names >= NAMES - ABSENT - {"registry_checkpoint_age_seconds"}
 
         head = await anybody.head(f"{url}/metrics")
         assert (head.status_code, head.content) == (200, b"")

@@ -12,6 +12,7 @@ import pytest
 from events.log import migrate
 from events.log.migrate import Applied
 from events.vault import MasterKey
+from services.registry import base_backups
 from services.registry.doctor import backup, clocks, configuration, disk, grants, keys, projection, replication
 from services.registry.doctor.examination import Examination
 from services.registry.doctor.finding import Finding, Verdict, age_of, failed, ok, size_of, skipped, warning
@@ -326,6 +327,50 @@ def test_a_backup_that_receives_wal_needs_no_archiver(change: dict[str, Any], ve
 @pytest.mark.parametrize(("waiting", "verdict"), [(0, OK), (10, OK), (11, WARNING), (101, FAILED)])
 def test_wal_is_not_to_pile_up(waiting: int, verdict: Verdict):
     assert backup.judge_backlog(backup.Backlog(waiting, 16 * 1024**2)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "says"),
+    [
+        ({"finished": ago(hours=24)}, OK, "24.0 h old"),
+        ({"finished": ago(hours=30)}, OK, "30.0 h old"),
+        ({"finished": ago(hours=30, seconds=1)}, WARNING, "30.0 h old"),
+        ({"finished": ago(hours=50)}, WARNING, "2.1 days old"),
+        ({"finished": ago(hours=50, seconds=1)}, FAILED, "2.1 days old"),
+        ({"finished": ago(hours=3), "failed": ago(hours=27)}, OK, "3.0 h old"),
+        ({"finished": ago(hours=27), "failed": ago(hours=3)}, FAILED, "27.0 h old; the last attempt failed, 3.0 h ago"),
+        (
+            {"failed": ago(minutes=3)},
+            FAILED,
+            "no base backup, so that nothing can be restored; the last attempt failed",
+        ),
+        ({}, FAILED, "no base backup"),
+        ({"finished": ago(days=8), "hours": 168}, OK, "8.0 days old"),
+        ({"finished": ago(days=9), "hours": 168}, WARNING, "9.0 days old"),
+        ({"finished": ago(minutes=70), "hours": 1}, OK, "1.2 h old"),
+        ({"finished": ago(seconds=-30)}, OK, "0.0 s old"),
+        ({"finished": ago(hours=-2)}, WARNING, "2.0 h from now"),
+    ],
+)
+def test_a_base_backup_is_to_be_as_old_as_it_may_be_and_the_last_attempt_at_one_not_to_have_failed(
+    tmp_path: Path, told: dict[str, Any], verdict: Verdict, says: str
+):
+    file = tmp_path / "status.json"
+    file.write_bytes(msgspec.json.encode({**told, "of another tool": 1}))
+    found = backup.judge_base(base_backups.read(file), NOW)
+    assert (found.verdict, says in found.found, bool(found.advice)) == (verdict, True, verdict is not OK), found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-11-24T12:00:00Z", '{"finished": "2026-11-24T12:00:00"}', '{"hours": 0}', '{"finished": 1}']
+)
+def test_what_is_not_as_it_has_to_be_tells_nothing_of_base_backups(tmp_path: Path, text: str):
+    with pytest.raises(base_backups.Untold, match="cannot be read: No such file"):
+        base_backups.read(tmp_path / "status.json")
+    (tmp_path / "status.json").write_text(text)
+    with pytest.raises(base_backups.Untold, match="is not as it has to be"):
+        base_backups.read(tmp_path / "status.json")
+    assert backup.untold("why").verdict is WARNING
 
 
 PROJECTION = projection.Projection(

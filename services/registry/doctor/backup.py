@@ -1,7 +1,4 @@
-"""How old the newest backup is, as far as PostgreSQL knows: its archiver, or who receives WAL as it is written.
-
-Base backups are not seen from here.
-"""
+"""How old backups are: WAL, as PostgreSQL's archiver or its receiver shows; base backups, as who takes them tells."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from services.registry.base_backups import Status
 from services.registry.doctor.finding import Finding, age_of, failed, ok, size_of, warning
 from services.registry.doctor.replication import Slot
 
@@ -21,6 +19,15 @@ OLD: Final = timedelta(hours=24)
 BACKLOG: Final = 10
 BACKLOG_TOO_LONG: Final = 100
 """WAL files that wait to be archived, of 16 MiB each where nobody chose otherwise."""
+
+
+_LOOK: Final = (
+    "Look at it: docker compose ps backup, docker compose logs backup, docker compose exec backup backup check."
+)
+LATE: Final = 30 / 24
+TOO_LATE: Final = 50 / 24
+"""Of the time between two base backups: where one is taken a day, 30 and 50 hours."""
+AHEAD: Final = timedelta(minutes=1)
 
 
 class Archiving(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +70,17 @@ def judge(archiving: Archiving, receiver: Slot | None = None) -> Finding:
 
 
 def _received(slot: Slot) -> Finding:
-    look = "Look at it: docker compose ps backup, docker compose logs backup, docker compose exec backup backup check."
     if slot.state == "lost":
         found = "WAL was removed before the backup had received it: nothing after that can be restored"
-        advice = f"SELECT pg_drop_replication_slot('{slot.name}'), start the backup again, and take a base backup."
+        advice = (
+            "Start the backup again (docker compose --profile backup up --detach): it begins anew, with a base backup."
+        )
         return failed(AREA, "archive", found, advice)
     behind = size_of(max(slot.holds, 0))
     if not slot.active:
-        return failed(AREA, "archive", f"nobody receives WAL for the backup, which lacks {behind}", look)
+        return failed(AREA, "archive", f"nobody receives WAL for the backup, which lacks {behind}", _LOOK)
     if slot.holds > LATE_BYTES or slot.state == "unreserved":
-        return warning(AREA, "archive", f"WAL is received for the backup, which lacks {behind}", look)
+        return warning(AREA, "archive", f"WAL is received for the backup, which lacks {behind}", _LOOK)
     return ok(AREA, "archive", f"WAL is received as it is written; {behind} are not confirmed yet")
 
 
@@ -89,3 +97,36 @@ def judge_backlog(backlog: Backlog) -> Finding:
     if backlog.waiting > BACKLOG:
         return warning(AREA, "wal", found, advice)
     return ok(AREA, "wal", found)
+
+
+def judge_base(status: Status, now: datetime) -> Finding:
+    """Say how old the newest base backup is, and whether the last attempt at one failed; `now` is this process's."""
+    advice = f"{_LOOK} With another tool: see what it says, and take one."
+    if status.finished is None:
+        found = "there is no base backup, so that nothing can be restored"
+        return failed(AREA, "base", found + _missed(status, now), advice)
+    age, every = now - status.finished, timedelta(hours=status.hours)
+    if age < -AHEAD:
+        found = f"the newest base backup ended in {age_of(-age.total_seconds())} from now"
+        return warning(AREA, "base", found, "Compare the clock of what takes base backups with that of this machine.")
+    found = f"the newest base backup is {age_of(max(age.total_seconds(), 0.0))} old{_missed(status, now)}"
+    if age > every * TOO_LATE or (status.failed is not None and status.failed > status.finished):
+        return failed(AREA, "base", found, advice)
+    if age > every * LATE:
+        return warning(AREA, "base", found, advice)
+    return ok(AREA, "base", found)
+
+
+def _missed(status: Status, now: datetime) -> str:
+    if status.failed is None or (status.finished is not None and status.failed <= status.finished):
+        return ""
+    return f"; the last attempt failed, {age_of(max((now - status.failed).total_seconds(), 0.0))} ago"
+
+
+def untold(why: str) -> Finding:
+    """Say that nobody tells how old the newest base backup is."""
+    advice = (
+        "Start what takes base backups (docker compose --profile backup up --detach), or have what you use write this "
+        "file: docs/operations.md says how."
+    )
+    return warning(AREA, "base", f"how old the newest base backup is, is not known: {why}", advice)

@@ -16,6 +16,7 @@ from events.log.failure import FAILURES
 from events.log.read import Pool
 from events.log.servers import create_pool
 from projections.engine import version_of
+from services.registry import base_backups
 from services.registry.clock import Clock, now
 from services.registry.doctor import (
     backup,
@@ -86,6 +87,7 @@ async def examine(settings: Settings, clock: Clock = now) -> Examination:
         why = "the database is not reached"
         findings += [skipped(area, name, why) for area, name in {**OF_THE_LOG, **OF_THE_SERVER}.items()]
         findings += [*keys.judge_master(settings.master_key_file, ()), *_key_disk(settings)]
+    findings.append(_base_backup(settings, clock))
     return Examination.of(findings)
 
 
@@ -251,3 +253,12 @@ async def _backup(pool: Pool, monitor: Pool | None) -> list[Finding]:
     if monitor is None:
         return [archive, skipped(backup.AREA, "wal", "only a monitor sees how much there is", replication.MONITOR)]
     return [archive, backup.judge_backlog(await reading.backlog(monitor))]
+
+
+def _base_backup(settings: Settings, clock: Clock) -> Finding:
+    if settings.backup_status_file is None:
+        return backup.untold("REGISTRY_BACKUP_STATUS_FILE is not set")
+    try:
+        return backup.judge_base(base_backups.read(settings.backup_status_file), clock())
+    except base_backups.Untold as error:
+        return backup.untold(str(error))

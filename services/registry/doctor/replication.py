@@ -80,7 +80,8 @@ def judge_slots(slots: Sequence[Slot]) -> Finding:
     )
     if lost := [one.name for one in slots if one.state == "lost"]:
         advice = (
-            f"What reads {', '.join(lost)} cannot go on: build it anew, and drop the slot (pg_drop_replication_slot)."
+            f"What reads {', '.join(lost)} cannot go on: build it anew, and drop the slot (pg_drop_replication_slot). "
+            "Of registry_backup the container `backup` does both."
         )
         return failed(AREA, "slots", found, advice)
     idle = [one.name for one in slots if not one.active]

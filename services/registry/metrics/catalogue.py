@@ -63,6 +63,10 @@ CHECKPOINT_AGE: Final = _gauge(
     "Time since the published checkpoint was signed. It grows while the log does not: compare the entries first.",
 )
 SIGNING_STOPPED: Final = _gauge("signing_stopped", "1 while this process refuses to sign (the journal tells why).")
+BACKUP_AGE: Final = _gauge(
+    "backup_age_seconds",
+    "Time since the newest base backup ended, +Inf without one; absent where nobody tells it.",
+)
 HTTP_REQUESTS: Final = _counter("http_requests", "Requests answered.", "method", "route", "status")
 HTTP_SECONDS: Final = _histogram(
     "http_request_seconds", "Time of a request until its answer has ended.", "method", "route"
@@ -99,6 +103,7 @@ OF_SERVICE: Final = (
     CHECKPOINT_ENTRIES,
     CHECKPOINT_AGE,
     SIGNING_STOPPED,
+    BACKUP_AGE,
     HTTP_REQUESTS,
     HTTP_SECONDS,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from events.errors import RegistryError
+from services.registry import base_backups
 from services.registry.metrics import catalogue
 from services.registry.metrics.page import PATIENCE, Page, ask
 from services.registry.metrics.requests import Requests
@@ -16,6 +18,7 @@ async def page(parts: Parts, requests: Requests) -> bytes:
     made = Page()
     _write_log(made, parts)
     _write_requests(made, requests)
+    await _write_backup(made, parts)
     if await ask(made, parts.pool):
         await _write_checkpoint(made, parts)
     return await made.text()
@@ -46,6 +49,18 @@ def _write_requests(page: Page, requests: Requests) -> None:
         page.value(catalogue.HTTP_REQUESTS, count, method, route, status)
     for (method, route), seconds in requests.seconds.items():
         page.distribution(catalogue.HTTP_SECONDS, seconds, method, route)
+
+
+async def _write_backup(page: Page, parts: Parts) -> None:
+    """Write how old the newest base backup is; nothing where nobody tells."""
+    if (path := parts.settings.backup_status_file) is None:
+        return
+    try:
+        finished = (await asyncio.to_thread(base_backups.read, path)).finished
+    except base_backups.Untold:
+        return
+    age = math.inf if finished is None else (parts.clock() - finished).total_seconds()
+    page.value(catalogue.BACKUP_AGE, max(0.0, age))
 
 
 async def _write_checkpoint(page: Page, parts: Parts) -> None:
