@@ -39,10 +39,12 @@ PASSWORDS = Path(os.environ.get("PGPASSFILE", "pgpass"))
 # after time. While something is wrong it is looked at more often, so that a start is not held up.
 TURN_SECONDS = 10
 TROUBLED_SECONDS = 1
+DEAF_SECONDS = 30  # how long no WAL is received before it is asked whether any can be
 FAILED_SECONDS = 300  # how long a base backup that failed is not tried again
 LATE = timedelta(hours=HOURS * 1.25)
 UNFINISHED = re.compile(r"[0-9A-F]{24}\.partial")
-LOST = """SELECT wal_status = 'lost' OR NOT active AND restart_lsn > :'end'::pg_lsn
+# A slot that keeps nothing yet has no place in WAL.
+LOST = """SELECT wal_status = 'lost' OR NOT active AND coalesce(restart_lsn, 'FFFFFFFF/FFFFFFFF') > :'end'::pg_lsn
     FROM pg_replication_slots WHERE slot_name = 'registry_backup'"""
 OF_A_TIMELINE = re.compile(r"[0-9A-F]{24}(\.partial)?$|[0-9A-F]{8}\.history$")
 
@@ -225,10 +227,12 @@ def receiving() -> bool:
 def run(_: argparse.Namespace) -> None:
     """Until SIGTERM: have WAL received and filed, and a base backup taken whenever one is due."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    put_off, told = 0.0, ""
+    put_off, told, heard = 0.0, "", time.monotonic()
     while True:
         try:
-            if not receiving() and lost():
+            if receiving():
+                heard = time.monotonic()
+            elif time.monotonic() - heard > DEAF_SECONDS and lost():
                 anew(argparse.Namespace())
             barman("cron")
             tell()

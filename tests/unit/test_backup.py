@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +23,7 @@ def at(hour: float) -> datetime:
 
 
 @pytest.fixture
-def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, with folders of its own; what barman would list is the test's to say (`taken`)."""
     spec = importlib.util.spec_from_file_location("backup_program", PROGRAM)
     assert spec is not None
