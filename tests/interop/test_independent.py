@@ -111,9 +111,7 @@ async def fetched(service: Service, folder: Path) -> Mirror:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mirror(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mirror]:
     with cluster.database() as database:
-        async with services.running(
-            database, tmp_path_factory.mktemp("log"), project=False, sign=False
-        ) as service:
+        async with services.running(database, tmp_path_factory.mktemp("log"), project=False, sign=False) as service:
             await fill(service)
             yield await fetched(service, tmp_path_factory.mktemp("mirror"))
         await check_log(database.admin_dsn)

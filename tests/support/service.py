@@ -116,7 +116,7 @@ async def running(
 
 
 def _signing(*, by_itself: bool) -> AbstractContextManager[Any]:
-    """Let signers sign by themselves, or keep them from it: the first time is at the start, before or after a key is."""
+    """Let signers sign by themselves, or keep them from it: they begin at the start, before or after a key is there."""
 
     async def never(_signer: Signer, _seconds: float) -> None:
         await asyncio.Event().wait()
