@@ -14,6 +14,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Collection, Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -107,6 +108,15 @@ class Document(msgspec.Struct, frozen=True):
     media_type: str
     size: int
     characters: int | None
+
+
+class Lack(StrEnum):
+    """Why there is no content of a document. The texts are what programs and evidence packs are told."""
+
+    NEVER_FILED = "never-filed"
+    WITHDRAWN = "withdrawn"
+    GONE = "gone"  # its key is there, and what was sealed under it is not
+    DAMAGED = "damaged"  # what is sealed cannot be opened, or is another than its hash says
 
 
 class Vault:
@@ -253,21 +263,40 @@ class Vault:
                 raise SourceWithdrawn("The document was withdrawn; what was destroyed is not filed again.")
         return document, bool(new)
 
+    async def texts(self) -> dict[str, int]:
+        """Return the sizes in bytes of all documents that are text and can be read, by SHA-256 in hex, in its order."""
+        return {record["sha256"].hex(): record["size"] for record in await self._pool.fetch(QUERIES["texts"])}
+
     async def contents(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the content of documents, by SHA-256 in hex; one whose key was destroyed is missing.
 
         Raises `Corrupt` when what is on file is not what its hash says.
         """
+        held = await self.held(hashes)
+        for sha256, content in held.items():
+            if content is Lack.DAMAGED:
+                raise Corrupt(f"the document {sha256} cannot be opened, or is another than its hash says")
+        return {sha256: content for sha256, content in held.items() if isinstance(content, bytes)}
+
+    async def held(self, hashes: Collection[str]) -> dict[str, bytes | Lack]:
+        """Return the content of each document, by SHA-256 in hex, or why there is none."""
         if not hashes:
             return {}
         keys = await self.keys([document_owner(one) for one in hashes])
-        contents: dict[str, bytes] = {}
+        held: dict[str, bytes | Lack] = {
+            one: Lack.GONE if document_owner(one) in keys else Lack.NEVER_FILED for one in hashes
+        }
         for record in await self._pool.fetch(QUERIES["contents"], [bytes.fromhex(one) for one in hashes]):
             sha256 = record["sha256"].hex()
             owner = document_owner(sha256)
-            if owner in keys:
-                contents[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
-        return contents
+            if owner not in keys:
+                held[sha256] = Lack.WITHDRAWN
+                continue
+            try:
+                held[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
+            except Corrupt:
+                held[sha256] = Lack.DAMAGED
+        return held
 
 
 def _opened(key: bytes, sha256: str, sealed: bytes) -> bytes:
@@ -304,6 +333,7 @@ def salted_hash(salts: Collection[NewSalt], body: bytes) -> bytes:
 
 __all__ = [
     "Document",
+    "Lack",
     "MasterKey",
     "MasterKeyUnusable",
     "Vault",
