@@ -34,6 +34,8 @@ _LAST_OF: Final = _queries["last_of"]
 _TILES: Final = _queries["tiles"]
 _UPPER_TILES: Final = _queries["upper_tiles"]
 _TILES_BEYOND: Final = _queries["tiles_beyond"]
+_INTEGRATED: Final = _queries["integrated"]
+_TILES_MISSING: Final = _queries["tiles_missing"]
 _HEADS: Final = _queries["heads"]
 _KEYS: Final = _queries["keys"]
 _MISSING_CLAIMS: Final = _queries["missing_claims"]
@@ -181,7 +183,7 @@ class Database:
         ]
 
     async def more(self, size: int, findings: Findings) -> None:
-        """Check the head's time, the upper tiles' roots, tiles beyond the log, and that commands make the claims."""
+        """Check the head's time, upper tiles, tiles beyond the log or not there, and that commands make the claims."""
         findings.take(self._findings)
         with reachable():
             last = await self._pool.fetchrow(_LAST_OF, size - 1) if size else None
@@ -193,6 +195,7 @@ class Database:
             findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
         await self._check_stray_claims(findings)
         await self._check_upper_tiles(findings)
+        await self._check_missing_tiles(size, findings)
 
     async def _check_stray_claims(self, findings: Findings) -> None:
         """Check that every claim is one that the command which it rests on makes: others would be kept from theirs."""
@@ -210,6 +213,16 @@ class Database:
                             why = "whose command does not make it" if begins else "where no command begins"
                             words = f"a claim ({row['scope']}) rests on this position, {why}"
                             findings.add("claim-stray", words, position=row["position"])
+
+    async def _check_missing_tiles(self, size: int, findings: Findings) -> None:
+        """Check that full tiles are stored: of those that are missing every proof would be made anew, and slowly."""
+        with reachable():
+            count, level = await self._pool.fetchval(_INTEGRATED, size), 0
+            while count:
+                for row in await self._pool.fetch(_TILES_MISSING, level, count):
+                    path = Tile(level, row["index"]).path.removeprefix("tile/")
+                    findings.note(Finding("tile-missing", "it is not there", tile=path))
+                count, level = count // WIDTH, level + 1
 
     async def _check_upper_tiles(self, findings: Findings) -> None:
         level, index = 0, 2**62
