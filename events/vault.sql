@@ -52,7 +52,7 @@ WHERE d.characters IS NOT NULL
 ORDER BY d.sha256;
 
 -- name: text
--- The sealed content of a document that is text; a null for one that is not. $1 SHA-256.
+-- The sealed content of a document that is text; a null for one that is not, no row for one not on file. $1 SHA-256.
 SELECT CASE WHEN characters IS NOT NULL THEN sealed END AS sealed FROM log.document WHERE sha256 = $1;
 
 -- name: file

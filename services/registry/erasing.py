@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -25,10 +25,6 @@ from services.registry.drafts import Draft
 from services.registry.prospect import Prospect
 from services.registry.source_documents import SourceDocuments
 from services.registry.spelling import Spellings
-
-TOGETHER: Final = 8 * 2**20
-"""Bytes of documents that are in memory together; a larger one is there alone."""
-MOST: Final = 200  # documents that are asked for in one statement
 
 NAMES: Final = "names them"
 DAMAGED: Final = "is cited with them, and its document is damaged, so that nobody can tell whether it names them"
@@ -72,12 +68,12 @@ class Look:
         looked = self._looked.setdefault(names, {})
         sizes = await self._vault.texts()
         spellings = Spellings(names)
-        for together in _parts({sha256: size for sha256, size in sizes.items() if sha256 not in looked}):
-            for sha256, held in (await self._vault.held(together)).items():
-                if isinstance(held, bytes):
-                    looked[sha256] = await asyncio.to_thread(spellings.are_in, held)
-                elif held is Lack.DAMAGED:
-                    looked[sha256] = None
+        new = {sha256: size for sha256, size in sizes.items() if sha256 not in looked}
+        async for sha256, held in self._vault.each(new):
+            if isinstance(held, bytes):
+                looked[sha256] = await asyncio.to_thread(spellings.are_in, held)
+            elif held is Lack.DAMAGED:
+                looked[sha256] = None
         found = {sha256: looked[sha256] for sha256 in sizes if sha256 in looked}
         naming = tuple(sha256 for sha256, names_them in found.items() if names_them)
         return Told(naming, tuple(sha256 for sha256, names_them in found.items() if names_them is None))
@@ -174,16 +170,3 @@ def _said(stored: bytes) -> Iterator[Event]:
     yield event
     if isinstance(event, EntryCorrected):
         yield convert_replacement(event.replacement, EVENT_TYPES[event.replacement_type])
-
-
-def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Share documents out so that few are in memory together, and few statements are made for small ones."""
-    part, bytes_of_part = list[str](), 0
-    for sha256, size in sizes.items():
-        if part and (bytes_of_part + size > TOGETHER or len(part) == MOST):
-            yield part
-            part, bytes_of_part = [], 0
-        part.append(sha256)
-        bytes_of_part += size
-    if part:
-        yield part

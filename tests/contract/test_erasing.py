@@ -283,7 +283,7 @@ async def test_each_document_is_looked_into_once_and_few_at_a_time(
     for number in range(7):
         await filed(service, f"{number}: {HARMLESS}")
     await filed(service, NAMING)
-    monkeypatch.setattr(erasing, "MOST", 3)
+    monkeypatch.setattr(vault, "MOST", 3)
     held, asked = vault.Vault.held, list[int]()
 
     async def hold(self: vault.Vault, hashes: Any) -> Any:

@@ -82,3 +82,11 @@ WHERE NOT EXISTS (
     WHERE c.scope = said.scope AND c.value = said.value AND c.position <= said.position
 )
 ORDER BY said.position;
+
+-- name: documents
+-- What has a key, in pages behind an owner ($1), $2 at most: owner, and the size that is stated of the document.
+SELECT k.owner, d.size
+FROM vault.key AS k
+LEFT JOIN log.document AS d ON d.sha256 = decode(substr(k.owner, 10), 'hex')
+WHERE k.owner > $1 AND k.owner COLLATE "C" LIKE 'document/%'
+ORDER BY k.owner LIMIT $2;
