@@ -165,6 +165,12 @@ class PersonErased(RuleBroken):
     code = "person-erased"
 
 
+class DocumentsNamePerson(RuleBroken):
+    """Documents name the person who is to be erased."""
+
+    code = "documents-name-person"
+
+
 class NotCorrectable(RuleBroken):
     """The entry cannot be corrected or retracted in this way."""
 

@@ -13,7 +13,8 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,8 @@ QUERIES = load("events", "vault.sql")
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
-MOST = 100  # who ask for keys in one statement
+MOST = 100  # who ask for keys in one statement, and documents
+TOGETHER = 8 * 2**20  # bytes of documents that are in memory together; a larger one is there alone
 AT_ONCE = 32 * 1024  # bytes that are opened sooner than a thread would begin to
 
 
@@ -107,6 +109,15 @@ class Document(msgspec.Struct, frozen=True):
     media_type: str
     size: int
     characters: int | None
+
+
+class Lack(StrEnum):
+    """Why there is no content of a document. The texts are what programs and evidence packs are told."""
+
+    NEVER_FILED = "never-filed"
+    WITHDRAWN = "withdrawn"
+    GONE = "gone"  # its key is there, and what was sealed under it is not
+    DAMAGED = "damaged"  # what is sealed cannot be opened, or is another than its hash says
 
 
 class Vault:
@@ -217,17 +228,18 @@ class Vault:
             for record in records
         }
 
-    async def text(self, sha256: str, key: bytes) -> str | None:
-        """Return the text of a document, whose key is known; None if it is not on file, or is no text.
-
-        Raises `Corrupt` when what is on file is not what its hash says.
-        """
-        sealed: bytes | None = await self._points.fetchval(QUERIES["text"], bytes.fromhex(sha256))
+    async def text(self, sha256: str, key: bytes) -> str | Lack | None:
+        """Return the text of a document whose key is known, or why there is none; None if it is no text."""
+        record = await self._points.fetchrow(QUERIES["text"], bytes.fromhex(sha256))
+        sealed: bytes | None = record["sealed"] if record else None
         if sealed is None:
-            return None
-        if len(sealed) <= AT_ONCE:
-            return _opened(key, sha256, sealed).decode()
-        return (await asyncio.to_thread(_opened, key, sha256, sealed)).decode()
+            return None if record else Lack.GONE
+        try:
+            if len(sealed) <= AT_ONCE:
+                return _opened(key, sha256, sealed).decode()
+            return (await asyncio.to_thread(_opened, key, sha256, sealed)).decode()
+        except (Corrupt, UnicodeDecodeError):
+            return Lack.DAMAGED
 
     async def file(
         self, content: bytes, media_type: str, characters: int | None, sha256: str | None = None
@@ -253,21 +265,64 @@ class Vault:
                 raise SourceWithdrawn("The document was withdrawn; what was destroyed is not filed again.")
         return document, bool(new)
 
+    async def texts(self) -> dict[str, int]:
+        """Return the sizes in bytes of all documents that are text and can be read, by SHA-256 in hex, in its order."""
+        return {record["sha256"].hex(): record["size"] for record in await self._pool.fetch(QUERIES["texts"])}
+
     async def contents(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the content of documents, by SHA-256 in hex; one whose key was destroyed is missing.
 
         Raises `Corrupt` when what is on file is not what its hash says.
         """
-        if not hashes:
-            return {}
-        keys = await self.keys([document_owner(one) for one in hashes])
-        contents: dict[str, bytes] = {}
+        held = await self.held(hashes)
+        for sha256, content in held.items():
+            if content is Lack.DAMAGED:
+                raise Corrupt(f"the document {sha256} cannot be opened, or is another than its hash says")
+        return {sha256: content for sha256, content in held.items() if isinstance(content, bytes)}
+
+    async def each(self, sizes: Mapping[str, int]) -> AsyncIterator[tuple[str, bytes | Lack]]:
+        """Yield what `held` returns of documents, given their sizes: few in memory at a time, and few statements."""
+        for together in _parts(sizes):
+            for sha256, held in (await self.held(together)).items():
+                yield sha256, held
+
+    async def held(self, hashes: Collection[str]) -> dict[str, bytes | Lack]:
+        """Return the content of each document, by SHA-256 in hex, or why there is none.
+
+        Raises `MasterKeyUnusable`.
+        """
+        try:
+            keys = await self.keys([document_owner(one) for one in hashes])
+        except Corrupt:  # a key was altered
+            if len(hashes) == 1:
+                return dict.fromkeys(hashes, Lack.DAMAGED)
+            return {one: (await self.held([one]))[one] for one in hashes}
+        held: dict[str, bytes | Lack] = {
+            one: Lack.GONE if document_owner(one) in keys else Lack.NEVER_FILED for one in hashes
+        }
         for record in await self._pool.fetch(QUERIES["contents"], [bytes.fromhex(one) for one in hashes]):
             sha256 = record["sha256"].hex()
             owner = document_owner(sha256)
-            if owner in keys:
-                contents[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
-        return contents
+            if owner not in keys:
+                held[sha256] = Lack.WITHDRAWN
+                continue
+            try:
+                held[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
+            except Corrupt:
+                held[sha256] = Lack.DAMAGED
+        return held
+
+
+def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    part, total = list[str](), 0
+    for sha256, size in sizes.items():
+        if part and (total + size > TOGETHER or len(part) == MOST):
+            yield part
+            part, total = [], 0
+        part.append(sha256)
+        total += size
+    if part:
+        yield part
 
 
 def _opened(key: bytes, sha256: str, sealed: bytes) -> bytes:
@@ -304,6 +359,7 @@ def salted_hash(salts: Collection[NewSalt], body: bytes) -> bytes:
 
 __all__ = [
     "Document",
+    "Lack",
     "MasterKey",
     "MasterKeyUnusable",
     "Vault",

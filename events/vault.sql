@@ -44,8 +44,15 @@ FROM log.document AS d WHERE d.sha256 = ANY ($1::bytea[]);
 -- Sealed contents: $1 SHA-256s.
 SELECT sha256, sealed FROM log.document WHERE sha256 = ANY ($1::bytea[]);
 
+-- name: texts
+-- Which documents are text and can be read, in order, and how large each is.
+SELECT d.sha256, d.size FROM log.document AS d
+WHERE d.characters IS NOT NULL
+    AND EXISTS (SELECT FROM vault.key AS k WHERE k.owner = 'document/' || encode(d.sha256, 'hex'))
+ORDER BY d.sha256;
+
 -- name: text
--- The sealed content of a document that is text; a null for one that is not. $1 SHA-256.
+-- The sealed content of a document that is text; a null for one that is not, no row for one not on file. $1 SHA-256.
 SELECT CASE WHEN characters IS NOT NULL THEN sealed END AS sealed FROM log.document WHERE sha256 = $1;
 
 -- name: file

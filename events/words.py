@@ -24,7 +24,7 @@ _SIGNS = str.maketrans("", "", "ьЬъЪ\u02bb\u02bc\u02b9\u02ba\u2018")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in order: ASCII letters in lower case and digits, at most 500 of them each."""
-    return _WORD.findall(_plain(text))
+    return _WORD.findall(plain(text))
 
 
 def readings(text: str) -> list[list[list[str]]]:
@@ -36,7 +36,7 @@ def readings(text: str) -> list[list[list[str]]]:
     """
     left = _SIGNED
     found: list[list[list[str]]] = []
-    for typed in dict.fromkeys(_TYPED.findall(_plain(text))):
+    for typed in dict.fromkeys(_TYPED.findall(plain(text))):
         signs = typed.count("'")
         each = signs <= left
         found.append([*_ways(typed.split("'"), each=each)])
@@ -67,7 +67,8 @@ def prefixes(text: str) -> str:
     return _query(text, ":*")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text in ASCII and lower case, character by character: what no word has stands where it stood."""
     return (text if text.isascii() else anyascii(text.translate(_SIGNS))).lower()
 
 

@@ -7,7 +7,7 @@ event is built, so nothing from here on ever sees them (ADR 0003).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -70,13 +70,17 @@ class PersonLeftPost(Event, frozen=True, kw_only=True):
 
 
 class PersonErased(Event, frozen=True, kw_only=True):
-    """A person's data was erased: the key that it was sealed under is gone, from the same moment on."""
+    """A person's data was erased: the key that it was sealed under is gone, from the same moment on.
+
+    `documents` is what was to become of documents that name them (ADR 0038): left out, none were found.
+    """
 
     event_type = "registry.person-erased.v1"
     retractable = False
 
     authority: Name
     reason: Text
+    documents: Literal["withdraw", "keep"] | None = None
 
 
 # State

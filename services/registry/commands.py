@@ -7,7 +7,8 @@ again on what is read afresh, and a stream that moved is decided again, unless t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.catalogue import Entry, Event
+from events.catalogue.person import PersonErased
 from events.codec import decode_entry
 from events.entry import canonical
 from events.errors import (
@@ -36,6 +38,7 @@ from services.registry.bodies import Asked, Body, identify, read_all
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
 from services.registry.drafts import CORRECT_FIRST, OF_EVENT, Draft, Drafting
+from services.registry.erasing import Look
 from services.registry.filing import Filing
 from services.registry.ids import command_id
 from services.registry.reading import Reading
@@ -55,7 +58,12 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What one command brought: the id of the thing it is about, its stream, and the entry that says so."""
+    """What one command brought: the id of the thing it is about, its stream, and the entry that says so.
+
+    `beside` are the entries of other streams that came with it. `kept`: of the erasure of a person whose documents were
+    to be kept, the sources that name them (or the SHA-256 of a document that none is over); None of any other, and of
+    one that was recorded before: nobody can tell any more.
+    """
 
     id: str
     subject: str
@@ -63,6 +71,8 @@ class Result(msgspec.Struct, frozen=True):
     position: int
     type: str
     entry_id: str
+    beside: tuple[Result, ...] = ()
+    kept: tuple[str, ...] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -110,9 +120,10 @@ class Commands:
         command = command_id(actor.name, actor.party, key)
         said = canonical.encode([{**body.said, "at": body.pointer} for body in bodies])
         personal = any(body.personal for body in bodies)
-        if key is not None and (recorded := await self._recorded(command, said, personal=personal)):
+        if key is not None and (recorded := await self._recorded(command, bodies, said)):
             return await self._with_documents(bodies, recorded)
         try:
+            look = await self._look(bodies)
             owners = {person_owner(body.stream.partition("/")[2]) for body in bodies if body.personal}
             salts = self._vault.new_salts(owners)
             append = Append(
@@ -125,13 +136,21 @@ class Commands:
             )
             deadline = asyncio.get_running_loop().time() + self._patience
             async with self._turns.at((body.stream for body in bodies), deadline):
-                answer = await self._append(bodies, append, expected, deadline)
+                answer = await self._append(bodies, append, expected, look, deadline)
         except RegistryError:
             # The same command may have been recorded meanwhile, and be what this one was refused for.
-            if key is None or not (recorded := await self._recorded(command, said, personal=personal)):
+            if key is None or not (recorded := await self._recorded(command, bodies, said)):
                 raise
             answer = recorded
         return await self._with_documents(bodies, answer)
+
+    async def _look(self, bodies: Sequence[Body]) -> Look:
+        """Look into documents for those who are to be erased: it may take longer than a command has, once it began."""
+        look = Look(self._log, self._vault)
+        for body in bodies:
+            if body.command.event is PersonErased and (entries := await self._streams.entries(body.stream)):
+                await look.into_texts(await look.names(body.stream, entries))
+        return look
 
     async def _refuse(self, bodies: Sequence[Body], problems: Sequence[FieldProblem]) -> None:
         """Refuse a request that is known to be wrong; of a single command, name what rules forbid as well."""
@@ -156,7 +175,7 @@ class Commands:
                 await self._vault.file(attached.content, document.media_type, document.characters, document.sha256)
         return answer
 
-    async def _recorded(self, command: UUID, said: bytes, *, personal: bool) -> Answer | None:
+    async def _recorded(self, command: UUID, bodies: Sequence[Body], said: bytes) -> Answer | None:
         """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it.
 
         That it can be read does not say yet that it survives a failover, which an answer does.
@@ -165,12 +184,13 @@ class Commands:
         if found is None:
             return None
         await self._log.settle()
+        personal = any(body.personal for body in bodies)
         hashed = salted_hash(await self._vault.salts(command), said) if personal else plain_hash(said)
         if found.command_hash != hashed:
             raise CommandIdReused(
                 "Send a new Idempotency-Key with a new request, and the same request with the same key."
             )
-        return _answer(found.appended, [decode_entry(entry.bytes) for entry in found.appended.entries])
+        return _answer(bodies, found.appended, [decode_entry(entry.bytes) for entry in found.appended.entries], {})
 
     async def _made(self, bodies: Sequence[Body], reading: Reading) -> list[Draft]:
         """Make drafts; where something is unknown, the fields that only deciding finds wrong are named with it."""
@@ -186,15 +206,16 @@ class Commands:
     async def _wrong_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
         reading = Reading(self._streams, fresh=True)
         try:
-            await self._decided(await self._drafting.make(whole, reading), None, reading)
+            look = Look(self._log, self._vault)
+            await self._decided(await self._drafting.make(whole, reading), None, reading, look)
         except (UnknownReference, RuleBroken) as found:
             return found.problems
         except RegistryError:
             pass  # to be said when there is nothing else
         return ()
 
-    async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading) -> Decided:
-        return await Deciding(reading, self._resting, self._clock, expected=expected).decide(drafts)
+    async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading, look: Look) -> Decided:
+        return await Deciding(reading, self._resting, look, self._clock, expected=expected).decide(drafts)
 
     async def _tokens(self, drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
         """Return what people are to be found by until they are erased: each name that was theirs at some size."""
@@ -202,10 +223,12 @@ class Commands:
         new = {key.owner for draft in drafts for key in draft.keys}
         return (*said, *(await self._vault.tokens({token.owner for token in said} - new)))
 
-    async def _command(self, bodies: Sequence[Body], append: Append, expected: int | None, reading: Reading) -> Append:
+    async def _command(
+        self, bodies: Sequence[Body], append: Append, expected: int | None, reading: Reading, look: Look
+    ) -> Append:
         """Decide what is asked for on what is read, and return it as it is to be recorded."""
         drafts = await self._made(bodies, reading)
-        decided = await self._decided(drafts, expected, reading)
+        decided = await self._decided(drafts, expected, reading, look)
         return replace(
             append,
             drafts=decided.drafts,
@@ -219,7 +242,9 @@ class Commands:
             needed=tuple(sorted(reading.needed)),
         )
 
-    async def _append(self, bodies: Sequence[Body], append: Append, expected: int | None, deadline: float) -> Answer:
+    async def _append(
+        self, bodies: Sequence[Body], append: Append, expected: int | None, look: Look, deadline: float
+    ) -> Answer:
         fresh = False
         for attempt in range(1, ATTEMPTS + 1):
             reading = Reading(self._streams, fresh=fresh)
@@ -228,7 +253,7 @@ class Commands:
                     reading.begin(body.stream)
             try:
                 with span("decide", {"registry.attempt": attempt, "registry.commands": len(bodies)}):
-                    command = await self._command(bodies, append, expected, reading)
+                    command = await self._command(bodies, append, expected, reading, look)
                 with appending(command.command_id):
                     appended = await self._log.append(command, within=deadline - asyncio.get_running_loop().time())
             except Overtaken:
@@ -242,13 +267,28 @@ class Commands:
                 continue
             entries = [decode_entry(entry.bytes) for entry in appended.entries]
             await self._streams.recorded(entries)
-            return _answer(appended, entries)
+            return _answer(bodies, appended, entries, {} if appended.replayed else look.kept)
         raise LogUnavailable("The stream is changing too fast. Nothing was recorded; try again in a moment.")
 
 
-def _answer(appended: Appended, entries: Iterable[Entry[Event]]) -> Answer:
-    results = map(_result, appended.entries, entries)
+def _answer(
+    bodies: Sequence[Body], appended: Appended, entries: Iterable[Entry[Event]], kept: Mapping[str, tuple[str, ...]]
+) -> Answer:
+    """Give each command the entry that it asked for, and those up to the next command's: they came with it."""
+    results: list[Result] = []
+    ahead = deque(bodies)
+    for recorded, entry in zip(appended.entries, entries, strict=True):
+        if ahead and _is_asked_for(entry, ahead[0]):
+            ahead.popleft()
+            results.append(replace(_result(recorded, entry), kept=kept.get(recorded.stream)))
+        else:
+            results[-1] = replace(results[-1], beside=(*results[-1].beside, _result(recorded, entry)))
     return Answer(tuple(results), appended.size, appended.replayed)
+
+
+def _is_asked_for(entry: Entry[Event], body: Body) -> bool:
+    """Whether an entry is what a body asked for. Of one that opens a stream, a repetition has another stream's id."""
+    return type(entry.event) is body.command.event and (body.command.opens or entry.stream == body.stream)
 
 
 def _result(recorded: Recorded, entry: Entry[Event]) -> Result:

@@ -42,6 +42,7 @@ from events.vault import person_owner
 from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
+from services.registry.erasing import Erasing, Look
 from services.registry.identifiers import Identifiers
 from services.registry.prospect import Prospect
 from services.registry.reading import Reading
@@ -63,17 +64,19 @@ class Decided(NamedTuple):
 class Deciding:
     """One attempt at deciding the drafts of a request. Nothing is changed by it."""
 
-    def __init__(self, reading: Reading, resting: Resting, clock: Clock, *, expected: int | None) -> None:
-        """Decide on streams as this attempt reads them; `expected` is the revision that each written has to be at."""
+    def __init__(self, reading: Reading, resting: Resting, look: Look, clock: Clock, *, expected: int | None) -> None:
+        """Decide on streams as this attempt reads them; `expected` is the revision that each asked for is at."""
         self._resting = resting
         self._now = clock()
         self._expected = expected
         self._prospect = Prospect(reading)
         self._identifiers = Identifiers(self._prospect, resting, self._now.date())
         self._documents = SourceDocuments(self._prospect, resting)
+        self._erasing = Erasing(look, self._prospect, self._documents)
         self._drafts: list[log.Draft] = []
         self._claims: dict[str, list[log.Claim]] = {}  # by the stream that makes them
         self._destroy: list[str] = []
+        self._asked: Sequence[Draft] = ()
 
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
         """Decide each draft. Raises the rule that forbids one, with pointers into the request.
@@ -82,6 +85,7 @@ class Deciding:
         """
         broken: RuleBroken | None = None
         refused_streams: set[str] = set()
+        self._asked = drafts
         for draft in drafts:
             if draft.body.stream in refused_streams:
                 continue
@@ -141,7 +145,7 @@ class Deciding:
             folded = Folded(entry.revision, body.aggregate.evolve(folded.state, entry))
             self._take(draft, entry, folded, claims)
             if isinstance(event, PersonErased):
-                self._destroy.append(person_owner(stream.partition("/")[2]))
+                await self._erase(draft, event)
             if isinstance(event, SourceWithdrawn):
                 await self._documents.withdraw(stream)
 
@@ -164,8 +168,18 @@ class Deciding:
                 again = [claim for claim in aggregate.claims(None, event) if claim[:2] in had]
                 await self._identifiers.must_be_free(stream, again, draft.event)
             self._take(draft, entry, Folded(entry.revision, fold(aggregate, [*entries, entry])), claims)
-            if erases:
-                self._destroy.append(person_owner(stream.partition("/")[2]))
+            if isinstance(event, PersonErased):
+                await self._erase(draft, event)
+
+    async def _erase(self, draft: Draft, event: PersonErased) -> None:
+        """Have a person's key destroyed, and withdraw with the same authority what is to go with it."""
+        self._destroy.append(person_owner(draft.body.stream.partition("/")[2]))
+        for stream in await self._erasing.withdrawn_with(draft.body.stream, event, self._asked):
+            folded = await self._prospect.load(stream)
+            withdrawn = SourceWithdrawn(authority=event.authority, reason=event.reason)
+            entry = replace(self._entry(draft, withdrawn, folded), stream=stream)
+            self._take(draft, entry, Folded(entry.revision, SOURCE.evolve(folded.state, entry)), ())
+            await self._documents.withdraw(stream)
 
     async def _must_be_there(self, draft: Draft) -> None:
         """Refuse what refers to something that a command ahead in the request took away."""

@@ -134,6 +134,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     errors.CircularParties: HTTPStatus.CONFLICT,
     errors.NotInPost: HTTPStatus.CONFLICT,
     errors.PersonErased: HTTPStatus.CONFLICT,
+    errors.DocumentsNamePerson: HTTPStatus.CONFLICT,
     errors.NotCorrectable: HTTPStatus.CONFLICT,
     errors.RestedUpon: HTTPStatus.CONFLICT,
     errors.TooFewParties: HTTPStatus.CONFLICT,

@@ -20,6 +20,7 @@ class SourceDocuments:
         self.moved: set[str] = set()
         self._prospect = prospect
         self._resting = resting
+        self._over: dict[str, list[str]] = {}  # by document, as far as it was looked for
         self._left: dict[str, bool] = {}  # documents that a source is over no more, and whether it was withdrawn
 
     async def withdraw(self, stream: str) -> None:
@@ -41,16 +42,25 @@ class SourceDocuments:
 
     async def destroyed(self) -> list[str]:
         """Return the owners of those documents left that were withdrawn, be it before, and that no source is over."""
-        destroyed: list[str] = []
-        for sha256, withdrawn in self._left.items():
-            over = await self._resting.sources_over(sha256, self._prospect.reading)
-            recorded = [one for one in await self._prospect.states(over) if isinstance(one, Source)]
-            added = [one for one in await self._prospect.states(self._prospect.pending) if isinstance(one, Source)]
-            if any(one.withdrawn is None and one.filed.event.sha256 == sha256 for one in (*recorded, *added)):
-                continue
-            if withdrawn or any(one.withdrawn is not None for one in recorded):
-                destroyed.append(document_owner(sha256))
-        return destroyed
+        return [document_owner(sha256) for sha256 in self._left if await self.is_destroyed(sha256)]
+
+    async def is_destroyed(self, sha256: str) -> bool:
+        """Whether a document goes with what the request has changed so far."""
+        if sha256 not in self._left or await self.in_force_over(sha256):
+            return False
+        return self._left[sha256] or any(one.withdrawn is not None for one in await self._recorded_over(sha256))
+
+    async def in_force_over(self, sha256: str) -> list[Source]:
+        """Return the sources that are over a document now, with what the request has changed so far."""
+        added = [one for one in await self._prospect.states(self._prospect.pending) if isinstance(one, Source)]
+        found = {one.id: one for one in (*await self._recorded_over(sha256), *added)}
+        return [one for one in found.values() if one.withdrawn is None and one.filed.event.sha256 == sha256]
+
+    async def _recorded_over(self, sha256: str) -> list[Source]:
+        """Return the sources that were recorded and are, or once were, over a document."""
+        if sha256 not in self._over:
+            self._over[sha256] = await self._resting.sources_over(sha256, self._prospect.reading)
+        return [one for one in await self._prospect.states(self._over[sha256]) if isinstance(one, Source)]
 
     async def _leave_all(self, stream: str, *, withdrawn: bool) -> None:
         for said in ever_said(await self._prospect.entries(stream)):

@@ -92,7 +92,11 @@ EXAMPLES: tuple[Event, ...] = (
     PersonAppointed(party=YARD, post="harbour pilot", from_=_date("2031-04~"), citations=CITATIONS, note=NOTE),
     PersonLeftPost(party=YARD, post="harbour pilot", until=_date("2033"), citations=CITATIONS, note=NOTE),
     PersonErased(
-        authority="Coastal data protection office", reason="They asked for it.", citations=CITATIONS, note=NOTE
+        authority="Coastal data protection office",
+        reason="They asked for it.",
+        documents="withdraw",
+        citations=CITATIONS,
+        note=NOTE,
     ),
     OccasionAnnounced(
         name="Coastal Fair 2031",

@@ -19,7 +19,7 @@ import pytest
 
 from events.entry import canonical
 from events.vault import MasterKey, Vault
-from services.registry.ids import command_id
+from services.registry.ids import command_id, new_id
 from services.registry.sample import report, story
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster, Database
@@ -187,6 +187,31 @@ async def test_a_refused_line_stops_an_import_with_its_number_and_all_that_is_wr
     )
     assert mended.stdout == "Lines recorded: 3, 1 of them before. New entries: 3.\n"
     assert await names(database) == ["A", "A", "B", "C"]
+
+
+async def test_an_import_stops_at_an_erasure_until_it_says_what_becomes_of_documents_that_name_the_person(
+    database: Database, settings: dict[str, str]
+):
+    text, person, report = b"Zenobia Quillfeather was there.", new_id("person"), new_id("src")
+    async with asyncpg.create_pool(database.service_dsn, min_size=1, max_size=1) as pool:
+        vault = Vault(pool, MasterKey.from_file(Path(settings["REGISTRY_MASTER_KEY_FILE"])))
+        document, _ = await vault.file(text, "text/plain", len(text))
+    filed = {"title": "Report", "publisher": "Paper", "published": "2019-06", "language": "en", "size": len(text)}
+    filed |= {"id": report, "sha256": document.sha256, "media_type": "text/plain"}
+    order = {"authority": "the court", "reason": "asked"}
+    erase = {"command": "erase-person", "subject": f"person/{person}", "data": order}
+    named = {"command": "register-person", "data": {"id": person, "name": "Zenobia Quillfeather"}}
+    source = {"command": "file-source", "data": filed}
+    refused = registry("import", "-", settings=settings, given=ndjson(named, source, erase))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("registry: line 3: ")
+    assert f"/data/documents: {report} (Report) names them" in refused.stderr
+    mended = erase | {"data": order | {"documents": "withdraw"}}
+    done = registry("import", "-", settings=settings, given=ndjson(named, source, mended))
+    assert done.stdout == "Lines recorded: 3, 2 of them before. New entries: 2.\n"
+    again = registry("import", "-", settings=settings, given=ndjson(source, mended))
+    assert again.stdout == "Lines recorded: 2, 2 of them before. New entries: 0.\n"
+    await check_log(database.admin_dsn)
 
 
 async def test_a_line_that_is_wrong_in_every_way_is_refused_as_over_http(settings: dict[str, str]):

@@ -31,8 +31,10 @@ from tests.support.processes import ORIGIN, Deployment, deployed
 from tests.support.service import ALL_ROLES, OPERATOR
 
 NAME, CONTACT = "Zenobia Quillfeather", "zenobia@quillfeather.example"
+OTHER = "Another Person"
 DOCUMENT = f"Among those who came was {NAME}.".encode()
-PERSONAL = ("Zenobia", "zenobia", "Quillfeather", "quillfeather")
+UNCITED = b"Guests: QUILLFEATHER,\n  Zenobia; and nobody else."
+PERSONAL = ("Zenobia", "zenobia", "Quillfeather", "quillfeather", "QUILLFEATHER")
 
 
 class Registry:
@@ -44,8 +46,10 @@ class Registry:
         self.size = 0
         self.person = ""
         self.other = ""  # somebody whose name was corrected into theirs
+        self.of_other = ""  # over a document that names the other as they were called before
         self.cooperation = ""
-        self.source = ""  # over a document that names them
+        self.source = ""  # over a document that names them, and is cited
+        self.uncited = ""  # over another one, which nothing cites
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.client.post(path, json=body)
@@ -73,8 +77,9 @@ class Registry:
         found["timeline"] = await self.get(f"/v1/cooperations/{self.cooperation}/timeline")
         found["calendar"] = await self.get("/v1/calendar.ics")
         found["access"] = await self.get("/v1/access")
-        document = await self.client.get(f"/v1/documents/{hashlib.sha256(DOCUMENT).hexdigest()}")
-        found["document"] = document.content
+        for name, content in (("document", DOCUMENT), ("uncited document", UNCITED)):
+            document = await self.client.get(f"/v1/documents/{hashlib.sha256(content).hexdigest()}")
+            found[name] = document.content
         for path in ("/v1/people", "/v1/meetings", "/v1/log/entries"):
             found[f"{path} lines"] = await self.get(path, Accept="application/x-ndjson")
         for path in ("/v1/people", "/v1/meetings"):
@@ -99,19 +104,26 @@ async def opened(folder: Path) -> AsyncIterator[Registry]:
         await check_log(deployment.access.service)
 
 
+async def file(registry_: Registry, content: bytes) -> str:
+    """File a document and a source over it."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    said = {"media_type": "text/plain", "sha256": sha256, "size": len(content)}
+    source = {"title": "Report", "publisher": "Paper", "published": "2019-06", "language": "en", **said}
+    identifier: str = (await registry_.post("/v1/sources", source))["id"]
+    media_type = {"Content-Type": "text/plain"}
+    filed = await registry_.client.put(f"/v1/documents/{sha256}", content=content, headers=media_type)
+    assert filed.status_code == 201, filed.text
+    return identifier
+
+
 async def record(registry_: Registry) -> None:
     """Have the person take part in what can name somebody."""
     post = registry_.post
     parties = [
         (await post("/v1/parties", {"name": name, "kind": "agency", "country": "NO"}))["id"] for name in ("One", "Two")
     ]
-    sha256 = hashlib.sha256(DOCUMENT).hexdigest()
-    said = {"media_type": "text/plain", "sha256": sha256, "size": len(DOCUMENT)}
-    source = {"title": "Report", "publisher": "Paper", "published": "2019-06", "language": "en", **said}
-    registry_.source = (await post("/v1/sources", source))["id"]
-    media_type = {"Content-Type": "text/plain"}
-    filed = await registry_.client.put(f"/v1/documents/{sha256}", content=DOCUMENT, headers=media_type)
-    assert filed.status_code == 201, filed.text
+    registry_.source, registry_.uncited = await file(registry_, DOCUMENT), await file(registry_, UNCITED)
+    registry_.of_other = await file(registry_, f"{OTHER} was there.".encode())
     cited = {"citations": [{"source": registry_.source, "start": 0, "end": len(DOCUMENT)}]}
     registry_.person = (await post("/v1/people", {"name": NAME, "contact": CONTACT, **cited}))["id"]
     await post(f"/v1/people/{registry_.person}/appoint", {"party": parties[0], "post": "adviser"})
@@ -122,7 +134,7 @@ async def record(registry_: Registry) -> None:
     await post(f"{on}/meetings", {"held": "2019-06", "participants": sides, "summary": "They met."})
     visit = {"visitors": [sides[0]], "host": parties[1], "place": {"country": "NO"}, "window": "2019-07-03"}
     await post(f"{on}/visits", {**visit, "purpose": "To go on"})
-    entry = (await post("/v1/people", {"name": "Another"}))["entries"][0]["position"]
+    entry = (await post("/v1/people", {"name": OTHER}))["entries"][0]["position"]
     await post(f"/v1/log/entries/{entry}/correct", {"reason": "misread", "replacement": {"name": f"Not {NAME}"}})
     registry_.other = (await registry_.client.get(f"/v1/log/entries/{entry}")).json()["subject"].partition("/")[2]
 
@@ -130,6 +142,11 @@ async def record(registry_: Registry) -> None:
 async def checkpoint_of(registry_: Registry) -> Checkpoint:
     keys = [VerifierKey.parse(line) for line in (await registry_.get("/log/keys")).decode().splitlines()]
     return Checkpoint.verified(await registry_.get("/log/checkpoint"), keys, origin=ORIGIN)
+
+
+def files_of(pack: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(pack)) as opened_:
+        return {name: opened_.read(name) for name in opened_.namelist()}
 
 
 def named(found: dict[str, bytes]) -> list[str]:
@@ -151,13 +168,17 @@ async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(
         kept = await checkpoint_of(registry_)
         assert files_with(tmp_path / "postgres", PERSONAL) == []
 
-        for person in (registry_.person, registry_.other):
-            await registry_.post(f"/v1/people/{person}/erase", {"authority": "the court", "reason": "asked to be"})
-        person_alone = await registry_.get(f"/v1/people/{registry_.person}")
-        assert b'"name":{"erased":true}' in person_alone
-        assert named({"quoted": person_alone})  # in the words of the document that is cited
-        taken_back = {"authority": "the court", "reason": "it names somebody who was erased"}
-        await registry_.post(f"/v1/sources/{registry_.source}/withdraw", taken_back)
+        pack = f"/v1/cooperations/{registry_.cooperation}/evidence"
+        assert named(files_of(await registry_.get(pack))) == [f"documents/{hashlib.sha256(DOCUMENT).hexdigest()}"] * 2
+        order = {"authority": "the court", "reason": "asked to be"}
+        naming = {registry_.person: {registry_.source, registry_.uncited}, registry_.other: {registry_.of_other}}
+        for person, sources in naming.items():
+            refused = await registry_.client.post(f"/v1/people/{person}/erase", json=order)
+            assert (refused.status_code, refused.json()["code"]) == (409, "documents-name-person")
+            told = {one["detail"] for one in refused.json()["errors"]}
+            assert told == {f"{one} (Report) names them" for one in sources}
+            erased = await registry_.post(f"/v1/people/{person}/erase", {**order, "documents": "withdraw"})
+            assert len(erased["entries"]) == 1 + len(sources)
 
         after = await registry_.everything()
         assert named(after) == []
@@ -169,10 +190,8 @@ async def test_an_erased_persons_name_is_nowhere_and_everything_is_still_proved(
             ProofFile.parse(proof).verify(leaves[position], keys, origin=ORIGIN)
         assert (await checkpoint_of(registry_)).size == registry_.size > kept.size
 
-        pack = await registry_.get(f"/v1/cooperations/{registry_.cooperation}/evidence")
-        with zipfile.ZipFile(io.BytesIO(pack)) as opened_:
-            assert named({name: opened_.read(name) for name in opened_.namelist()}) == []
-        (tmp_path / "evidence.zip").write_bytes(pack)
+        assert named(files_of(await registry_.get(pack))) == []
+        (tmp_path / "evidence.zip").write_bytes(await registry_.get(pack))
         (tmp_path / "kept").write_bytes(proofs[0].partition(b"\n\n")[2])
         export = tmp_path / "export"
         settings = registry_.deployment.settings

@@ -21,6 +21,7 @@ from services.registry.signing.signer import LogRolledBack
 from services.registry.verify import database
 from services.registry.verify.database import Database as Stored
 from services.registry.verify.earlier import Earlier
+from services.registry.verify.findings import Findings
 from services.registry.verify.report import Report
 from services.registry.verify.verification import Asked, verify
 from tests.support import service as services
@@ -124,7 +125,11 @@ async def test_what_nobody_tampered_with_is_verified(recorded: Recorded):
     assert lines(report) == []
     assert (report.size, report.origin) == (ENTRIES, ORIGIN)
     assert report.checkpoints >= len(recorded.notes)  # the service may have signed one as it started
-    assert report.not_checked == Stored.beyond  # keys were given, and everything was read
+    assert [one.partition(":")[0] for one in report.not_checked] == [
+        "read models",
+        "what is sealed of people",
+        "documents",
+    ]
 
 
 @pytest.mark.parametrize("position", [0, 255, 300, 599])
@@ -293,6 +298,50 @@ async def test_a_tile_that_the_log_is_too_small_for_is_named(recorded: Recorded)
         found = lines(await verified(dsn, recorded))
 
     assert found == ["tile 0/002: the log is too small for it"]
+
+
+@pytest.mark.parametrize(
+    ("which", "missing"),
+    [
+        ("index = 0", ["tile 0/000: it is not there"]),
+        ("index = 1", ["tile 0/001: it is not there"]),
+        ("true", ["tile 0/000: it is not there", "tile 0/001: it is not there"]),
+    ],
+)
+async def test_a_tile_that_was_deleted_is_named(recorded: Recorded, which: str, missing: list[str]):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute(f"DELETE FROM log.tile WHERE {which}")
+        found = await verified(dsn, recorded)
+
+    assert lines(found) == missing
+    assert {one.code for one in found.findings} == {"tile-missing"}
+
+
+async def test_a_tile_is_missing_as_far_as_there_are_tiles_or_a_checkpoint_and_no_further(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        for table in ("signature", "checkpoint"):
+            await connection.execute(f"DELETE FROM log.{table} WHERE size > 200")
+        assert (await verified(dsn, recorded)).verified
+        await connection.execute("DELETE FROM log.tile WHERE index = 1")
+        assert lines(await verified(dsn, recorded)) == []  # nobody can tell that it was made
+        await connection.execute("INSERT INTO log.checkpoint SELECT origin, 512, root, signed_at FROM log.checkpoint")
+        assert "tile 0/001: it is not there" in lines(await verified(dsn, recorded))
+
+
+async def test_a_tile_of_a_level_above_that_was_deleted_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        for table in ("head", "checkpoint"):
+            await connection.execute(f"UPDATE log.{table} SET size = 65536 * 257 WHERE size = 600")
+        await connection.execute(
+            "INSERT INTO log.tile SELECT 1, n, root, hashes FROM log.tile, generate_series(1, 255) AS n WHERE index = 0"
+        )
+        findings = Findings()
+        async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
+            await Stored(pool, ORIGIN).more(65536 * 257, findings)
+
+    assert [one.tile for one in findings.kept if one.code == "tile-missing"][:2] == ["0/002", "0/003"]
+    assert {one.code for one in findings.kept} == {"tile-missing"}
+    assert findings.count == 100 + 2 + 1  # of a level a hundred at the most; above are 1/000, 1/256 and 2/000
 
 
 async def test_a_forged_checkpoint_is_named_by_its_size(recorded: Recorded):

@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,9 @@ def altered(draw: st.DrawFn) -> bytes | None:
                 entry + b"\n",
                 b" " + entry,
                 entry.replace(b"/", b"\\/"),
+                entry.replace(b'"data":{', b'"data":{ '),
+                entry.replace(b'"data":{', b'"data":{"zz":1,'),
+                entry.replace(b'"data":{', b'"data":{"0":1.50,'),
                 json.dumps(said, separators=(",", ":")).encode(),
                 json.dumps(dict(reversed(said.items())), separators=(",", ":")).encode(),
                 json.dumps(said).encode(),
@@ -55,6 +59,18 @@ def test_entries_show_together_what_each_shows(changes: dict[int, bytes | None])
     with mock.patch.object(examine, "_plainly", return_value=[]):
         assert examine.examine(chunk) == together
     assert bool(together.findings.count) or singles == tuple(GOOD)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"b":1, "a":2}', '{"b":1,"a":2}', '{"a":1,"a":2}', '{"a":"\\u0041"}', '{"a":1.0}', '{"a":[ ]}']
+)
+def test_what_an_entry_says_otherwise_than_in_canonical_form_is_named_if_it_is_looked_into(said: str):
+    data = json.dumps(json.loads(GOOD[3])["data"], separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    stored = [*GOOD[:3], GOOD[3].replace(data, said.encode()), *GOOD[4:]]
+    chunk = Chunk((Bundle(0, SIZE, None, None, singles=tuple(stored)),))
+    (found,) = examine.examine(chunk).findings.kept
+    assert (found.code, found.position) == ("entry-not-canonical", 3)
+    assert examine.examine(Chunk(chunk.bundles, events=False)).findings.count == 0
 
 
 @given(st.lists(st.sampled_from(GOOD), min_size=1, max_size=SIZE), st.integers(0, SIZE))

@@ -100,22 +100,28 @@ class EntryRef(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What a command brought: the thing's id, its stream and that stream's revision, the entries, the log's size."""
+    """What a command brought: the thing's id, its stream and that stream's revision, the entries, the log's size.
+
+    `kept` is there only where documents that name a person who was erased were to be kept: the sources over them, or
+    the SHA-256 of one that no source is over. A repetition does not have it: nobody can tell any more.
+    """
 
     id: str
     subject: str
     revision: int
     entries: tuple[EntryRef, ...]
     size: int
+    kept: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchResult(msgspec.Struct, frozen=True):
-    """What one command of a batch brought."""
+    """What one command of a batch brought, as `Recorded` has it."""
 
     id: str
     subject: str
     revision: int
     entries: tuple[EntryRef, ...]
+    kept: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchRecorded(msgspec.Struct, frozen=True):
@@ -170,7 +176,7 @@ async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> 
     named = {"id": result.id, "stream": result.subject.partition("/")[2], "entry": result.position}
     about = {**request.path_params, **named}
     where = location.format(**about)
-    recorded = Recorded(result.id, result.subject, result.revision, (_entry(result),), answer.size)
+    recorded = Recorded(result.id, result.subject, result.revision, _entries(result), answer.size, _kept(result))
     return _response(recorded, answer, {"Location": where, "ETag": f'"{result.revision}"'})
 
 
@@ -204,7 +210,7 @@ async def batch(request: Asking) -> Response[BatchRecorded]:
         head.wrong("If-Match", "a batch has no one revision that it could match")
     asked = _batch(await body_of(request, head.problems), head.problems)
     answer = await _execute(request, asked, head)
-    results = tuple(BatchResult(one.id, one.subject, one.revision, (_entry(one),)) for one in answer.results)
+    results = tuple(BatchResult(one.id, one.subject, one.revision, _entries(one), _kept(one)) for one in answer.results)
     return _response(BatchRecorded(results, answer.size), answer, {})
 
 
@@ -331,8 +337,12 @@ def _response(body: Any, answer: Answer, headers: dict[str, str]) -> Response[An
     return Response(body, status_code=HTTP_200_OK if answer.replayed else HTTP_201_CREATED, headers=headers)
 
 
-def _entry(result: Result) -> EntryRef:
-    return EntryRef(result.position, result.type, result.entry_id)
+def _entries(result: Result) -> tuple[EntryRef, ...]:
+    return tuple(EntryRef(one.position, one.type, one.entry_id) for one in (result, *result.beside))
+
+
+def _kept(result: Result) -> tuple[str, ...] | msgspec.UnsetType:
+    return msgspec.UNSET if result.kept is None else result.kept
 
 
 HANDLERS = [

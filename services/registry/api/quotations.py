@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from events.vault import Lack
+
 _CITATION: Final = re.compile(rb'\{"end":([0-9]+),"source":"(src_[0-7][0-9a-hjkmnp-tv-z]{25})","start":([0-9]+)\}')
 
 
@@ -32,13 +34,18 @@ def citations(bodies: Iterable[bytes]) -> dict[bytes, Cited]:
     }
 
 
-def quoting(cited: Cited, text: str | None, *, withdrawn: bool) -> bytes:
-    """Write a citation with the words that it names (null: there is no text) and whether its source was withdrawn."""
-    return b'{"end":%d,"quotation":%b,"source":"%b","start":%d,"withdrawn":%b}' % (
+def quoting(cited: Cited, text: str | Lack | None, *, withdrawn: bool) -> bytes:
+    """Write a citation with the words that it names and whether its source was withdrawn.
+
+    Without words, null, it says why if that is the registry's failure: the document is gone or damaged.
+    """
+    words = text[cited.start : cited.end] if isinstance(text, str) and not isinstance(text, Lack) else None
+    return b'{"end":%d,"quotation":%b,"source":"%b","start":%d,%b"withdrawn":%b}' % (
         cited.end,
-        b"null" if text is None else msgspec.json.encode(text[cited.start : cited.end]),
+        msgspec.json.encode(words),
         cited.source.encode(),
         cited.start,
+        b'"unreadable":"%b",' % text.encode() if isinstance(text, Lack) else b"",
         b"true" if withdrawn else b"false",
     )
 

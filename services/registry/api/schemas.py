@@ -16,7 +16,7 @@ from events.catalogue import AGGREGATES, AMENDING, CommandType, Event
 from events.catalogue.history import EntryCorrected, EntryRetracted
 from events.edtf import MAX_CHARACTERS, EdtfDate
 from events.entry import Envelope
-from events.vault import Document
+from events.vault import Document, Lack
 from projections import LISTED
 from projections.reader import Digested
 from projections.search import Hit
@@ -242,6 +242,11 @@ def _open(schemas: Schema) -> None:
             "quotation": {
                 "anyOf": [{"type": "string"}, {"type": "null"}],
                 "description": "null while no text is on file, and once it can be read no more",
+            },
+            "unreadable": {
+                "enum": [Lack.GONE.value, Lack.DAMAGED.value],
+                "description": "there only where a document that was filed and not withdrawn cannot be read: what is "
+                "kept of it is gone, or damaged",
             },
             "withdrawn": {"type": "boolean", "description": "whether the source has been withdrawn, at whatever size"},
         },

@@ -64,12 +64,12 @@ class Intake:
             head = await receive(connection, _beyond(export.entries(checkpoint), before), progress)
         if (head.size, head.frontier.root()) != (checkpoint.size, checkpoint.root):
             raise Corrupt("the database has not the root of the export's checkpoint; somebody else writes to it")
+        await Tree(self._pool).integrate(checkpoint.size)  # a checkpoint that is there has its tiles
         try:
             await self._take_names(manifest)
             dropped = await self._take_checkpoint(manifest, trusted)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError) as refused:
             raise ArchiveUnusable(f"What the export says of the log's names cannot be kept: {refused}.") from None
-        await Tree(self._pool).integrate(checkpoint.size)
         return Taken(checkpoint.size, checkpoint.root, before.size, dropped)
 
     async def _take_names(self, manifest: Manifest) -> None:

@@ -115,7 +115,7 @@ async def _record(commands: Commands, lines: Lines, line: bytes, actor: Actor, t
     if answer.replayed:
         tally.replayed += 1
     else:
-        tally.entries += len(answer.results)
+        tally.entries += sum(1 + len(one.beside) for one in answer.results)
 
 
 @contextmanager

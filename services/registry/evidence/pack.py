@@ -1,7 +1,7 @@
 """Making an evidence pack: the files of a zip archive, one after the other, in memory that does not grow with it.
 
-At the same checkpoint the same content gives the same bytes. `evidence.json`, which lists the files, comes last, so
-that it says what there is: a document may be withdrawn while the pack is made.
+At the same checkpoint the same content gives the same bytes. The page and `evidence.json` come last, so that they say
+what there is: a document may be withdrawn while the pack is made, or turn out to be damaged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from importlib import resources
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from events.log.checkpoints import Signed
 from events.log.tree import Tree
 from events.merkle.checkpoint import ProofFile
 from events.merkle.note import VerifierKey
-from events.vault import Vault
+from events.vault import Lack, Vault
 from services.registry.evidence import page
 from services.registry.evidence.contents import Contents, pages
 from services.registry.evidence.zipping import Zip
@@ -30,13 +30,14 @@ VERIFIER: Final = "verify.py"
 PAGE: Final = "README.html"
 
 
-class Document(msgspec.Struct, frozen=True):
-    """A document of the pack, or one that was withdrawn."""
+class Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document of the pack, one that was withdrawn, or one that the registry should have and cannot give."""
 
     sha256: str
     source: str
     media_type: str
     withdrawn: bool
+    missing: Literal[Lack.GONE, Lack.DAMAGED] | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -62,30 +63,34 @@ class Packer:
         """Yield the bytes of the archive. Contents and checkpoint are of the same size."""
         archive = Zip()
         note = signed.note.encode()
-        aids = {PAGE: page.render(contents, signed, keys).encode(), VERIFIER: verifier()}
-        for name, content in {**aids, "checkpoint": note, "keys": encode_keys(keys)}.items():
+        for name, content in {"checkpoint": note, "keys": encode_keys(keys)}.items():
             archive.add(name, content)
         async for recorded in pages(self._log, contents.streams, contents.size):
             await self._add(archive, recorded, contents.size, note)
             yield archive.take()
-        withdrawn = dict[str, bool]()  # of the documents that are or were on file; others never came
+        lacks = dict[str, Lack | None]()  # by document; those that never came are no matter of the pack
         for sha256 in sorted({one.sha256 for one in contents.documents}):
-            if await self._vault.documents([sha256]):
-                held = await self._vault.contents([sha256])
-                withdrawn[sha256] = not held
-                if held:
-                    await asyncio.to_thread(archive.add, f"documents/{sha256}", held[sha256])
-                    yield archive.take()
+            held = (await self._vault.held([sha256]))[sha256]
+            if held is not Lack.NEVER_FILED:
+                lacks[sha256] = held if isinstance(held, Lack) else None
+            if isinstance(held, bytes):
+                await asyncio.to_thread(archive.add, f"documents/{sha256}", held)
+                yield archive.take()
+        documents = tuple(
+            Document(one.sha256, one.source, one.media_type, lack is Lack.WITHDRAWN, _missing(lack))
+            for one in contents.documents
+            if (lack := lacks.get(one.sha256, Lack.NEVER_FILED)) is not Lack.NEVER_FILED
+        )
+        told = [(one.sha256, one.source, one.missing) for one in documents if one.missing]
+        aids = {PAGE: page.render(contents, signed, keys, told).encode(), VERIFIER: verifier()}
+        for name, content in aids.items():
+            archive.add(name, content)
         evidence = Evidence(
             cooperation=contents.cooperation,
             size=contents.size,
             origin=signed.checkpoint.origin,
             entries=contents.positions,
-            documents=tuple(
-                Document(one.sha256, one.source, one.media_type, withdrawn[one.sha256])
-                for one in contents.documents
-                if one.sha256 in withdrawn
-            ),
+            documents=documents,
             files={name: hashlib.sha256(content).hexdigest() for name, content in aids.items()},
         )
         archive.add("evidence.json", canonical.encode(evidence))
@@ -97,6 +102,10 @@ class Packer:
             proof = ProofFile(recorded.position, tuple(path), note).encode()
             archive.add(f"entries/{recorded.position}.json", recorded.bytes)
             archive.add(f"proofs/{recorded.position}.tlog-proof", proof)
+
+
+def _missing(lack: Lack | None) -> Literal[Lack.GONE, Lack.DAMAGED] | None:
+    return lack if lack is Lack.GONE or lack is Lack.DAMAGED else None
 
 
 def verifier() -> bytes:

@@ -38,6 +38,10 @@ PROOF = "c2sp.org/tlog-proof@v1"
 AIDS = ("README.html", "verify.py")
 FIELDS = {"cooperation", "size", "origin", "entries", "documents", "files"}
 OF_DOCUMENT = {"sha256", "source", "media_type", "withdrawn"}
+MISSING = {
+    "gone": "what the registry kept of it is gone",
+    "damaged": "what the registry keeps of it is damaged",
+}
 
 
 class Wrong(Exception):
@@ -360,8 +364,10 @@ class Check:
             raise Wrong("the positions of its entries are not numbers that rise")
         if len(entries) > len(self._pack.names):
             raise Wrong("it lists more entries than there are files")
-        if any(set(one) != OF_DOCUMENT or type(one["withdrawn"]) is not bool for one in documents):
+        if any(set(one) - {"missing"} != OF_DOCUMENT or type(one["withdrawn"]) is not bool for one in documents):
             raise Wrong("a document has not the fields that it has to have")
+        if any("missing" in one and (one["missing"] not in MISSING or one["withdrawn"]) for one in documents):
+            raise Wrong("a document is missing for no reason that there is")
         if not all(re.fullmatch("[0-9a-f]{64}", one["sha256"]) for one in documents):
             raise Wrong("the SHA-256 of a document is none")
         self._said = said
@@ -427,6 +433,10 @@ class Check:
             if name in self._pack.known:
                 raise Wrong("it is said to be withdrawn, and is there")
             return f"withdrawn; what cites {source} cannot be read any more"
+        if "missing" in said:
+            if name in self._pack.known:
+                raise Wrong("it is said to be missing, and is there")
+            raise Wrong(f"it is missing: {MISSING[said['missing']]}; what cites {source} cannot be checked")
         content = self._pack.read(name)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise Wrong("it was altered: its SHA-256 is not that of the entry that filed it")
@@ -453,7 +463,8 @@ class Check:
         expected = {"evidence.json", "checkpoint", "keys", *AIDS}
         for position in self._said["entries"]:
             expected |= {f"entries/{position}.json", f"proofs/{position}.tlog-proof"}
-        expected |= {f"documents/{one['sha256']}" for one in self._said["documents"] if not one["withdrawn"]}
+        given = [one for one in self._said["documents"] if not one["withdrawn"] and "missing" not in one]
+        expected |= {f"documents/{one['sha256']}" for one in given}
         strange = sorted(expected.symmetric_difference(self._pack.names))
         if strange or len(self._pack.names) != len(expected):
             raise Wrong(f"these are missing, or too many: {', '.join(strange[:5]) or 'one is there twice'}")

@@ -17,6 +17,7 @@ from events.merkle import VerificationError
 from events.merkle.note import Signature
 from events.merkle.tiles import WIDTH, Tile, hashes_of
 from events.merkle.tree import Frontier, root_of
+from events.vault import Lack, Vault, document_owner
 from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
@@ -26,6 +27,12 @@ from services.registry.verify.source import Head, Published, Unreadable
 
 PAGE: Final = 64  # upper tiles
 CLAIMS: Final = 100  # that are looked at together, with all entries of their commands
+DOCUMENTS: Final = 1000  # that are listed together
+DOCUMENT: Final = document_owner("")
+LACKING: Final = {
+    Lack.GONE: "it is not there, and was not withdrawn",
+    Lack.DAMAGED: "it cannot be opened, or its SHA-256 is another",
+}
 
 _queries: Final = sql.load("services.registry.verify", "database.sql")
 _HEAD: Final = _queries["head"]
@@ -34,8 +41,11 @@ _LAST_OF: Final = _queries["last_of"]
 _TILES: Final = _queries["tiles"]
 _UPPER_TILES: Final = _queries["upper_tiles"]
 _TILES_BEYOND: Final = _queries["tiles_beyond"]
+_INTEGRATED: Final = _queries["integrated"]
+_TILES_MISSING: Final = _queries["tiles_missing"]
 _HEADS: Final = _queries["heads"]
 _KEYS: Final = _queries["keys"]
+_DOCUMENTS: Final = _queries["documents"]
 _MISSING_CLAIMS: Final = _queries["missing_claims"]
 _CLAIMS: Final = _queries["claims"]
 _CLAIMING_ENTRIES: Final = _queries["claiming"]
@@ -46,13 +56,21 @@ class Database:
 
     name = "the database"
     complete = False
-    checks: Sequence[str] = ("the columns beside every entry, the head, claims", "every checkpoint that was stored")
-    beyond: Sequence[str] = (
-        "read models: `registry rebuild --check` holds them against the log",
-        "documents, and what is sealed: each is held against its hash or its seal whenever it is read",
-    )
+    events = True
 
-    def __init__(self, pool: Pool, origin: str) -> None:
+    def __init__(self, pool: Pool, origin: str, vault: Vault | None = None) -> None:
+        """Take a vault to have documents opened and held against their hashes."""
+        self.checks: Sequence[str] = (
+            "the columns beside every entry, the head, claims, stored tiles",
+            "every checkpoint that was stored",
+            *(["every document that is not withdrawn"] if vault else []),
+        )
+        self.beyond: Sequence[str] = (
+            "read models: `registry rebuild --check` holds them against the log",
+            "what is sealed of people: it is held against its seal whenever it is read",
+            *([] if vault else ["documents: that needs the master key (REGISTRY_MASTER_KEY_FILE)"]),
+        )
+        self._vault = vault
         self._pool = pool
         self._settings_origin = origin
         self._tree = Tree(pool)
@@ -181,7 +199,7 @@ class Database:
         ]
 
     async def more(self, size: int, findings: Findings) -> None:
-        """Check the head's time, the upper tiles' roots, tiles beyond the log, and that commands make the claims."""
+        """Check the head's time, upper tiles, tiles beyond the log or not there, and that commands make the claims."""
         findings.take(self._findings)
         with reachable():
             last = await self._pool.fetchrow(_LAST_OF, size - 1) if size else None
@@ -193,6 +211,9 @@ class Database:
             findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
         await self._check_stray_claims(findings)
         await self._check_upper_tiles(findings)
+        await self._check_missing_tiles(size, findings)
+        if self._vault is not None:
+            await self._check_documents(self._vault, findings)
 
     async def _check_stray_claims(self, findings: Findings) -> None:
         """Check that every claim is one that the command which it rests on makes: others would be kept from theirs."""
@@ -210,6 +231,30 @@ class Database:
                             why = "whose command does not make it" if begins else "where no command begins"
                             words = f"a claim ({row['scope']}) rests on this position, {why}"
                             findings.add("claim-stray", words, position=row["position"])
+
+    async def _check_missing_tiles(self, size: int, findings: Findings) -> None:
+        """Check that full tiles are stored: of those that are missing every proof would be made anew, and slowly."""
+        with reachable():
+            count, level = await self._pool.fetchval(_INTEGRATED, size), 0
+            while count:
+                for row in await self._pool.fetch(_TILES_MISSING, level, count):
+                    path = Tile(level, row["index"]).path.removeprefix("tile/")
+                    findings.note(Finding("tile-missing", "it is not there", tile=path))
+                count, level = count // WIDTH, level + 1
+
+    async def _check_documents(self, vault: Vault, findings: Findings) -> None:
+        """Open every document that has a key, and hold it against its hash; without one it is withdrawn, or erased."""
+        after = DOCUMENT
+        while True:
+            with reachable():
+                rows = await self._pool.fetch(_DOCUMENTS, after, DOCUMENTS)
+                sizes = {row["owner"].removeprefix(DOCUMENT): row["size"] or 0 for row in rows}
+                async for sha256, held in vault.each(sizes):
+                    if isinstance(held, Lack) and held in LACKING:
+                        findings.note(Finding(f"document-{held}", LACKING[held], file=f"documents/{sha256}"))
+            if len(rows) < DOCUMENTS:
+                return
+            after = rows[-1]["owner"]
 
     async def _check_upper_tiles(self, findings: Findings) -> None:
         level, index = 0, 2**62

@@ -35,6 +35,22 @@ SELECT level, index FROM log.tile
 WHERE (index + 1) * power(256::numeric, level + 1) > (SELECT size FROM log.head WHERE one)
 ORDER BY level, index LIMIT 100;
 
+-- name: integrated
+-- How many full tiles of level 0 have to be stored, of a log of the size $1: as many as the last checkpoint is over, as
+-- tiles are stored before it is signed, and as there are up to the last one stored.
+SELECT greatest(
+    (SELECT max(c.size) / 256 FROM log.checkpoint AS c WHERE c.size <= $1),
+    (SELECT max((t.index + 1) * power(256::numeric, t.level)) FROM log.tile AS t
+        WHERE (t.index + 1) * power(256::numeric, t.level + 1) <= $1),
+    0
+)::bigint;
+
+-- name: tiles_missing
+-- Full tiles of a level that have to be stored and are not. $1 level, $2 how many there have to be.
+SELECT expected.index FROM generate_series(0, $2::bigint - 1) AS expected (index)
+WHERE NOT EXISTS (SELECT FROM log.tile AS t WHERE t.level = $1::smallint AND t.index = expected.index)
+ORDER BY expected.index LIMIT 100;
+
 -- name: heads
 -- Checkpoints and what signed them. $1 the size to begin behind, $2 the last size.
 SELECT c.origin, c.size, c.root, array_agg(s.name ORDER BY s.name, s.key_id) AS names,
@@ -66,3 +82,11 @@ WHERE NOT EXISTS (
     WHERE c.scope = said.scope AND c.value = said.value AND c.position <= said.position
 )
 ORDER BY said.position;
+
+-- name: documents
+-- What has a key, in pages behind an owner ($1), $2 at most: owner, and the size that is stated of the document.
+SELECT k.owner, d.size
+FROM vault.key AS k
+LEFT JOIN log.document AS d ON d.sha256 = decode(substr(k.owner, 10), 'hex')
+WHERE k.owner > $1 AND k.owner COLLATE "C" LIKE 'document/%'
+ORDER BY k.owner LIMIT $2;

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, count, pairwise
 from operator import eq
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, NoReturn, cast
 
 import msgspec
 
-from events.entry import MAX_ENTRY_BYTES, leaf_hashes
+from events.entry import MAX_ENTRY_BYTES, canonical, leaf_hashes
 from events.merkle.tiles import WIDTH, TileError, decode_bundle, hashes_of
 from events.merkle.tree import HASH_BYTES, extend, root_of_frontier, row_above
 from events.values import Classification
@@ -72,6 +72,8 @@ def examine(chunk: Chunk) -> Examined:
         grown.append(_grown(bundle, entries, chunk.sizes, findings))
         read = len(envelopes)
         _read(bundle.first, entries, positions, envelopes, findings)
+        if chunk.events:
+            _check_events(positions[read:], envelopes[read:], findings)
         if bundle.columns:
             _check_columns(bundle, positions[read:], envelopes[read:], findings)
     length = sum(bundle.width for bundle in chunk.bundles)
@@ -210,6 +212,28 @@ def _plainly(entries: Sequence[bytes]) -> list[Envelope]:
         if encoded != entry:  # pyright: ignore[reportUnnecessaryComparison] - bytearray and bytes do compare
             return []
     return read
+
+
+def _check_events(positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:
+    """Hold what entries say against its canonical form, all of it in one go; only what is wrong is told one by one."""
+    if _is_canonical(b"[%b]" % b",".join([one.data for one in envelopes])):
+        return
+    wrong = [position for position, one in zip(positions, envelopes, strict=True) if not _is_canonical(bytes(one.data))]
+    findings.at(wrong, "entry-not-canonical", "what the entry says is not in canonical form (RFC 8785)")
+
+
+def _no_fraction(_number: str) -> NoReturn:
+    raise msgspec.ValidationError("entries have whole numbers only")
+
+
+_decode_any: Final = msgspec.json.Decoder(float_hook=_no_fraction).decode
+
+
+def _is_canonical(raw: bytes) -> bool:
+    try:
+        return canonical.encode(_decode_any(raw)) == raw
+    except _UNREADABLE:
+        return False
 
 
 def _check_columns(bundle: Bundle, positions: Sequence[int], envelopes: Sequence[Envelope], findings: Findings) -> None:

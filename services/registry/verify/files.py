@@ -37,7 +37,7 @@ def loaded(chunk: Chunk) -> Chunk:
     """Return the chunk with the bundles and tiles that lie in a folder. Raises OSError."""
     if all(bundle.folder is None for bundle in chunk.bundles):
         return chunk
-    return Chunk(tuple(map(_loaded, chunk.bundles)), chunk.sizes)
+    return Chunk(tuple(map(_loaded, chunk.bundles)), chunk.sizes, chunk.events)
 
 
 def _loaded(bundle: Bundle) -> Bundle:

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +32,7 @@ from services.registry.verify.source import Unreadable
 
 MAX_INDEX_BYTES: Final = 64 * 1024**2
 AIDS: Final = ("README.html", "verify.py")
+LACKING: Final = {"gone": "what the registry kept of it is gone", "damaged": "what the registry keeps of it is damaged"}
 _BLOCK: Final = 1024**2
 _BROKEN: Final = (
     zipfile.BadZipFile,
@@ -68,6 +69,7 @@ class Document(msgspec.Struct, frozen=True):
     sha256: Sha256
     source: str
     withdrawn: bool
+    missing: Literal["gone", "damaged"] | None = None
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -213,6 +215,12 @@ class _Pack:
         if document.withdrawn:
             if name in self._names:
                 self._wrong(name, "it is in the pack, which says that it was withdrawn")
+            return
+        if document.missing:
+            words = f"the document of {document.source} is missing: {LACKING[document.missing]}"
+            self._wrong(name, words, f"document-{document.missing}")
+            if name in self._names:
+                self._wrong(name, "it is in the pack, which says that it is missing")
             return
         found = self._hash(name, MAX_INDEX_BYTES if size is None else size)
         if found is not None and found != document.sha256:

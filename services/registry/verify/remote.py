@@ -53,6 +53,7 @@ class Service:
     """A service by its address, without `/log`. Raises `Unreadable` for what is none."""
 
     complete = True
+    events = True
     checks: Sequence[str] = ("some of the proofs that the service makes",)
     beyond: Sequence[str] = (ONLY_IN_THE_DATABASE,)
 

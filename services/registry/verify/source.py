@@ -61,10 +61,12 @@ class Source(Protocol):
 
     `name` says for people where it is; `beyond` what is not in such a source, so that it cannot be checked;
     `checks` what is checked beyond what every source has. `complete`: every tile has to be there, partial ones too.
+    `events`: the form of what entries say is looked into.
     """
 
     name: str
     complete: bool
+    events: bool
     beyond: Sequence[str]
     checks: Sequence[str]
 

@@ -320,7 +320,7 @@ class _Walk:
             heads = await self._source.heads(first, end)
             self._heads.append(heads)
             inner = {head.size for head in heads} | {size for size in wanted if first < size <= end}
-            yield Chunk(bundles, tuple(sorted(inner)))
+            yield Chunk(bundles, tuple(sorted(inner)), self._source.events)
             if not any(map(_anything, bundles)):
                 return  # nor is there what follows, most likely: that is not gone through position by position
 

@@ -444,12 +444,7 @@ async def _erasure(tell: Telling) -> None:
         "/v1/people/$engineer/erase",
         authority="Data protection officer of the registry",
         reason="The person asked for it.",
-    )
-    await tell.say(
-        "list_withdrawn",
-        f"/v1/sources/{tell.ids['guests-2021']}/withdraw",
-        authority="Data protection officer of the registry",
-        reason="It names a person who asked to be forgotten.",
+        documents="withdraw",
     )
 
 

@@ -91,7 +91,7 @@ class Telling(World):
 
     def _keep(self, name: str, answer: dict[str, Any]) -> None:
         self.ids[name] = answer["id"]
-        (entry,) = answer["entries"]
+        entry, *_ = answer["entries"]
         self.positions[name] = entry["position"]
         self.sizes[self._clock.moment.date().isoformat()] = answer["size"]
         self._clock.moment += MINUTE

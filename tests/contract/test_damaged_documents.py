@@ -1,0 +1,105 @@
+"""A document that was damaged in the database, or deleted from it, is told by name, and takes nothing else with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from events.vault import Lack, MasterKey, Vault
+from services.registry.evidence import page as page_module
+from services.registry.verify.database import Database as Stored
+from services.registry.verify.pack import verify_pack
+from services.registry.verify.verification import Asked
+from services.registry.verify.verification import verify as verify_log
+from tests.contract.test_evidence import SECOND, build, get, laid_out, unpacked, verify
+from tests.support.console import registry
+from tests.support.service import ORIGIN, Service
+from tests.support.tampering import tamper
+from tests.support.world import TEXT, World
+
+SHA256 = hashlib.sha256(SECOND.encode()).hexdigest()
+OTHER = hashlib.sha256(TEXT.encode()).hexdigest()
+OWNER = f"document/{SHA256}"
+DAMAGES = {
+    "altered": ("damaged", "UPDATE log.document SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) {}"),
+    "cut off": ("damaged", "UPDATE log.document SET sealed = substr(sealed, 1, 20) {}"),
+    "another's": (
+        "damaged",
+        "UPDATE log.document SET sealed = (SELECT sealed FROM log.document AS d WHERE d.size > 60 LIMIT 1) {}",
+    ),
+    "deleted": ("gone", "DELETE FROM log.document {}"),
+}
+
+
+@pytest.fixture(params=DAMAGES)
+async def damaged(request: pytest.FixtureRequest, service: Service) -> tuple[World, str]:
+    world = await build(service)
+    lack, statement = DAMAGES[request.param]
+    await tamper(service.database.admin_dsn, statement.format(f"WHERE sha256 = '\\x{SHA256}'"))
+    return world, lack
+
+
+async def test_what_cites_it_is_served_without_its_words_and_says_why(damaged: tuple[World, str]) -> None:
+    world, lack = damaged
+    timeline = await world.service.get(world.fill("/v1/cooperations/$cooperation/timeline"))
+    citations = [one for item in timeline["items"] for one in item["item"].get("citations", ())]
+    mine = [one for one in citations if one["source"] == world.ids["second"]]
+    assert [(one["quotation"], one["unreadable"], one["withdrawn"]) for one in mine] == [(None, lack, False)]
+    others = [one for one in citations if one["source"] != world.ids["second"]]
+    assert others
+    assert all(one["quotation"] and "unreadable" not in one for one in others)
+
+
+async def test_a_pack_is_whole_and_says_what_is_missing_and_why(damaged: tuple[World, str], tmp_path: Path) -> None:
+    world, lack = damaged
+    files = unpacked((await get(world)).content)
+    listed = {one["sha256"]: one for one in json.loads(files["evidence.json"])["documents"]}
+    assert listed[SHA256]["missing"] == lack
+    assert "missing" not in listed[OTHER]
+    assert f"documents/{OTHER}" in files
+    assert f"documents/{SHA256}" not in files
+    page = files["README.html"].decode()
+    assert f"Missing: <code>{SHA256}</code>" in page
+    assert world.ids["second"] in page
+    done = verify(script=laid_out(files, tmp_path / "pack") / "verify.py")
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert (done.returncode, len(wrong)) == (1, 1), done.stdout
+    assert wrong[0].startswith(f"WRONG  documents/{SHA256}: it is missing: {page_module.WHY[Lack(lack)]};")
+    (tmp_path / "pack.zip").write_bytes((await get(world)).content)
+    report = verify_pack(tmp_path / "pack.zip", tuple(await world.service.parts.publication.keys()))
+    assert [(one.code, one.file) for one in report.findings] == [(f"document-{lack}", f"documents/{SHA256}")]
+    (folder := laid_out(files, tmp_path / "put back")).joinpath(f"documents/{SHA256}").write_bytes(SECOND.encode())
+    assert verify(script=folder / "verify.py").returncode == 1  # it is said to be missing
+
+
+async def test_verifying_the_database_names_it(damaged: tuple[World, str]) -> None:
+    world, lack = damaged
+    service = world.service
+    file = service.parts.settings.master_key_file
+    assert file is not None
+    async with asyncpg.create_pool(service.database.service_dsn, min_size=1, max_size=2) as pool:
+        keys = tuple(await service.parts.publication.keys())
+        vault = Vault(pool, MasterKey.from_file(file))
+        report = await verify_log(Stored(pool, ORIGIN, vault), Asked(keys=keys, processes=0))
+        without = await verify_log(Stored(pool, ORIGIN), Asked(keys=keys, processes=0))
+    assert [(one.code, one.file) for one in report.findings] == [(f"document-{lack}", f"documents/{SHA256}")]
+    assert "every document that is not withdrawn" in report.checked
+    assert without.verified
+    assert any(one.startswith("documents: that needs the master key") for one in without.not_checked)
+    settings = {"REGISTRY_DATABASE_URL": service.database.service_dsn, "REGISTRY_ORIGIN": ORIGIN}
+    done = registry("verify", settings={**settings, "REGISTRY_MASTER_KEY_FILE": str(file)})
+    assert done.returncode == 1
+    assert f"file documents/{SHA256}: " in done.stdout
+
+
+async def test_a_key_that_was_altered_is_told_by_its_document(service: Service) -> None:
+    world = await build(service)
+    await tamper(service.database.admin_dsn, f"UPDATE vault.key SET wrapped = sha256('') WHERE owner = '{OWNER}'")
+    listed = {
+        one["sha256"]: one for one in json.loads(unpacked((await get(world)).content)["evidence.json"])["documents"]
+    }
+    assert [listed[one].get("missing") for one in (SHA256, OTHER)] == ["damaged", None]
