@@ -72,7 +72,7 @@ class PersonLeftPost(Event, frozen=True, kw_only=True):
 class PersonErased(Event, frozen=True, kw_only=True):
     """A person's data was erased: the key that it was sealed under is gone, from the same moment on.
 
-    `documents` is what was to become of documents that name them (ADR 0038): left out, none were found.
+    `documents` is what was to become of documents that name them (ADR 0037): left out, none were found.
     """
 
     event_type = "registry.person-erased.v1"

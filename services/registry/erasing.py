@@ -1,4 +1,4 @@
-"""Whom a request erases, and the documents that name them: looked for before the key of the name goes (ADR 0038).
+"""Whom a request erases, and the documents that name them: looked for before the key of the name goes (ADR 0037).
 
 Documents that are text are all looked into; others are not, and nothing can be cited from them. What is found is so of
 the documents that were on file then; one that comes later names somebody whom the registry does not know any more.
