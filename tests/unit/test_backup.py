@@ -22,15 +22,20 @@ def at(hour: float) -> datetime:
     return DAY + timedelta(hours=hour)
 
 
-@pytest.fixture
-def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, with folders of its own; what barman would list is the test's to say (`taken`)."""
-    spec = importlib.util.spec_from_file_location("backup_program", PROGRAM)
+def loaded(program: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(program.stem, program)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "backup_program", module)
+    monkeypatch.setitem(sys.modules, program.stem, module)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, with folders of its own; what barman would list is the test's to say (`taken`)."""
+    module = loaded(PROGRAM, monkeypatch)
     wal = tmp_path / "registry" / "streaming"
     wal.mkdir(parents=True)
     for name, path in {
@@ -147,3 +152,17 @@ def test_a_break_is_noted_with_the_last_timeline_of_which_anything_was_received(
     assert [(one.timeline, one.lost, one.to) for one in backup.breaks()] == [(3, False, at(6)), (3, True, None)]
     assert json.loads(backup.BREAKS.read_text())[0]["to"] == "2026-11-24T06:00:00Z"
     assert backup.end_of(backup.WAL / "000000020000000A000000FF.partial") == (10 << 32) + 256 * 1024
+
+
+def test_a_node_begins_with_what_was_restored_and_never_with_another_cluster_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    node = loaded(PROGRAM.parents[1] / "ha" / "node.py", monkeypatch)
+    monkeypatch.setattr(node, "RESTORED", tmp_path / "restored" / "node")
+    assert node.begun_from() == {}
+    (tmp_path / "restored" / "node").mkdir(parents=True)
+    begun = node.begun_from()
+    assert begun["method"] == "restored"
+    assert begun["restored"]["command"].split()[:2] == ["mv", str(tmp_path / "restored" / "node")]
+    (tmp_path / "restored" / "node").rmdir()  # it was moved, and PostgreSQL did not start
+    assert node.begun_from() == begun

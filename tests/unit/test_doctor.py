@@ -342,7 +342,7 @@ def test_wal_is_not_to_pile_up(waiting: int, verdict: Verdict):
         (
             {"failed": ago(minutes=3)},
             FAILED,
-            "no base backup, so that nothing can be restored; the last attempt failed",
+            "can be restored from; the last attempt failed",
         ),
         ({}, FAILED, "no base backup"),
         ({"finished": ago(days=8), "hours": 168}, OK, "8.0 days old"),

@@ -103,7 +103,7 @@ def judge_base(status: Status, now: datetime) -> Finding:
     """Say how old the newest base backup is, and whether the last attempt at one failed; `now` is this process's."""
     advice = f"{_LOOK} With another tool: see what it says, and take one."
     if status.finished is None:
-        found = "there is no base backup, so that nothing can be restored"
+        found = "there is no base backup that what is recorded now can be restored from"
         return failed(AREA, "base", found + _missed(status, now), advice)
     age, every = now - status.finished, timedelta(hours=status.hours)
     if age < -AHEAD:
