@@ -16,7 +16,7 @@ ALTER TABLE access.token ADD COLUMN purpose text;
 ALTER TABLE log.entry ADD COLUMN remark text;
 """
 # The name of a party is no more where it was: this version's statements would find none in the next one's tables.
-NAMED = """SELECT id, sort, refs,
+NAMED = """SELECT id, sort,
     convert_to(replace(convert_from(body, 'UTF8'), '"name":""', '"name":' || to_json(named)), 'UTF8') AS body
 FROM parties
 WHERE """
