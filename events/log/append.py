@@ -29,6 +29,7 @@ from events.log.connection import Found, Unreachable, WriterConnection
 from events.log.distribution import Distribution
 from events.log.flight import Flight, Sent
 from events.log.observer import Commit, Observer
+from events.log.pace import Pace
 from events.log.preparation import EntryEncoder, Waiting
 from events.log.read import RecordedCommand
 from events.log.refusal import refusal_of, too_late
@@ -84,6 +85,7 @@ class Writer:
         self._connection = connection
         self._second = connection.another()
         self._alone_until = 0.0  # no batch is sent behind another before then
+        self._pace = Pace()
         self._encoder = EntryEncoder(origin)
         self._clock = clock
         self._limits = limits
@@ -214,7 +216,7 @@ class Writer:
         waiting = len(self._queue)
         if not waiting or self._landing:
             return 0
-        behind = monotonic() >= self._alone_until
+        behind = self._pace.behind and monotonic() >= self._alone_until
         if not self._flights:
             if connection is self._second:
                 return 0
@@ -328,6 +330,8 @@ class Writer:
             self.counts.entries += batch.entries
             self.batch_entries.note(batch.entries)
             durable = monotonic()
+            going = len(self._queue) + sum(len(flight.commands) for flight in self._flights)
+            self._pace.note(batch.entries, durable, busy=len(batch.included) + going >= 2 * BEHIND)
             for waiting in batch.included:
                 self.latency.note(durable - waiting.begun)
             if self.observer is not None:
