@@ -2,7 +2,7 @@
 
 Two on the way make use of the time that a flush takes, but each is half as large, and what a batch costs whatever is in
 it comes twice. Which of these weighs more depends on the disk, the processors and what else runs, so it is measured
-(ADR 0022): both are tried in turn, and the one that did better is kept to, but for a short look at the other now and then.
+(ADR 0022): both are tried in turn, and the one that did better is kept to, with a short look at the other now and then.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Pace:
         self._entries = 0
 
     def note(self, entries: int, now: float, *, busy: bool) -> None:
-        """Take note that so many entries are durable at a time (seconds); `busy` if more waited than one batch needs."""
+        """Take note that entries are durable at a time (seconds); `busy` if there was enough for two batches."""
         if not busy or now - self._last > IDLE:
             self._begun, self._entries = now, 0
         else:
