@@ -107,8 +107,9 @@ async def measure(access: Access, *, quick: bool) -> Result:
         await contest.grow(access, size)
         works = {"rebuild": contest.rebuild, "read_and_decode": contest.read_and_decode}
         if size == sizes[1][0]:
-            works["one_process"] = contest.by_one_process
             works["one_core"] = contest.on_one_core
+            if not quick:
+                works["one_process"] = contest.by_one_process
         if rounds > 1:
             found = await interleave(works, rounds)
         else:

@@ -80,7 +80,7 @@ class Filling:
         return 0
 
     async def _fill(self, streams: Streams, told: Told) -> int:
-        entries = 0
+        entries, parted = 0, False
         stream, now = "", NOTHING
         async for entry in self._read(streams):
             if entry.stream != stream:
@@ -97,10 +97,12 @@ class Filling:
             if self._gathered.size > ROWS_HELD:
                 async with writing(self._connection, self._schema, waited=False):
                     await self._gathered.write_ended(self._connection, self._schema)
+                parted = True
                 self._tell(told)
             else:
                 await asyncio.sleep(0)
-        if self._gathered.size > ROWS_HELD:
+        # Its streams are done: so are the versions that were kept in case they went on.
+        if parted or self._gathered.size > ROWS_HELD // 2:
             await self._write(told)
         return entries
 

@@ -15,6 +15,7 @@ from events.catalogue.history import EntryRetracted
 from events.errors import Corrupt
 from projections import bulk, rebuild, shares, versions
 from projections.copying import line
+from projections.engine import ENTRIES
 from projections.rebuild import Helpers
 from tests.support.check_log import check_log
 from tests.support.chronicle import Happening, command
@@ -112,6 +113,20 @@ async def test_rows_that_were_written_twice_are_found(recorded):
             await part.do(bulk.Held())
         with pytest.raises(Corrupt, match="meetings has a row twice"):
             await filling.do(bulk.Indexes("meetings"))
+
+
+async def test_what_is_held_between_parts_is_bounded_however_many_there_are(recorded, monkeypatch):
+    held = 3_000
+    monkeypatch.setattr(bulk, "ROWS_HELD", held)
+    async with projecting(recorded) as connection:
+        projection = await rebuild.begin(connection)
+        filling = bulk.Filling(connection, projection.generation, SIZE, projection.models)
+        ranges = await connection.fetch(ENTRIES["ranges"], 20)
+        assert len(ranges) > 5
+        for one in ranges:
+            await filling.do(bulk.Streams(one["first"], one["last"]))
+            versions = [version for changes in filling._gathered.changes for version in changes._begun]
+            assert sum(len(version.says) for version in versions) < held
 
 
 async def test_a_stream_with_a_gap_is_corrupt(recorded):

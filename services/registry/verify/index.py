@@ -21,7 +21,7 @@ from services.registry.verify.examine import revision_words
 from services.registry.verify.findings import KEPT, Findings
 from services.registry.verify.source import damaged
 
-PART: Final = 1 << 20  # keys, or streams, that are held in memory at once: some 150 MB
+PART: Final = 1 << 18  # keys, or streams, that are held in memory at once: some 40 MB
 _FILES: Final = ("ids", "commands", "streams")
 _BLOCK: Final = 1 << 16  # keys that are read at once
 _opened: Final = msgspec.msgpack.Decoder(list[Opened])
