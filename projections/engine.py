@@ -2,8 +2,9 @@
 
 Effect exactly once, whatever crashes: the changes and the position are one transaction, and the position is moved on
 only from where it is thought to be, so that of two projectors by mistake one fails and nothing is written twice.
-The same code lives through history and rebuilds it, which is why both give the same rows. What it holds in memory is
-bounded by numbers of entries and bytes of rows, not by the log.
+The same code lives through history and rebuilds it, which is why both give the same rows. Where much is to be done,
+what some entries change is put together while what those before them changed is written: Python and PostgreSQL take
+half of the time each. What it holds in memory is bounded by numbers of entries and bytes of rows, not by the log.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -32,9 +33,8 @@ from projections.versions import Step
 
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
-BATCH = (
-    1_000  # entries a transaction, at the most: what is done once a transaction takes as long as some hundred entries
-)
+BATCH = 2_000  # entries read at a time
+WRITTEN = 500  # entries a transaction: what is done once a transaction takes as long as some hundred entries
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
@@ -100,6 +100,29 @@ async def writing(connection: Connection, schema: str, *, waited: bool) -> Async
 
 class Moved(Exception):
     """The generation is not where or what it was: somebody else moved it on, or switched to another."""
+
+
+class Written:
+    """What is being written beside: one thing at a time, and nothing is left of it when this is ended."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin to write, once what was begun before has been waited for."""
+        self._task = asyncio.create_task(work)
+
+    async def wait(self) -> None:
+        """Return when it is written. Raises what it raises."""
+        task, self._task = self._task, None
+        if task is not None:
+            await task
+
+    async def end(self) -> None:
+        """Give up what is not written yet."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Projection:
@@ -248,39 +271,48 @@ class Projection:
             yield portion
 
     async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
+        written = Written()
         try:
-            await self._take_in(entries, progress)
+            await self._take_in(entries, progress, written)
+            await written.wait()
         except BaseException:
+            await written.end()
             self._rows.clear()  # they may be ahead of what was written
             raise
 
-    async def _take_in(self, entries: list[Entry[Event]], progress: Progress) -> None:
+    async def _take_in(self, entries: list[Entry[Event]], progress: Progress, written: Written) -> None:
+        """Put together what entries change, some at a time, while what those before them change is written."""
         begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
         gathered = Gathered(self._concerns, self._rows)
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
+                await written.wait()  # there is one connection
                 now = streams[entry.stream] = await whole(self._connection, entry.stream, entry.position + 1)
             else:
                 now = streams[entry.stream] = after(before, entry)
             turn = gathered.take(Step(entry, before.state, now.state))
-            if number == len(entries):
+            last = number == len(entries)
+            if last:
                 gathered.settle()
             elif not turn:
                 continue
-            if number == len(entries) or gathered.size > ROWS_HELD:
-                first = self.position
-                await self._write(gathered, entry.position + 1)
-                self._keep(streams)
-                ended = asyncio.get_running_loop().time()
-                if self.observer is not None:
-                    self.observer.projected(Projected(first, self.position, begun, ended))
-                begun = ended
+            if last or gathered.size > ROWS_HELD or gathered.entries >= WRITTEN:
+                await written.wait()
+                written.begin(self._written(gathered, entry.position + 1, begun, progress))
+                begun = asyncio.get_running_loop().time()
                 gathered = Gathered(self._concerns, self._rows)
-                progress(self.position)
-            else:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await written.wait()
+        self._keep(streams)
+
+    async def _written(self, gathered: Gathered, position: int, begun: float, progress: Progress) -> None:
+        first = self.position
+        await self._write(gathered, position)
+        if self.observer is not None:
+            self.observer.projected(Projected(first, position, begun, asyncio.get_running_loop().time()))
+        progress(position)
 
     async def _before(self, entries: list[Entry[Event]]) -> dict[str, Folded]:
         """Return the state of each stream concerned before these entries, folded from the log where not at hand."""

@@ -103,6 +103,7 @@ class Gathered:
     def __init__(self, concerns: Concerns, rows: KnownRows) -> None:
         self.changes = [Changes(model) for model in concerns.models]
         self.size = 0  # bytes of rows
+        self.entries = 0
         self._concerns = concerns
         self._rows = rows
         self._steps: list[Step] = []
@@ -123,6 +124,7 @@ class Gathered:
     def settle(self) -> None:
         """See what those entries change that were taken since it was last seen."""
         self._apply(self._steps)
+        self.entries += len(self._steps)
         self._steps, self._weight = [], 0
 
     async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from events.catalogue.history import EntryRetracted
 from events.errors import Corrupt
-from projections import bulk, rebuild, shares, versions
+from projections import bulk, engine, gathering, rebuild, shares, versions
 from projections.copying import line
 from projections.engine import ENTRIES
+from projections.gathering import Gathered
 from projections.rebuild import Helpers
 from tests.support.check_log import check_log
 from tests.support.chronicle import Happening, command
@@ -80,6 +81,51 @@ async def test_what_is_filled_as_of_a_position_and_then_followed_is_as_if_all_wa
         assert projection.position == SIZE // 3
         await rebuild.catch_up(connection, projection)
         await rebuild.switch(connection, projection)
+    await assert_as_rebuilt(recorded)
+
+
+@pytest.mark.parametrize(("written", "turn"), [(1, 1), (7, 3), (10**6, 50)])
+async def test_rows_are_the_same_however_much_is_written_while_more_is_put_together(
+    recorded, monkeypatch, written, turn
+):
+    monkeypatch.setattr(engine, "WRITTEN", written)
+    monkeypatch.setattr(gathering, "TURN", turn)
+    told: list[int] = []
+    async with projecting(recorded) as connection:
+        projection = await rebuild.begin(connection)
+        assert await projection.catch_up(progress=told.append) == SIZE
+        await rebuild.switch(connection, projection)
+    assert told == sorted(set(told))
+    assert told[-1] == SIZE
+    assert len(told) > min(SIZE // (written + turn), 20)
+    await assert_as_rebuilt(recorded)
+
+
+async def test_what_is_put_together_is_given_up_when_what_was_before_it_cannot_be_written(recorded, monkeypatch):
+    monkeypatch.setattr(engine, "WRITTEN", 10)
+    monkeypatch.setattr(gathering, "TURN", 5)
+    write, written = Gathered.write, 0
+
+    async def fails(self: Gathered, *where: Any) -> None:
+        nonlocal written
+        written += 1
+        if written in {3, 9}:
+            await write(self, *where)
+            raise OSError("the disk is full")
+        await write(self, *where)
+
+    monkeypatch.setattr(Gathered, "write", fails)
+    async with projecting(recorded) as connection:
+        projection = await rebuild.begin(connection)
+        reached = [0]
+        for _ in range(2):
+            with pytest.raises(OSError, match="full"):
+                await projection.catch_up(progress=reached.append)
+            assert projection.position == reached[-1]
+            assert await connection.fetchval("SELECT max(position) FROM projection.generation") == reached[-1]
+        await projection.catch_up()
+        await rebuild.switch(connection, projection)
+    assert 0 < reached[1] < reached[-1] < SIZE
     await assert_as_rebuilt(recorded)
 
 
