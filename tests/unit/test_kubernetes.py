@@ -260,6 +260,18 @@ def test_a_replica_that_goes_has_time_to_finish_what_it_was_asked(manifests: lis
     assert pod["terminationGracePeriodSeconds"] >= waits + 3 * longest
 
 
+def test_a_projector_that_is_replaced_goes_on_until_the_api_of_its_version_has_been(manifests: list[Manifest]):
+    projector, api = (
+        named(manifests, "Deployment", f"registry-{name}")["spec"]["template"]["spec"] for name in ("projector", "api")
+    )
+    waits = projector["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    replicas = 3  # one after the other, each with as long as it may take to start and to go
+    startup = api["containers"][0]["startupProbe"]
+    starts = startup["periodSeconds"] * startup["failureThreshold"]
+    assert waits >= 60 + replicas * (min(starts, 20) + api["terminationGracePeriodSeconds"])
+    assert projector["terminationGracePeriodSeconds"] >= waits + 30
+
+
 def test_services_and_budgets_select_pods_and_their_ports(manifests: list[Manifest]):
     everything = list(pods(manifests))
     for service in of(manifests, "Service"):
