@@ -7,14 +7,18 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.measure import Silent
+
 
 @contextmanager
 def one_core(backend: int) -> Generator[None, None, None]:
     """Let this process and a PostgreSQL server on the same machine, known by a `backend`'s pid, share one processor.
 
-    Processes that either starts meanwhile have no other; those that end are no concern. Raises `OSError` where the
-    server is elsewhere or another user's.
+    Processes that either starts meanwhile have no other; those that end are no concern. Raises `Silent` where no such
+    server is on this machine, and `PermissionError` where it is not ours to confine.
     """
+    if not _is_postgres(backend):
+        raise Silent("the server is not on this machine, and cannot be confined to a processor")
     before = {pid: os.sched_getaffinity(pid) for pid in (os.getpid(), *_server(backend))}
     core = {min(os.sched_getaffinity(0))}
     try:
@@ -25,6 +29,11 @@ def one_core(backend: int) -> Generator[None, None, None]:
         for pid, cores in before.items():
             if Path(f"/proc/{pid}").exists():
                 os.sched_setaffinity(pid, cores)
+
+
+def _is_postgres(pid: int) -> bool:
+    comm = Path(f"/proc/{pid}/comm")
+    return comm.exists() and comm.read_text().strip() == "postgres"
 
 
 def _server(backend: int) -> Iterator[int]:

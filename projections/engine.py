@@ -34,7 +34,7 @@ from projections.versions import Step
 QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 2_000  # entries read at a time
-WRITTEN = 500  # entries a transaction: what is done once a transaction takes as long as some hundred entries
+AT_ONCE = 500  # entries a transaction: what is done once a transaction takes as long as some hundred entries
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
@@ -102,8 +102,8 @@ class Moved(Exception):
     """The generation is not where or what it was: somebody else moved it on, or switched to another."""
 
 
-class Written:
-    """What is being written beside: one thing at a time, and nothing is left of it when this is ended."""
+class Pending:
+    """What is written beside, one thing at a time, of which nothing is under way any more once this has ended."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -216,9 +216,13 @@ class Projection:
         """Be where a transaction that was undone had begun: states that are not at hand are folded from the log."""
         if position != self.position:
             self.position = position
-            self._streams.clear()
-            self._kept = 0
-            self._rows.clear()
+            self._forget_states()
+
+    def _forget_states(self) -> None:
+        """Have nothing at hand: it may be ahead of what was written, or behind it."""
+        self._streams.clear()
+        self._kept = 0
+        self._rows.clear()
 
     async def catch_up(
         self, until: int | None = None, batch: int = BATCH, progress: Progress = lambda _position: None
@@ -271,16 +275,16 @@ class Projection:
             yield portion
 
     async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
-        written = Written()
+        pending = Pending()
         try:
-            await self._take_in(entries, progress, written)
-            await written.wait()
+            await self._take_in(entries, progress, pending)
+            await pending.wait()
         except BaseException:
-            await written.end()
-            self._rows.clear()  # they may be ahead of what was written
+            await pending.end()
+            self._forget_states()
             raise
 
-    async def _take_in(self, entries: list[Entry[Event]], progress: Progress, written: Written) -> None:
+    async def _take_in(self, entries: list[Entry[Event]], progress: Progress, pending: Pending) -> None:
         """Put together what entries change, some at a time, while what those before them change is written."""
         begun = asyncio.get_running_loop().time()
         streams = await self._before(entries)
@@ -288,7 +292,7 @@ class Projection:
         for number, entry in enumerate(entries, start=1):
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
-                await written.wait()  # there is one connection
+                await pending.wait()  # there is one connection
                 now = streams[entry.stream] = await whole(self._connection, entry.stream, entry.position + 1)
             else:
                 now = streams[entry.stream] = after(before, entry)
@@ -298,21 +302,14 @@ class Projection:
                 gathered.settle()
             elif not turn:
                 continue
-            if last or gathered.size > ROWS_HELD or gathered.entries >= WRITTEN:
-                await written.wait()
-                written.begin(self._written(gathered, entry.position + 1, begun, progress))
+            if last or gathered.size > ROWS_HELD or gathered.entries >= AT_ONCE:
+                await pending.wait()
+                pending.begin(self._write(gathered, entry.position + 1, begun, progress))
                 begun = asyncio.get_running_loop().time()
                 gathered = Gathered(self._concerns, self._rows)
             await asyncio.sleep(0)
-        await written.wait()
+        await pending.wait()
         self._keep(streams)
-
-    async def _written(self, gathered: Gathered, position: int, begun: float, progress: Progress) -> None:
-        first = self.position
-        await self._write(gathered, position)
-        if self.observer is not None:
-            self.observer.projected(Projected(first, position, begun, asyncio.get_running_loop().time()))
-        progress(position)
 
     async def _before(self, entries: list[Entry[Event]]) -> dict[str, Folded]:
         """Return the state of each stream concerned before these entries, folded from the log where not at hand."""
@@ -337,13 +334,17 @@ class Projection:
             streams[stream] = await whole(self._connection, stream, self.position)
         return streams
 
-    async def _write(self, gathered: Gathered, position: int) -> None:
+    async def _write(self, gathered: Gathered, position: int, begun: float, progress: Progress) -> None:
+        first = self.position
         async with writing(self._connection, self._schema, waited=self._shown):
             await self._advance(position)
             await gathered.write(self._connection, self._schema)
             if self._shown:
                 await self._connection.execute(QUERIES["notify"], str(position))
         self.position = position
+        if self.observer is not None:
+            self.observer.projected(Projected(first, position, begun, asyncio.get_running_loop().time()))
+        progress(position)
 
     async def _advance(self, position: int) -> None:
         states = ["beside", "live"] if self._shown else ["building"]

@@ -88,7 +88,7 @@ async def test_what_is_filled_as_of_a_position_and_then_followed_is_as_if_all_wa
 async def test_rows_are_the_same_however_much_is_written_while_more_is_put_together(
     recorded, monkeypatch, written, turn
 ):
-    monkeypatch.setattr(engine, "WRITTEN", written)
+    monkeypatch.setattr(engine, "AT_ONCE", written)
     monkeypatch.setattr(gathering, "TURN", turn)
     told: list[int] = []
     async with projecting(recorded) as connection:
@@ -102,7 +102,7 @@ async def test_rows_are_the_same_however_much_is_written_while_more_is_put_toget
 
 
 async def test_what_is_put_together_is_given_up_when_what_was_before_it_cannot_be_written(recorded, monkeypatch):
-    monkeypatch.setattr(engine, "WRITTEN", 10)
+    monkeypatch.setattr(engine, "AT_ONCE", 10)
     monkeypatch.setattr(gathering, "TURN", 5)
     write, written = Gathered.write, 0
 
@@ -114,10 +114,11 @@ async def test_what_is_put_together_is_given_up_when_what_was_before_it_cannot_b
             raise OSError("the disk is full")
         await write(self, *where)
 
-    monkeypatch.setattr(Gathered, "write", fails)
     async with projecting(recorded) as connection:
         projection = await rebuild.begin(connection)
-        reached = [0]
+        await projection.catch_up(SIZE // 3)  # so that states of streams are at hand
+        monkeypatch.setattr(Gathered, "write", fails)
+        reached = [projection.position]
         for _ in range(2):
             with pytest.raises(OSError, match="full"):
                 await projection.catch_up(progress=reached.append)
@@ -125,7 +126,7 @@ async def test_what_is_put_together_is_given_up_when_what_was_before_it_cannot_b
             assert await connection.fetchval("SELECT max(position) FROM projection.generation") == reached[-1]
         await projection.catch_up()
         await rebuild.switch(connection, projection)
-    assert 0 < reached[1] < reached[-1] < SIZE
+    assert SIZE // 3 < reached[1] < reached[-1] < SIZE
     await assert_as_rebuilt(recorded)
 
 
