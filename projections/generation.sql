@@ -41,8 +41,12 @@ SELECT pg_advisory_lock_shared($1::integer, $2::integer);
 SELECT projection.open_schema($1);
 
 -- name: search_path
--- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema.
-SELECT set_config('search_path', $1, true);
+-- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema. Meanwhile statements
+-- are planned once, for any number of rows, and rows are found through an index, however few there were then.
+SELECT
+    set_config('search_path', $1, true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('enable_seqscan', 'off', true);
 
 -- name: unhurried
 -- Let this transaction's commit not be waited for: it is durable at the latest with the next one that is waited for.

@@ -379,3 +379,18 @@ async def test_versions_that_end_are_found_through_an_index_from_the_first(datab
         assert await whole_reads(connection, projection.generation) == before
         await projection.show()
     await assert_as_rebuilt(database)
+
+
+async def test_versions_that_end_are_found_through_an_index_however_small_the_table_was(database, recorder):
+    """A plan is kept while the table that it was made for grows."""
+    await recorder.record(200)
+    async with projecting(database) as connection:
+        projection = await rebuild.begin(connection)
+        await shares.fill(projection, database.projector_dsn, 1, 40)
+        for model in MODELS:
+            await connection.execute(f"ANALYZE read_{projection.generation}.{model.name}")
+        before = await whole_reads(connection, projection.generation)
+        await projection.catch_up(batch=10)
+        assert await whole_reads(connection, projection.generation) == before
+        await projection.show()
+    await assert_as_rebuilt(database)
