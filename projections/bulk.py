@@ -8,7 +8,6 @@ the log, however large that is. What it holds in memory is bounded by a number o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -94,20 +93,19 @@ class Filling:
             self._held += 1
             if not self._gathered.take(Step(entry, before.state, now.state)):
                 continue
+            await self._gathered.settle()
             if self._gathered.size > ROWS_HELD:
                 async with writing(self._connection, self._schema, waited=False):
                     await self._gathered.write_ended(self._connection, self._schema)
                 parted = True
                 self._tell(told)
-            else:
-                await asyncio.sleep(0)
         # Its streams are done: so are the versions that were kept in case they went on.
         if parted or self._gathered.size > ROWS_HELD // 2:
             await self._write(told)
         return entries
 
     async def _write(self, told: Told) -> None:
-        self._gathered.settle()
+        await self._gathered.settle()
         async with writing(self._connection, self._schema, waited=False):
             await self._gathered.write(self._connection, self._schema)
         self._gathered = self._begin()

@@ -2,17 +2,18 @@
 
 Effect exactly once, whatever crashes: the changes and the position are one transaction, and the position is moved on
 only from where it is thought to be, so that of two projectors by mistake one fails and nothing is written twice.
-The same code lives through history and rebuilds it, which is why both give the same rows. Where much is to be done,
-what some entries change is put together while what those before them changed is written: Python and PostgreSQL take
-half of the time each. What it holds in memory is bounded by numbers of entries and bytes of rows, not by the log.
+The same code lives through history and rebuilds it, which is why both give the same rows. What entries change is put
+together while what those before them changed is written: Python and PostgreSQL take half of the time each. A projector
+reads the log over a connection of its own, so that this goes on for as long as there are entries (ADR 0038). What is
+held in memory is bounded by numbers of entries and bytes of rows, not by the log: one portion that is written, one that
+is put together, and a page of entries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -21,12 +22,13 @@ import asyncpg
 
 from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
-from events.codec import decode_entries, decode_entry
+from events.codec import decode_entries
 from events.errors import Corrupt
 from events.sql import load
 from projections import MODELS
-from projections.folding import NOTHING, Folded, after, whole
+from projections.folding import States, after, whole
 from projections.gathering import Concerns, Gathered, KnownRows
+from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.observer import Observer, Projected
 from projections.versions import Step
@@ -35,9 +37,8 @@ QUERIES = load("projections", "generation.sql")
 ENTRIES = load("projections", "entries.sql")
 BATCH = 2_000  # entries read at a time
 AT_ONCE = 500  # entries a transaction: what is done once a transaction takes as long as some hundred entries
+LOOK_SECONDS = 0.01  # between looks for what came while something is written: one for what is recorded in many commits
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
-ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the streams used last
-PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
 SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
 BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds
 # The role owns the tables, whoever projects. The lock of a machine that vanished is free after half a minute.
@@ -102,24 +103,35 @@ class Moved(Exception):
     """The generation is not where or what it was: somebody else moved it on, or switched to another."""
 
 
-class Pending:
-    """What is written beside, one thing at a time, of which nothing is under way any more once this has ended."""
+class Run:
+    """A time of projecting: whom it tells its progress, and what it writes beside, which is one portion at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether something is being written."""
+        return self._task is not None and not self._task.done()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin to write, once what was begun before has been waited for."""
         self._task = asyncio.create_task(work)
 
-    async def wait(self) -> None:
-        """Return when it is written. Raises what it raises."""
+    async def written(self) -> None:
+        """Return when what was begun is written. Raises what it raises."""
         task, self._task = self._task, None
         if task is not None:
             await task
 
+    async def written_within(self, seconds: float) -> None:
+        """Return when what was begun is written or failed, or after so many seconds."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+
     async def end(self) -> None:
-        """Give up what is not written yet."""
+        """Give up what is not written yet: nothing of it is under way any more then."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -140,7 +152,8 @@ class Projection:
     ) -> None:
         """Take a generation at the position that it has in the database; the connection is the projector's own.
 
-        Readers are told of each new position of one that is `shown` to them.
+        Readers are told of each new position of one that is `shown` to them. The log is read over `log`, once that is
+        set: over another connection, to the same server.
         """
         self._connection = connection
         self._generation = generation
@@ -148,11 +161,14 @@ class Projection:
         self._models = models
         self._version = version
         self._concerns = Concerns(models)
-        self._streams: OrderedDict[str, Folded] = OrderedDict()
-        self._kept = 0  # how many entries `_streams` was folded from
+        self._states = States()
         self._rows = KnownRows()
+        self._gathered = Gathered(self._concerns, self._rows)  # what is put together, and not begun to be written
+        self._begun = 0.0  # when that was begun, on the event loop's clock
+        self._reached = position  # what was put together
         self._shown = shown
-        self.position = position
+        self.position = position  # what is written
+        self.log: Connection | None = None
         self.observer: Observer | None = None
 
     @property
@@ -220,9 +236,10 @@ class Projection:
 
     def _forget_states(self) -> None:
         """Have nothing at hand: it may be ahead of what was written, or behind it."""
-        self._streams.clear()
-        self._kept = 0
+        self._states.clear()
         self._rows.clear()
+        self._gathered = Gathered(self._concerns, self._rows)
+        self._reached = self.position
 
     async def catch_up(
         self, until: int | None = None, batch: int = BATCH, progress: Progress = lambda _position: None
@@ -233,106 +250,108 @@ class Projection:
         they must be, `Moved`, and what asyncpg raises; what was not committed has then had no effect.
         """
         begun = self.position
-        while self.position < (end := await self._end(until)):
-            while self.position < end:
-                page = min(self.position + batch, end)
-                for entries in self._portions(await self._read(page)):
-                    await self._project(entries, progress)
+        async with self._running(progress) as run:
+            while await self._go_on(run, until, batch):
+                pass
         return self.position - begun
+
+    async def follow(self, woken: asyncio.Event, seconds: float, progress: Progress = lambda _position: None) -> None:
+        """Catch up again whenever it is `woken`, for so many seconds. What it tells and raises is the same.
+
+        What comes while something is written is put together meanwhile, and is written together with what else came.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        async with self._running(progress) as run:
+            while (left := until - loop.time()) > 0:
+                woken.clear()
+                taken = await self._go_on(run, None, BATCH)
+                if run.writes and taken < BATCH:
+                    await run.written_within(LOOK_SECONDS)
+                elif not taken:
+                    await heard(woken, left)
+
+    @asynccontextmanager
+    async def _running(self, progress: Progress) -> AsyncGenerator[Run]:
+        """When this is left, all is written that was put together; or, after a failure, nothing that was not yet."""
+        run = Run(progress)
+        try:
+            yield run
+            await self._hand_over(run)
+            await run.written()
+        except BaseException:
+            await run.end()
+            self._forget_states()
+            raise
+
+    async def _go_on(self, run: Run, until: int | None, batch: int) -> int:
+        """Put together what the next page of the log changes, and begin to write that, if nothing is being written.
+
+        Returns how many entries it was. Notices, too, if what is written over was lost while nothing is.
+        """
+        if self._connection.is_closed():
+            raise asyncpg.ConnectionDoesNotExistError("the connection that is written over was lost")
+        log, begun = await self._reading(run), self._reached
+        end = min(begun + batch, await self._end(log, until))
+        if begun < end:
+            for entries in self._states.portions(await self._read(log, end)):
+                await self._take_in(run, entries)
+        if not run.writes:
+            await self._hand_over(run)
+        return self._reached - begun
+
+    async def _reading(self, run: Run) -> Connection:
+        """Return what the log can be read over now."""
+        if self.log is not None:
+            return self.log
+        await run.written()
+        return self._connection
 
     async def built(self, position: int) -> None:
         """Note that the tables show the entries up to a position (`projections.bulk`). Raises `Moved`."""
         await self._advance(position)
-        self.position = position
+        self.position = self._reached = position
 
-    async def _end(self, until: int | None) -> int:
-        size: int = await self._connection.fetchval(ENTRIES["size"])
+    async def _end(self, log: Connection, until: int | None) -> int:
+        size: int = await log.fetchval(ENTRIES["size"])
         if size < self.position:
             raise Corrupt(f"the read models show {self.position} entries, but the log has only {size}")
         return size if until is None else min(size, until)
 
-    async def _read(self, end: int) -> list[Entry[Event]]:
-        records = await self._connection.fetch(ENTRIES["page"], self.position, end)
+    async def _read(self, log: Connection, end: int) -> list[Entry[Event]]:
+        records = await log.fetch(ENTRIES["page"], self._reached, end)
         entries = decode_entries(record["bytes"] for record in records)
-        if [entry.position for entry in entries] != list(range(self.position, end)):
-            raise Corrupt(f"the log has a gap or a wrong entry at or after position {self.position}")
+        if [entry.position for entry in entries] != list(range(self._reached, end)):
+            raise Corrupt(f"the log has a gap or a wrong entry at or after position {self._reached}")
         return entries
 
-    def _portions(self, entries: list[Entry[Event]]) -> Iterator[list[Entry[Event]]]:
-        """Part entries where the streams that have to be folded from their beginning would be too much at once."""
-        portion: list[Entry[Event]] = []
-        met: set[str] = set()
-        weight = 0
+    async def _take_in(self, run: Run, entries: Sequence[Entry[Event]]) -> None:
+        """Put together what entries change, and begin to write that whenever it is enough."""
+        streams = await self._states.before(await self._reading(run), entries)
         for entry in entries:
-            if entry.stream not in met and entry.stream not in self._streams:
-                weight += entry.revision
-                if portion and weight > ENTRIES_KEPT:
-                    yield portion
-                    portion, met, weight = [], set[str](), entry.revision
-            met.add(entry.stream)
-            portion.append(entry)
-        if portion:
-            yield portion
-
-    async def _project(self, entries: list[Entry[Event]], progress: Progress) -> None:
-        pending = Pending()
-        try:
-            await self._take_in(entries, progress, pending)
-            await pending.wait()
-        except BaseException:
-            await pending.end()
-            self._forget_states()
-            raise
-
-    async def _take_in(self, entries: list[Entry[Event]], progress: Progress, pending: Pending) -> None:
-        """Put together what entries change, some at a time, while what those before them change is written."""
-        begun = asyncio.get_running_loop().time()
-        streams = await self._before(entries)
-        gathered = Gathered(self._concerns, self._rows)
-        for number, entry in enumerate(entries, start=1):
+            if not self._gathered.entries:
+                self._begun = asyncio.get_running_loop().time()
             before = streams[entry.stream]
             if isinstance(entry.event, AMENDMENTS):
-                await pending.wait()  # there is one connection
-                now = streams[entry.stream] = await whole(self._connection, entry.stream, entry.position + 1)
+                now = await whole(await self._reading(run), entry.stream, entry.position + 1)
             else:
-                now = streams[entry.stream] = after(before, entry)
-            turn = gathered.take(Step(entry, before.state, now.state))
-            last = number == len(entries)
-            if last:
-                gathered.settle()
-            elif not turn:
-                continue
-            if last or gathered.size > ROWS_HELD or gathered.entries >= AT_ONCE:
-                await pending.wait()
-                pending.begin(self._write(gathered, entry.position + 1, begun, progress))
-                begun = asyncio.get_running_loop().time()
-                gathered = Gathered(self._concerns, self._rows)
-            await asyncio.sleep(0)
-        await pending.wait()
-        self._keep(streams)
+                now = after(before, entry)
+            streams[entry.stream] = now
+            turn = self._gathered.take(Step(entry, before.state, now.state))
+            self._reached = entry.position + 1
+            if turn:
+                await self._gathered.settle()
+            if self._gathered.size > ROWS_HELD or self._gathered.entries >= AT_ONCE:
+                await self._hand_over(run)
+        self._states.keep(streams)
 
-    async def _before(self, entries: list[Entry[Event]]) -> dict[str, Folded]:
-        """Return the state of each stream concerned before these entries, folded from the log where not at hand."""
-        streams: dict[str, Folded] = {}
-        missing: list[str] = []
-        for entry in entries:
-            if entry.stream not in streams:
-                streams[entry.stream] = self._streams.get(entry.stream, NOTHING)
-                if entry.stream not in self._streams and entry.revision > 0:
-                    missing.append(entry.stream)
-        amended: set[str] = set()
-        if missing:
-            async with self._connection.transaction(readonly=True):
-                cursor = self._connection.cursor(ENTRIES["streams"], missing, self.position, prefetch=PAGE)
-                async for record in cursor:
-                    entry = decode_entry(record["bytes"])
-                    if isinstance(entry.event, AMENDMENTS):
-                        amended.add(entry.stream)
-                    if entry.stream not in amended:
-                        streams[entry.stream] = after(streams.get(entry.stream, NOTHING), entry)
-        for stream in amended:
-            streams[stream] = await whole(self._connection, stream, self.position)
-        return streams
+    async def _hand_over(self, run: Run) -> None:
+        """Begin to write what was put together, once what was begun before is written."""
+        await self._gathered.settle()
+        await run.written()
+        if self._gathered.entries:
+            run.begin(self._write(self._gathered, self._reached, self._begun, run.progress))
+            self._gathered = Gathered(self._concerns, self._rows)
 
     async def _write(self, gathered: Gathered, position: int, begun: float, progress: Progress) -> None:
         first = self.position
@@ -351,11 +370,3 @@ class Projection:
         moved = await self._connection.fetchval(QUERIES["advance"], self._generation, self.position, position, states)
         if moved is None:
             raise Moved(f"generation {self._generation} is not {' or '.join(states)} at {self.position} any more")
-
-    def _keep(self, streams: dict[str, Folded]) -> None:
-        for stream, folded in streams.items():
-            self._kept += folded.revision - self._streams.pop(stream, NOTHING).revision
-            self._streams[stream] = folded
-        while self._kept > ENTRIES_KEPT and len(self._streams) > 1:
-            _, forgotten = self._streams.popitem(last=False)
-            self._kept -= forgotten.revision + 1

@@ -6,6 +6,7 @@ again; how many is bounded by their bytes.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from typing import Final, TypeAlias
@@ -16,7 +17,7 @@ from events.catalogue.history import AMENDMENTS
 from projections.model import ReadModel, Rows
 from projections.versions import Changes, Known, Step
 
-TURN: Final = 50  # entries after which whoever else waits for the event loop has a turn, and rows are counted
+TURN: Final = 50  # entries that are seen to together, after which rows are counted
 HEAVY: Final = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
 REMEMBERED: Final = 8  # kinds of keys in a row: what agreeing on a roadmap or an end touches may be any number
 ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
@@ -103,29 +104,27 @@ class Gathered:
     def __init__(self, concerns: Concerns, rows: KnownRows) -> None:
         self.changes = [Changes(model) for model in concerns.models]
         self.size = 0  # bytes of rows
-        self.entries = 0
+        self.entries = 0  # that were taken
         self._concerns = concerns
         self._rows = rows
         self._steps: list[Step] = []
         self._weight = 0
 
     def take(self, step: Step) -> bool:
-        """Take the next entry, and see what those taken change once they are enough for a turn.
-
-        Says whether it did so: then whoever else waits for the event loop is to have a turn, and `size` has grown.
-        """
+        """Take the next entry. Says whether those taken are enough for a turn: they are to be settled then."""
         self._steps.append(step)
         self._weight += step.entry.revision
-        if len(self._steps) < TURN and self._weight < HEAVY:
-            return False
-        self.settle()
-        return True
+        self.entries += 1
+        return len(self._steps) >= TURN or self._weight >= HEAVY
 
-    def settle(self) -> None:
-        """See what those entries change that were taken since it was last seen."""
-        self._apply(self._steps)
-        self.entries += len(self._steps)
-        self._steps, self._weight = [], 0
+    async def settle(self) -> None:
+        """See what those entries change that were taken since it was last seen; `size` grows by that.
+
+        Whoever else waits for the event loop has a turn after each read model: what is written meanwhile asks
+        PostgreSQL for one thing after the other, and waits for its turn after each.
+        """
+        steps, self._steps, self._weight = self._steps, [], 0
+        await self._apply(steps)
 
     async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
         """Write it all to the tables in `schema`, the connection's search path. Raises `Corrupt` (`Changes.write`)."""
@@ -138,7 +137,7 @@ class Gathered:
             await changes.write_ended(connection, schema)
         self.size = 0
 
-    def _apply(self, steps: Sequence[Step]) -> None:
+    async def _apply(self, steps: Sequence[Step]) -> None:
         """Note what entries change, in order.
 
         Taken read model by read model, which is a sixth faster than entry by entry: a processor then goes on with what
@@ -156,4 +155,6 @@ class Gathered:
         for changes, told in zip(self.changes, todo, strict=True):
             for one in told:
                 self.size += changes.apply(*one)
+            if told:
+                await asyncio.sleep(0)
         self._rows.grown(grown + sum(known.size for known in met.values()))

@@ -4,6 +4,14 @@
 -- Have an advisory lock until the connection ends: whether it was free. $1 its number.
 SELECT pg_try_advisory_lock($1);
 
+-- name: server
+-- Which server this is, among those that have the same data: since when it runs.
+SELECT pg_postmaster_start_time();
+
+-- name: to_read
+-- The same, of a connection over which nothing is written from now on.
+SELECT pg_postmaster_start_time(), set_config('default_transaction_read_only', 'on', false);
+
 -- name: live
 -- The generation that the schema `read` shows, whatever its version.
 SELECT id, version, position FROM projection.generation WHERE state = 'live';

@@ -32,7 +32,6 @@ from projections.engine import (
     reader_of,
     version_of,
 )
-from projections.heartbeat import heard
 from projections.model import ReadModel
 from projections.observer import CHANNEL, Observer
 from projections.rebuild import Helpers, ensure, tidy
@@ -45,6 +44,10 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOOKS = 3  # a heartbeat apart, at which nobody of another version reads: one may be connecting again
 
 log = structlog.get_logger("projector")
+
+
+class Elsewhere(ConnectionError):
+    """Two connections have come to two servers, of which one is not the primary any more."""
 
 
 class Replaced(Moved):
@@ -90,11 +93,12 @@ class Projector:
             try:
                 async with self._connected() as connection:
                     await self._stand_by(connection)
-                    self.active, self._first, self._alone = True, False, 0
-                    try:
-                        await self._project(connection)
-                    finally:
-                        self.active = False
+                    async with self._reading(connection) as reading:
+                        self.active, self._first, self._alone = True, False, 0
+                        try:
+                            await self._project(connection, reading)
+                        finally:
+                            self.active = False
             except Replaced:
                 self.interruptions += 1
                 log.warning("projector_replaced", retry_in_seconds=HEARTBEAT_SECONDS)
@@ -113,12 +117,28 @@ class Projector:
         connection = await connect(self._dsn, timeout=5, command_timeout=TIMEOUT_SECONDS, server_settings=dict(SESSION))
         try:
             connection.add_termination_listener(self._wake)
-            await connection.add_listener("registry_log", self._wake)
-            if self._observer is not None:
-                await connection.add_listener(CHANNEL, self._hear)
             yield connection
         finally:
             await _close(connection)
+
+    @asynccontextmanager
+    async def _reading(self, connection: Connection) -> AsyncGenerator[Connection]:
+        """What the log is read over, and heard of: the other connection hears of nothing within a transaction.
+
+        It is to the same server: one that was primary once may have entries that the other has not.
+        """
+        session = {**SESSION, "application_name": "registry-projector-log"}
+        reading = await connect(self._dsn, timeout=5, command_timeout=TIMEOUT_SECONDS, server_settings=session)
+        try:
+            if await reading.fetchval(QUERIES["to_read"]) != await connection.fetchval(QUERIES["server"]):
+                raise Elsewhere("the log is read from another server than is written to")
+            reading.add_termination_listener(self._wake)
+            await reading.add_listener("registry_log", self._wake)
+            if self._observer is not None:
+                await reading.add_listener(CHANNEL, self._hear)
+            yield reading
+        finally:
+            await _close(reading)
 
     def _wake(self, *_what: object) -> None:
         """Whatever it was, the log tells what there is to do."""
@@ -139,18 +159,18 @@ class Projector:
         self._was_shown = self._was_shown or shown is not None
         return shown
 
-    async def _project(self, connection: Connection) -> None:
+    async def _project(self, connection: Connection, reading: Connection) -> None:
         """Follow the generation that is shown, and the one that takes its place, and so on."""
-        projection = await self._begin(connection)
+        projection = await self._begin(connection, reading)
         while True:
             try:
                 await self._follow(connection, projection)
             except Moved:
-                left, projection = projection.generation, await self._begin(connection)
+                left, projection = projection.generation, await self._begin(connection, reading)
                 if projection.generation == left:  # it is no rebuild but another projector that has moved it on
                     raise
 
-    async def _begin(self, connection: Connection) -> Projection:
+    async def _begin(self, connection: Connection, reading: Connection) -> Projection:
         """Return our generation, built first if need be; not, though, once that of another version took over.
 
         Nobody of ours read any more then; should we build it anew, it would be for nobody. Raises `Replaced`.
@@ -160,7 +180,7 @@ class Projector:
             raise Replaced(f"generation {live['id']} is of version {live['version'][:12]}")
         helpers = Helpers(self._dsn) if self._models is MODELS else None
         projection = await ensure(connection, self._models, helpers)
-        projection.observer = self._observer
+        projection.log, projection.observer = reading, self._observer
         shown = await self._shown(connection)
         if shown is not None and shown["state"] == "live":
             self._first = self._first or await connection.fetchval(QUERIES["lock"], LOCK)
@@ -169,16 +189,11 @@ class Projector:
     async def _follow(self, connection: Connection, projection: Projection) -> None:
         log.info("projector_following", generation=projection.generation, position=projection.position)
         self._progress(projection.position)
-        loop = asyncio.get_running_loop()
-        looked = loop.time()
+        await projection.catch_up(progress=self._progress)
         while True:
-            self._woken.clear()
-            await projection.catch_up(progress=self._progress)
             self._failures = 0
-            await heard(self._woken, HEARTBEAT_SECONDS)
-            if loop.time() - looked >= HEARTBEAT_SECONDS:
-                looked = loop.time()
-                await self._look_after(connection, projection)
+            await projection.follow(self._woken, HEARTBEAT_SECONDS, self._progress)
+            await self._look_after(connection, projection)
 
     async def _look_after(self, connection: Connection, projection: Projection) -> None:
         """Remove what nobody needs any more, and see that what is followed is still shown. Raises `Moved`.

@@ -16,7 +16,7 @@ from events.catalogue import AGGREGATES
 from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
-from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, rebuild, shares
+from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, folding, gathering, rebuild, shares
 from projections.cooperations import COOPERATIONS
 from projections.names import NAMES
 from projections.reader import Lies, ReadModels
@@ -56,16 +56,17 @@ async def test_what_was_lived_through_in_any_portions_is_what_a_rebuild_gives(da
 async def test_what_was_forgotten_is_folded_from_the_log_again_and_rows_are_written_in_time(
     database, recorder, monkeypatch
 ):
-    monkeypatch.setattr(engine, "ENTRIES_KEPT", 12)
+    monkeypatch.setattr(folding, "ENTRIES_KEPT", 12)
     monkeypatch.setattr(engine, "ROWS_HELD", 2000)
-    monkeypatch.setattr(engine, "PAGE", 3)
+    monkeypatch.setattr(folding, "PAGE", 3)
+    monkeypatch.setattr(gathering, "TURN", 5)
     await recorder.record(SIZE)
     positions: list[int] = []
     async with projecting(database) as connection:
         await (await rebuild.ensure(connection)).catch_up()
         projection = await rebuild.begin(connection)
         await projection.catch_up(batch=20, progress=positions.append)
-        assert projection._kept <= 12
+        assert projection._states.size <= 12
         assert len(positions) > SIZE / 20
         await assert_same(connection, projection.generation, 1)
     monkeypatch.undo()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from projections import LISTED, MODELS, ReadModel, Row
 from projections.around import refs_of
 from projections.copying import line
 from projections.engine import version_of
-from projections.gathering import Concerns
+from projections.gathering import Concerns, Gathered, KnownRows
 from projections.names import NAMES
 from projections.parties import PARTIES
 from projections.versions import COMMON, Changes, Step
@@ -135,6 +136,30 @@ def test_what_is_remembered_of_kinds_of_keys_does_not_grow_with_how_many_there_a
         touched = {MODELS[number].name: keys for number, _, keys in concerns.of(Step(entry, after, after))}
         assert touched.get("visits", []) == visits[:promised]
     assert len(concerns._plans) < 20
+
+
+async def test_whoever_waits_has_a_turn_after_each_read_model_that_entries_concern():
+    """What is written meanwhile waits for PostgreSQL, and then for its turn, many times."""
+    turns = 0
+
+    async def waits() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    (step,) = history(PARTY, [PartyRegistered(name="Works", kind="company", country="NO")])
+    concerns = Concerns(MODELS)
+    concerned = len(concerns.of(step))
+    assert concerned > 1
+    gathered = Gathered(concerns, KnownRows())
+    waiting = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    before = turns
+    gathered.take(step)
+    await gathered.settle()
+    waiting.cancel()
+    assert turns - before >= concerned
 
 
 @given(asked())
