@@ -48,7 +48,7 @@ class Given:
         self._request = request
         self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
         self._values: dict[str, str] = {}
-        for raw_name, raw in pairs(request):
+        for raw_name, raw in pairs(request) if request.scope["query_string"] else ():
             name, value = raw_name.decode(errors="replace"), raw.decode(errors="replace")
             if name in self._values:
                 self.wrong(name, "given more than once")

@@ -75,14 +75,15 @@ class Reply:
         )
 
     def ready(self) -> Response[bytes] | None:
-        """Return the answer, if the client has it already, or it was made before."""
+        """Return the answer, if it was made before, or the client has it already."""
+        if (kept := self._answers.find(self._basis)) is not None:
+            return self._send(kept)
         if not self._at.pinned:
             for tag in _held(self._request):
                 found = _REVISION.fullmatch(tag)
                 if found and tag == self._answers.tag(self._basis, int(found[1]) if found[1] else None):
                     return _not_modified(_headers(tag, self._at.size))
-        kept = self._answers.find(self._basis)
-        return None if kept is None else self._send(kept)
+        return None
 
     def made(
         self,
