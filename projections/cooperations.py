@@ -10,6 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import TopicKind
 from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
+from projections.titled import TITLED, titled
 from projections.topics import TopicItem
 
 
@@ -44,7 +45,8 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         changes=changes_of(state.standing),
         **provenance(state.opened),
     )
-    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage)
+    columns = (list(event.parties), list(event.fields), state.stage)
+    yield row(item, event.title.casefold(), *columns, *titled(event.title, event.fields))
 
 
 COOPERATIONS = ReadModel(
@@ -52,7 +54,7 @@ COOPERATIONS = ReadModel(
     number=2,
     prefixes=("coop",),
     rows={"cooperation": rows},
-    columns=("parties", "fields", "stage"),
+    columns=("parties", "fields", "stage", *TITLED),
     queries=load("projections", "cooperations.sql"),
     item=CooperationItem,
     filters=(
