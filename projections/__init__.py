@@ -8,7 +8,6 @@ from projections.agreements import AGREEMENTS
 from projections.commitments import COMMITMENTS
 from projections.cooperations import COOPERATIONS
 from projections.meetings import MEETINGS
-from projections.milestones import MILESTONES
 from projections.model import Filter, ReadModel, Row
 from projections.negotiations import NEGOTIATIONS
 from projections.occasions import OCCASIONS
@@ -17,6 +16,7 @@ from projections.people import PEOPLE
 from projections.roadmaps import ROADMAPS
 from projections.rounds import ROUNDS
 from projections.sources import SOURCES
+from projections.titles import TITLES
 from projections.topics import TOPICS
 from projections.visits import VISITS
 
@@ -36,7 +36,7 @@ LISTED: tuple[ReadModel, ...] = (
 )
 """The read models that clients list and get items of."""
 
-MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, MILESTONES)
+MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, TITLES)
 """All read models."""
 
 __all__ = ["LISTED", "MODELS", "Filter", "ReadModel", "Row"]

@@ -39,14 +39,11 @@ UNION ALL
 SELECT 'label', thing.id, thing.title, NULL, NULL, NULL FROM named JOIN sources AS thing ON thing.id = named.id
 WHERE named.kind = 'src' AND thing.born < $2 AND (thing.died IS NULL OR thing.died >= $2)
 UNION ALL
-SELECT 'label', thing.id, thing.title, NULL, NULL, NULL FROM named JOIN cooperations AS thing ON thing.id = named.id
-WHERE named.kind = 'coop' AND thing.born < $2 AND (thing.died IS NULL OR thing.died >= $2)
-UNION ALL
 SELECT 'label', thing.id, thing.title, NULL, NULL, NULL FROM named JOIN topics AS thing ON thing.id = named.id
 WHERE named.kind = 'topic' AND thing.born < $2 AND (thing.died IS NULL OR thing.died >= $2)
 UNION ALL
-SELECT 'label', thing.id, thing.title, NULL, NULL, NULL FROM named JOIN milestones AS thing ON thing.id = named.id
-WHERE named.kind = 'milestone' AND thing.born < $2 AND (thing.died IS NULL OR thing.died >= $2)
+SELECT 'label', thing.id, thing.title, NULL, NULL, NULL FROM named JOIN titles AS thing ON thing.id = named.id
+WHERE named.kind IN ('coop', 'milestone') AND thing.born < $2 AND (thing.died IS NULL OR thing.died >= $2)
 UNION ALL
 SELECT 'label', person.id, NULL, person.body, NULL, NULL FROM named JOIN people AS person ON person.id = named.id
 WHERE named.kind = 'person' AND person.born < $2 AND (person.died IS NULL OR person.died >= $2)

@@ -10,7 +10,6 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import TopicKind
 from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
-from projections.titled import TITLED, titled
 from projections.topics import TopicItem
 
 
@@ -45,8 +44,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         changes=changes_of(state.standing),
         **provenance(state.opened),
     )
-    columns = (list(event.parties), list(event.fields), state.stage)
-    yield row(item, event.title.casefold(), *columns, *titled(event.title, event.fields))
+    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage)
 
 
 COOPERATIONS = ReadModel(
@@ -54,7 +52,7 @@ COOPERATIONS = ReadModel(
     number=2,
     prefixes=("coop",),
     rows={"cooperation": rows},
-    columns=("parties", "fields", "stage", *TITLED),
+    columns=("parties", "fields", "stage"),
     queries=load("projections", "cooperations.sql"),
     item=CooperationItem,
     filters=(

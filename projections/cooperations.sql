@@ -10,9 +10,7 @@ CREATE TABLE cooperations (
     body bytea NOT NULL,
     parties text[] NOT NULL,
     fields text[] NOT NULL,
-    stage text NOT NULL,
-    title text NOT NULL,
-    words text NOT NULL
+    stage text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -21,7 +19,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS cooperations_versions ON cooperations (id, bor
 CREATE UNIQUE INDEX IF NOT EXISTS cooperations_current ON cooperations (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS cooperations_order ON cooperations (sort, id);
 CREATE INDEX IF NOT EXISTS cooperations_parties ON cooperations USING gin (parties);
-CREATE INDEX IF NOT EXISTS cooperations_words ON cooperations USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from projections.cooperations import COOPERATIONS
-from projections.milestones import MILESTONES
 from projections.occasions import OCCASIONS
 from projections.parties import PARTIES
 from projections.sources import SOURCES
+from projections.titles import TITLES
 from projections.topics import TOPICS
 
-NAMED: Final = (PARTIES, OCCASIONS, SOURCES, COOPERATIONS, TOPICS, MILESTONES)
+NAMED: Final = (PARTIES, OCCASIONS, SOURCES, TOPICS, TITLES)
 """The read models whose titles are labels (`around.sql`)."""
 
 

@@ -19,9 +19,6 @@ SELECT kind, id, title, cooperation, sort FROM (
         SELECT 'source', id, title, NULL, words FROM sources
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND words::tsvector @@ $5::text::tsquery
         UNION ALL
-        SELECT 'cooperation', id, title, NULL, words FROM cooperations
-        WHERE born < $1 AND (died IS NULL OR died >= $1) AND words::tsvector @@ $5::text::tsquery
-        UNION ALL
         SELECT 'topic', id, title, cooperation, words FROM topics
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND words::tsvector @@ $5::text::tsquery
         UNION ALL
@@ -31,7 +28,8 @@ SELECT kind, id, title, cooperation, sort FROM (
         SELECT 'negotiations', id, title, cooperation, words FROM negotiations
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND words::tsvector @@ $5::text::tsquery
         UNION ALL
-        SELECT 'milestone', id, title, cooperation, words FROM milestones
+        SELECT CASE WHEN id = cooperation THEN 'cooperation' ELSE 'milestone' END, id, title, nullif(cooperation, id), words
+        FROM titles
         WHERE born < $1 AND (died IS NULL OR died >= $1) AND words::tsvector @@ $5::text::tsquery
         UNION ALL
         SELECT 'visit', id, title, cooperation, words FROM visits

@@ -21,11 +21,11 @@ from projections.comparison import Difference
 from projections.digest import digest, digests, line
 from projections.engine import FORM, QUERIES
 from projections.meetings import MEETINGS
-from projections.milestones import MILESTONES
 from projections.projector import Projector
 from projections.rebuild import Helpers
 from projections.renewal import LOCK, Renewed, renew
 from projections.shares import SHARES, ShareLost
+from projections.titles import TITLES
 from projections.topics import TOPICS
 from tests.integration.test_projector import NEWER, states
 from tests.support.cluster import Database
@@ -190,10 +190,10 @@ async def test_a_row_that_an_administrator_altered_is_found_named_and_not_switch
 async def test_a_row_that_an_administrator_put_in_is_found(projected):
     async with connected(projected.admin_dsn) as administrator:
         await administrator.execute(
-            "INSERT INTO read_1.milestones (id, born, sort, body, cooperation, title, words)"
+            "INSERT INTO read_1.titles (id, born, sort, body, cooperation, title, words)"
             " VALUES ('milestone_x', 7, '', '', 'coop_x', 'x', '')"
         )
-    (differing,) = (await renewed(projected, MILESTONES, check=True)).differing
+    (differing,) = (await renewed(projected, TITLES, check=True)).differing
     assert differing.rows == (Difference("milestone_x", 7, "surplus"),)
 
 
@@ -208,7 +208,7 @@ async def test_a_view_that_shows_something_else_than_its_table_is_found(projecte
 
 async def test_where_much_differs_only_some_rows_are_named(projected):
     async with connected(projected.admin_dsn) as administrator:
-        await administrator.execute("UPDATE read_1.cooperations SET title = 'x'")
+        await administrator.execute("UPDATE read_1.cooperations SET stage = 'x'")
     (differing,) = (await renewed(projected, check=True)).differing
     assert len(differing.rows) == 20
     assert list(differing.rows) == sorted(differing.rows, key=lambda row: (row.id, row.born))

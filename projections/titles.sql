@@ -1,8 +1,8 @@
--- milestones: what the steps of roadmaps are called.
+-- titles: what cooperations and the steps of roadmaps are called.
 
 -- name: create
 -- The table, in the schema of a generation (the search path).
-CREATE TABLE milestones (
+CREATE TABLE titles (
     id text NOT NULL,
     born bigint NOT NULL,
     died bigint,
@@ -15,16 +15,16 @@ CREATE TABLE milestones (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS milestones_versions ON milestones (id, born);
-CREATE UNIQUE INDEX IF NOT EXISTS milestones_current ON milestones (id) WHERE died IS NULL;
-CREATE INDEX IF NOT EXISTS milestones_words ON milestones USING gin ((words::tsvector));
+CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS titles_current ON titles (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
-ANALYZE milestones;
+ANALYZE titles;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.
-UPDATE milestones AS version SET died = ended.died
+UPDATE titles AS version SET died = ended.died
 FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
