@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import msgspec
 
 from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import NULL, line
+from projections.copying import body, line
 from projections.model import ReadModel, Row, Rows
 
 LINES = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides what it says, about
-COMMON = ("id", "born", "died", "sort", "body")
+_CURRENT: Final = b"\t\\N\n"  # what the line of a version ends with that has not died
 
 
 class Step(NamedTuple):
@@ -36,11 +36,10 @@ class Step(NamedTuple):
 
 
 class _Version(msgspec.Struct, gc=False):
-    """A version that began within this run of entries: `says` is what it does between `died` and the line's end."""
+    """A version that began within this run of entries: its columns as they are copied, and when it died."""
 
-    id: str
-    born: int
-    says: str
+    line: bytes
+    body: bytes
     died: int | None = None
 
 
@@ -93,7 +92,7 @@ class Changes:
             if was is not None:
                 self._end(key, position)
                 known.size -= len(was.body) + OVERHEAD
-            version = self._current[key] = _Version(key, position, line(row.sort, row.body, row.columns))
+            version = self._current[key] = _Version(line(key, position, row.sort, row.columns), body(row.body))
             self._begun.append(version)
             held += len(row.body) + OVERHEAD
             current[key] = row
@@ -141,7 +140,7 @@ class Changes:
         await connection.copy_to_table(
             self._model.name,
             schema_name=schema,
-            columns=[*COMMON, *self._model.columns],
+            columns=["id", "born", "sort", *self._model.columns, "body", "died"],
             source=_lines(versions),
             format="text",
         )
@@ -149,9 +148,8 @@ class Changes:
 
 async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
     for first in range(0, len(versions), LINES):
-        yield "".join([_line(version) for version in versions[first : first + LINES]]).encode()
-
-
-def _line(version: _Version) -> str:
-    died = NULL if version.died is None else version.died
-    return f"{version.id}\t{version.born}\t{died}\t{version.says}\n"
+        parts: list[bytes] = []
+        for version in versions[first : first + LINES]:
+            died = version.died
+            parts += (version.line, version.body, _CURRENT if died is None else b"\t%d\n" % died)
+        yield b"".join(parts)

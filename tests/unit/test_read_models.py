@@ -23,15 +23,15 @@ from events.edtf import EdtfDate
 from events.entry import canonical
 from events.errors import Corrupt, RegistryError
 from events.shape import from_text
-from projections import LISTED, MODELS, ReadModel, Row
+from projections import LISTED, MODELS, ReadModel, Row, copying
 from projections.around import refs_of
-from projections.copying import line
 from projections.engine import version_of
 from projections.gathering import Concerns
 from projections.names import NAMES
 from projections.parties import PARTIES
-from projections.versions import COMMON, Changes, Step
+from projections.versions import Changes, Step
 from services.registry.api.parameters import PREFIXES
+from tests.support.check_read_models import COMMON
 from tests.support.histories import asked
 from tests.support.spec import entries_of, fold, made_id, stored
 
@@ -142,20 +142,21 @@ def test_versions_gathered_entry_by_entry_are_those_that_whole_states_differ_by(
     aggregate, wishes = wish
     for model in of_kind(aggregate):
         gathered = Changes(model)
-        versions: list[tuple[str, int, int | None, str]] = []
+        versions: list[tuple[bytes, bytes, int | None]] = []
         current: dict[str, int] = {}
         for entry, before, after in history(aggregate, wishes):
             gathered.apply(Step(entry, before, after), model.rows[aggregate.kind], after.touched)
             differences = changed(rows_of(model, aggregate, before), rows_of(model, aggregate, after))
             for key, (was, now) in differences.items():
                 if was is not None:
-                    _, born, _, row = versions[current[key]]
-                    versions[current[key]] = (key, born, entry.position, row)
+                    said, body, _ = versions[current[key]]
+                    versions[current[key]] = (said, body, entry.position)
                 if now is not None:
                     current[key] = len(versions)
-                    versions.append((key, entry.position, None, line(now.sort, now.body, now.columns)))
-        found = [(one.id, one.born, one.died, one.says) for one in gathered._begun]
-        assert sorted(found, key=lambda one: one[:2]) == sorted(versions, key=lambda one: one[:2])
+                    said = copying.line(key, entry.position, now.sort, now.columns)
+                    versions.append((said, copying.body(now.body), None))
+        found = [(one.line, one.body, one.died) for one in gathered._begun]
+        assert sorted(found) == sorted(versions)
         assert not gathered._ended
 
 
