@@ -87,9 +87,9 @@ class Changes:
             for row in rows(after, touched) if after is not None else ():
                 key, shown = row.id, shown + 1
                 was = current.get(key)
-                if was is row or was == row:
-                    continue
                 if was is not None:
+                    if was is row or was == row:
+                        continue
                     self._end(key, position)
                     known.size -= len(was.body) + OVERHEAD
                 version = self._current[key] = _Version(line(key, position, row.sort, row.columns), body(row.body))
