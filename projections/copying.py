@@ -1,9 +1,9 @@
-r"""Rows as PostgreSQL's COPY takes them, in its text format.
+"""Rows as PostgreSQL's COPY takes them, in its binary format.
 
-A line a row, a tab between columns, `\N` for null; a backslash stands before what would otherwise end a column, a line
-or an element of an array (PostgreSQL's documentation: COPY, "Text Format"; Arrays, "Array Input and Output Syntax";
-bytea, "Escape Format"). Read models are rebuilt from millions of rows, and asyncpg's own encoding, value by value in
-Python, took as long as all else that is done for a row.
+A row is the number of its columns in two bytes, and each column its length in four and then what it says, in the form
+in which its type is sent (PostgreSQL's documentation: COPY, "Binary Format"). Nothing is escaped or parsed: the text
+format took PostgreSQL twice the time for a row, and asyncpg's own encoding, value by value in Python, took as long as
+all else that is done for one.
 """
 
 from __future__ import annotations
@@ -13,56 +13,73 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
-NULL: Final = r"\N"
+BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+END: Final = b"\xff\xff"
+NULL: Final = b"\xff\xff\xff\xff"
+BESIDE: Final = 5  # columns that a row has beside its own: id, born and sort before them, body and died after them
 DAYS: Final = 10_000  # kept once written: a history says the same few again and again
-_BACKSLASH: Final = ord("\\")
+_EPOCH: Final = date(2000, 1, 1).toordinal()
+_TEXT: Final = (25).to_bytes(4)  # the type of an array's elements, by its oid
+_NOTHING: Final = bytes(4) + bytes(4) + _TEXT  # an array of no dimensions
+_LENGTHS: Final = tuple(length.to_bytes(4) for length in range(4_096))  # of what is not long
 
 
-def line(key: str, born: int, sort: str, columns: Sequence[object]) -> bytes:
-    """Return a row's id, the position that it is from, its sort key and its other columns, each with a tab after it.
+def head(key: str, born: int, sort: str, columns: Sequence[object]) -> bytes:
+    """Return how a row begins: its id, the position that it is from, its sort key, and its own columns.
 
-    Raises `KeyError` for a value of a type that no column has.
+    Those are texts, days, truth values, whole numbers (bigint) and sequences of texts, or None. Raises `KeyError` for
+    a value of another type.
     """
-    forms = [
-        value if type(value) is str else NULL if value is None else _FORMS[type(value)](value) for value in columns
-    ]
-    said = "\t".join([key, str(born), sort, *forms, ""])
-    # Rarely is there anything to be escaped, which is told faster of all columns at once. Each null has a backslash.
-    if (
-        ("\\" in said and said.count("\\") != columns.count(None))
-        or said.count("\t") != len(forms) + 3
-        or "\n" in said
-        or "\r" in said
-    ):
-        forms = [NULL if value is None else _escaped(form) for value, form in zip(columns, forms, strict=True)]
-        said = "\t".join([_escaped(key), str(born), _escaped(sort), *forms, ""])
-    return said.encode()
+    parts = [(len(columns) + BESIDE).to_bytes(2), _sized(key.encode()), position(born), _sized(sort.encode())]
+    for value in columns:
+        if type(value) is str:
+            said = value.encode()
+            parts += (_length(said), said)
+        else:
+            parts.append(NULL if value is None else _FORMS[type(value)](value))
+    return b"".join(parts)
 
 
-def body(json: bytes) -> bytes:
-    """Return JSON, in which no control character stands as it is, as a column of type bytea."""
-    return json.replace(b"\\", rb"\\\\") if _BACKSLASH in json else json
+def tail(body: bytes, died: int | None) -> tuple[bytes, ...]:
+    """Return how a row ends, in parts: its body (bytea), and the position that ended it (None: none has)."""
+    return _length(body), body, NULL if died is None else position(died)
 
 
-def array(values: Sequence[str]) -> str:
-    """Return texts as one of type text[]."""
+def position(number: int) -> bytes:
+    """Return a whole number as a column of type bigint."""
+    return b"\0\0\0\x08" + number.to_bytes(8, signed=True)
+
+
+def array(values: Sequence[str]) -> bytes:
+    """Return texts as a column of type text[]."""
     if not values:
-        return "{}"
-    said = "".join(values)
-    if '"' in said or "\\" in said:
-        values = [value.replace("\\", r"\\").replace('"', r"\"") for value in values]
-    said = '","'.join(values)
-    return f'{{"{said}"}}'
+        return _sized(_NOTHING)
+    # One dimension, no nulls, so many elements, of which the first has the number 1.
+    parts = [b"\0\0\0\1\0\0\0\0", _TEXT, len(values).to_bytes(4), b"\0\0\0\1"]
+    for value in values:
+        said = value.encode()
+        parts += (_length(said), said)
+    return _sized(b"".join(parts))
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t").replace("\r", r"\r")
+def _length(said: bytes) -> bytes:
+    length = len(said)
+    return _LENGTHS[length] if length < len(_LENGTHS) else length.to_bytes(4)
 
 
-_FORMS: Final[dict[type, Callable[[Any], str]]] = {
-    int: str,
-    bool: {False: "f", True: "t"}.__getitem__,
-    date: lru_cache(DAYS)(date.isoformat),
+def _sized(said: bytes) -> bytes:
+    return _length(said) + said
+
+
+@lru_cache(DAYS)
+def _day(day: date) -> bytes:
+    return _sized((day.toordinal() - _EPOCH).to_bytes(4, signed=True))
+
+
+_FORMS: Final[dict[type, Callable[[Any], bytes]]] = {
+    int: position,
+    bool: {False: _sized(b"\0"), True: _sized(b"\1")}.__getitem__,
+    date: _day,
     tuple: array,
     list: array,
 }

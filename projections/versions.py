@@ -12,19 +12,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import msgspec
 
 from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import body, line
+from projections.copying import BEGIN, END, head, tail
 from projections.model import ReadModel, Row, Rows
 
-LINES = 200  # rows sent at a time
+SENT = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides what it says, about
-_CURRENT: Final = b"\t\\N\n"  # what the line of a version ends with that has not died
 
 
 class Step(NamedTuple):
@@ -36,9 +35,9 @@ class Step(NamedTuple):
 
 
 class _Version(msgspec.Struct, gc=False):
-    """A version that began within this run of entries: its columns as they are copied, and when it died."""
+    """A version that began within this run of entries: how it begins as it is copied, its body, and when it died."""
 
-    line: bytes
+    head: bytes
     body: bytes
     died: int | None = None
 
@@ -92,7 +91,7 @@ class Changes:
                         continue
                     self._end(key, position)
                     known.size -= len(was.body) + OVERHEAD
-                version = self._current[key] = _Version(line(key, position, row.sort, row.columns), body(row.body))
+                version = self._current[key] = _Version(head(key, position, row.sort, row.columns), row.body)
                 self._begun.append(version)
                 held += len(row.body) + OVERHEAD
                 current[key] = row
@@ -142,15 +141,17 @@ class Changes:
             self._model.name,
             schema_name=schema,
             columns=["id", "born", "sort", *self._model.columns, "body", "died"],
-            source=_lines(versions),
-            format="text",
+            source=_copied(versions),
+            format="binary",
         )
 
 
-async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
-    for first in range(0, len(versions), LINES):
+async def _copied(versions: list[_Version]) -> AsyncGenerator[bytes]:
+    yield BEGIN
+    for first in range(0, len(versions), SENT):
         parts: list[bytes] = []
-        for version in versions[first : first + LINES]:
-            died = version.died
-            parts += (version.line, version.body, _CURRENT if died is None else b"\t%d\n" % died)
+        for version in versions[first : first + SENT]:
+            parts.append(version.head)
+            parts += tail(version.body, version.died)
         yield b"".join(parts)
+    yield END

@@ -63,7 +63,7 @@ async def test_rows_are_the_same_however_much_is_held_read_and_handed_out_at_a_t
     monkeypatch.setattr(bulk, "ROWS_HELD", held)
     monkeypatch.setattr(bulk, "PAGE", page)
     monkeypatch.setattr(shares, "RANGE", handed)
-    monkeypatch.setattr(versions, "LINES", 3)
+    monkeypatch.setattr(versions, "SENT", 3)
     told: list[int] = []
     async with projecting(recorded) as connection:
         helpers = Helpers(recorded.projector_dsn, processes)
@@ -175,7 +175,7 @@ async def test_what_is_held_between_parts_is_bounded_however_many_there_are(reco
         for one in ranges:
             await filling.do(bulk.Streams(one["first"], one["last"]))
             versions = [version for changes in filling._gathered.changes for version in changes._begun]
-            most = max(most, sum(len(version.line) + len(version.body) for version in versions))
+            most = max(most, sum(len(version.head) + len(version.body) for version in versions))
     assert 0 < most < held
 
 
@@ -195,7 +195,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 async def test_values_are_in_the_table_what_they_were_in_the_program(database):
-    """PostgreSQL reads from the lines what was written into them, whatever texts are in them."""
+    """PostgreSQL reads from the rows what was written into them, whatever texts are in them."""
     found: list[tuple[Any, ...]] = []
 
     @settings(max_examples=60)
@@ -211,6 +211,7 @@ async def test_values_are_in_the_table_what_they_were_in_the_program(database):
                 st.booleans(),
                 st.none() | st.integers(-(2**63), 2**63 - 1),
                 TEXTS,
+                st.none() | st.integers(0, 2**63 - 1),
             ),
             max_size=5,
         )
@@ -222,15 +223,18 @@ async def test_values_are_in_the_table_what_they_were_in_the_program(database):
     async with connected(database.admin_dsn) as connection:
         await connection.execute(
             "CREATE TEMPORARY TABLE written (number integer GENERATED ALWAYS AS IDENTITY, id text, born bigint,"
-            " sort text, a text, b text[], c date, d boolean, e bigint, body bytea)"
+            " sort text, a text, b text[], c date, d boolean, e bigint, body bytea, died bigint)"
         )
 
-        async def lines():
-            for key, born, sort, *columns, body in found:
-                yield copying.line(key, born, sort, columns) + copying.body(canonical.encode(body)) + b"\n"
+        async def rows():
+            yield copying.BEGIN
+            for key, born, sort, *columns, body, died in found:
+                yield copying.head(key, born, sort, columns)
+                yield b"".join(copying.tail(canonical.encode(body), died))
+            yield copying.END
 
-        names = ["id", "born", "sort", *"abcde", "body"]
-        await connection.copy_to_table("written", columns=names, source=lines(), format="text")
+        names = ["id", "born", "sort", *"abcde", "body", "died"]
+        await connection.copy_to_table("written", columns=names, source=rows(), format="binary")
         read = await connection.fetch(f"SELECT {', '.join(names)} FROM written ORDER BY number")
     assert len(found) > 60
-    assert [tuple(record) for record in read] == [(*row, canonical.encode(body)) for *row, body in found]
+    assert [tuple(record) for record in read] == [(*row, canonical.encode(body), died) for *row, body, died in found]

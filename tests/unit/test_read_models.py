@@ -153,9 +153,9 @@ def test_versions_gathered_entry_by_entry_are_those_that_whole_states_differ_by(
                     versions[current[key]] = (said, body, entry.position)
                 if now is not None:
                     current[key] = len(versions)
-                    said = copying.line(key, entry.position, now.sort, now.columns)
-                    versions.append((said, copying.body(now.body), None))
-        found = [(one.line, one.body, one.died) for one in gathered._begun]
+                    said = copying.head(key, entry.position, now.sort, now.columns)
+                    versions.append((said, now.body, None))
+        found = [(one.head, one.body, one.died) for one in gathered._begun]
         assert sorted(found) == sorted(versions)
         assert not gathered._ended
 
