@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import msgspec
@@ -27,7 +27,7 @@ OVERHEAD = 200  # bytes that a row takes besides what it says, about
 _CURRENT: Final = b"\t\\N\n"  # what the line of a version ends with that has not died
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """An entry, and the states of its stream that it led from and to."""
 
     entry: Entry[Event]
@@ -77,8 +77,9 @@ class Changes:
         What is known of the streams' rows is brought up to date. Returns how many bytes of rows are held for it.
         """
         name, in_all = self._model.name, 0
-        for (entry, before, after), rows, touched, known in told:
-            current, held, shown, position = known.rows[name], 0, 0, entry.position
+        for step, rows, touched, known in told:
+            before, after, position = step.before, step.after, step.entry.position
+            current, held, shown = known.rows[name], 0, 0
             if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
                 current.update(dict.fromkeys(strange))
                 for row in rows(before, strange):
