@@ -71,7 +71,7 @@ class Concerns:
 
     def of(self, step: Step) -> list[tuple[int, Rows, Collection[str]]]:
         """Return the read models concerned by their number, how their rows are made, and the rows' ids."""
-        entry, before, after = step
+        entry, before, after = step.entry, step.before, step.after
         kind = entry.stream.partition("/")[0]
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
             states = [state for state in (before, after) if state is not None]
@@ -149,8 +149,8 @@ class Gathered:
         todo: list[list[Touched]] = [[] for _ in self.changes]
         met: dict[str, Known] = {}
         for step in steps:
-            entry, before, _ = step
-            known = self._rows.of(entry.stream, begins=before is None and entry.revision == 0)
+            entry = step.entry
+            known = self._rows.of(entry.stream, begins=step.before is None and entry.revision == 0)
             met[entry.stream] = known
             for number, make, touched in self._concerns.of(step):
                 todo[number].append((step, make, touched, known))

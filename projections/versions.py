@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -26,7 +26,7 @@ SENT = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides what it says, about
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """An entry, and the states of its stream that it led from and to."""
 
     entry: Entry[Event]
@@ -76,8 +76,9 @@ class Changes:
         What is known of the streams' rows is brought up to date. Returns how many bytes of rows are held for it.
         """
         name, in_all = self._model.name, 0
-        for (entry, before, after), rows, touched, known in told:
-            current, held, shown, position = known.rows[name], 0, 0, entry.position
+        for step, rows, touched, known in told:
+            before, after, position = step.before, step.after, step.entry.position
+            current, held, shown = known.rows[name], 0, 0
             if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
                 current.update(dict.fromkeys(strange))
                 for row in rows(before, strange):
