@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.catalogue.history import fold
@@ -15,7 +16,7 @@ from events.sql import load
 _ENTRIES = load("projections", "entries.sql")
 
 
-class Folded(NamedTuple):
+class Folded(msgspec.Struct, frozen=True, gc=False):
     """A stream's state after its entry of this revision."""
 
     revision: int

@@ -16,7 +16,7 @@ from events.words import readings, words
 from projections import LISTED
 from projections.people import PEOPLE
 from projections.reader import Found
-from projections.search import SEARCH, Hit
+from projections.search import Hit
 from services.registry.access.roles import READ
 from services.registry.api import forms, lists, query, reads
 from services.registry.api.query import Asking, AsOf
@@ -117,7 +117,7 @@ async def search(request: Asking) -> Response[bytes] | Stream:
     async def items(rendering: Rendering) -> list[bytes]:
         return [one.body for one in rendering.found]
 
-    return await lists.answer(request, Listing("search", forms.columns_of(SEARCH), read, items), asked, at)
+    return await lists.answer(request, Listing("search", forms.fields_of(Hit), read, items), asked, at)
 
 
 async def _people(parts: Parts, text: str, at: AsOf, *, after: str, limit: int) -> list[Found]:
