@@ -7,6 +7,7 @@ ready, and of an answer only the status, the length and the end are looked for.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +16,21 @@ from typing import Self
 SECONDS = 600.0  # that a run may take
 
 
-@dataclass(frozen=True)
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """What came back; `head` ends with an empty line."""
 
     status: int
-    headers: dict[str, str]
+    head: bytes
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields, names in small letters."""
+        return headers_of(self.head)
 
 
 @dataclass
@@ -120,11 +129,9 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked
     except asyncio.IncompleteReadError as lost:
         raise ConnectionResetError("the connection was closed") from lost
     status = int(head[9:12])
-    headers = headers_of(head)
-    length = int(headers.get("content-length", "0"))
-    if status == 304:
-        length = 0
-    return Answer(status, headers, await reader.readexactly(length) if length else b"")
+    found = None if status == 304 else _LENGTH.search(head)
+    length = int(found[1]) if found else 0
+    return Answer(status, head, await reader.readexactly(length) if length else b"")
 
 
 def headers_of(head: bytes) -> dict[str, str]:

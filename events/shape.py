@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TypeAlias, TypeVar, cast
 
@@ -37,6 +37,8 @@ _BLANK = (
 )
 """White space, less the control characters that `str.strip` would take with it: those are refused, not dropped."""
 
+_BLANK_ASCII = " \t\n\r"
+
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 """Surrogates: no decoded text has them unless they stood alone, and UTF-8 has no form for them."""
 
@@ -51,6 +53,9 @@ class Leaf(msgspec.Struct, frozen=True):
 
 Found: TypeAlias = list[FieldProblem | Leaf]
 """What was found on a walk so far; each step adds to it."""
+
+_Look: TypeAlias = Callable[[object, str, Found], None]
+"""Looks at a value that stands at a pointer."""
 
 
 def clean(raw: object, pointer: str = "", problems: list[FieldProblem] | None = None) -> object:
@@ -69,7 +74,7 @@ def _clean(raw: object, pointer: str, trail: tuple[str | int, ...], problems: li
             problems.append(FieldProblem(detail, pointer + "".join(f"/{escape(str(step))}" for step in trail)))
         return None
     if isinstance(raw, str):
-        return unicodedata.normalize("NFC", raw).strip(_BLANK)
+        return raw.strip(_BLANK_ASCII) if raw.isascii() else unicodedata.normalize("NFC", raw).strip(_BLANK)
     if isinstance(raw, list):
         items = cast("list[object]", raw)
         return [_clean(item, pointer, (*trail, number), problems) for number, item in enumerate(items)]
@@ -82,7 +87,7 @@ def _clean(raw: object, pointer: str, trail: tuple[str | int, ...], problems: li
 def examine(raw: object, kind: type, pointer: str = "") -> tuple[list[FieldProblem], list[Leaf]]:
     """Name every field of `raw` that keeps it from being a `kind`, and find what is to be looked up in the rest."""
     found: Found = []
-    _walk(raw, _info(kind), pointer, found)
+    _look(kind)(raw, pointer, found)
     return (
         [one for one in found if isinstance(one, FieldProblem)],
         [one for one in found if isinstance(one, Leaf)],
@@ -115,8 +120,8 @@ def from_text(kind: type, raw: object) -> object:
 
 
 @cache
-def _info(kind: type) -> inspect.Type:
-    return inspect.type_info(kind)
+def _look(kind: type) -> _Look:
+    return _look_of(inspect.type_info(kind))
 
 
 @cache
@@ -130,94 +135,118 @@ def escape(key: str) -> str:
     return token.encode("utf-8", "backslashreplace").decode()
 
 
-def _walk(raw: object, info: inspect.Type, at: str, found: Found) -> None:
-    match info:
-        case inspect.Metadata(type=inspect.StrType() as text):
-            _walk_text(raw, text, info, at, found)
-        case inspect.StrType():
-            _walk_text(raw, info, inspect.Metadata(info), at, found)
-        case inspect.Metadata(type=(inspect.VarTupleType() | inspect.ListType()) as array):
-            _walk_array(raw, array, at, found, distinct=bool(_schema(info).get("uniqueItems")))
-        case inspect.Metadata():
-            _walk(raw, info.type, at, found)
-        case inspect.StructType():
-            _walk_struct(raw, info, at, found)
-        case inspect.UnionType():
-            _walk_union(raw, info, at, found)
-        case inspect.VarTupleType() | inspect.ListType():
-            _walk_array(raw, info, at, found)
+def _look_of(info: inspect.Type) -> _Look:
+    """Return what looks at a value beside its type: what is to be known of the type is found out once."""
+    about = info if isinstance(info, inspect.Metadata) else inspect.Metadata(info)
+    look: _Look
+    match about.type:
+        case inspect.StrType() as text:
+            look = _look_at_text(text, about)
+        case (inspect.VarTupleType() | inspect.ListType()) as array:
+            look = _look_at_array(array, distinct=bool(_schema(about).get("uniqueItems")))
+        case inspect.StructType() as struct:
+            look = _look_at_struct(struct)
+        case inspect.UnionType() as union:
+            look = _look_at_union(union)
         case inspect.DictType():
-            _walk_dict(raw, at, found)
-        case _:
-            problem = _scalar_problem(raw, info)
-            if problem:
-                found.append(FieldProblem(problem, at))
+            look = _walk_dict
+        case inspect.Metadata() as inner:
+            look = _look_of(inner)
+        case scalar:
+            look = _look_at_scalar(scalar)
+    return look
 
 
-def _walk_text(raw: object, info: inspect.StrType, about: inspect.Metadata, at: str, found: Found) -> None:
-    extra = cast("dict[str, str] | None", about.extra)  # pyright: ignore[reportUnknownMemberType]
-    extra = extra or {}
-    problem = _text_problem(raw, info, pattern_of(about), str(_schema(about).get("description", "")))
-    if not problem and "text" in extra:
-        problem = illegible(str(raw), lines=extra["text"] == "lines")
-    kind = extra.get("kind", "")
-    if problem:
-        found.append(FieldProblem(problem, at))
-    elif kind == "country" and raw not in _countries():
-        found.append(FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at))
-    elif kind and kind != "country":
-        found.append(Leaf(at, kind, str(raw)))
+def _look_at_text(info: inspect.StrType, about: inspect.Metadata) -> _Look:
+    extra = cast("dict[str, str] | None", about.extra) or {}  # pyright: ignore[reportUnknownMemberType]
+    kind, text = extra.get("kind", ""), extra.get("text")
+    pattern = pattern_of(about)
+    matches = None if pattern is None else re.compile(pattern).fullmatch  # `$` alone would let a last line feed pass
+    says = str(_schema(about).get("description", ""))
+
+    def look(raw: object, at: str, found: Found) -> None:
+        problem = _text_problem(raw, info, matches, says)
+        if not problem and text is not None:
+            problem = illegible(str(raw), lines=text == "lines")
+        if problem:
+            found.append(FieldProblem(problem, at))
+        elif kind == "country":
+            if raw not in _countries():
+                found.append(FieldProblem(f"{raw!r} is not a country code of ISO 3166-1 alpha-2, such as AZ or FR", at))
+        elif kind:
+            found.append(Leaf(at, kind, str(raw)))
+
+    return look
 
 
 def _schema(about: inspect.Metadata) -> dict[str, object]:
     return cast("dict[str, object] | None", about.extra_json_schema) or {}  # pyright: ignore[reportUnknownMemberType]
 
 
-def _walk_struct(raw: object, info: inspect.StructType, at: str, found: Found) -> None:
-    if not isinstance(raw, dict):
-        _not("an object", raw, at, found)
-        return
-    given = cast("dict[str, object]", raw)
-    known = {field.encode_name: field for field in info.fields}
-    for key in given:
-        if key not in known:
-            found.append(FieldProblem("unknown field", f"{at}/{escape(key)}"))
-    for key, field in known.items():
-        if key in given:
-            _walk(given[key], field.type, f"{at}/{escape(key)}", found)
-        elif field.required:
-            found.append(FieldProblem("required", f"{at}/{escape(key)}"))
+def _look_at_struct(info: inspect.StructType) -> _Look:
+    known = {field.encode_name: _look_of(field.type) for field in info.fields}
+    required = [field.encode_name for field in info.fields if field.required]
+
+    def look(raw: object, at: str, found: Found) -> None:
+        if not isinstance(raw, dict):
+            _not("an object", raw, at, found)
+            return
+        given = cast("dict[str, object]", raw)
+        found.extend(FieldProblem("unknown field", f"{at}/{escape(key)}") for key in given if key not in known)
+        for key, inner in known.items():
+            if key in given:
+                inner(given[key], f"{at}/{key}", found)
+            elif key in required:
+                found.append(FieldProblem("required", f"{at}/{key}"))
+
+    return look
 
 
-def _walk_union(raw: object, info: inspect.UnionType, at: str, found: Found) -> None:
+def _look_at_union(info: inspect.UnionType) -> _Look:
     """Only `X | None` is used here."""
-    if raw is None and any(isinstance(one, inspect.NoneType) for one in info.types):
-        return
-    for one in info.types:
-        if not isinstance(one, inspect.NoneType):
-            _walk(raw, one, at, found)
+    inner = [_look_of(one) for one in info.types if not isinstance(one, inspect.NoneType)]
+    optional = len(inner) < len(info.types)
+
+    def look(raw: object, at: str, found: Found) -> None:
+        if raw is None and optional:
+            return
+        for one in inner:
+            one(raw, at, found)
+
+    return look
 
 
-def _walk_array(
-    raw: object, info: inspect.VarTupleType | inspect.ListType, at: str, found: Found, *, distinct: bool = False
-) -> None:
-    if not isinstance(raw, list | tuple):  # a tuple is what `to_builtins` makes of one in a value
-        _not("an array", raw, at, found)
-        return
-    items = cast("Sequence[object]", raw)
-    if info.min_length is not None and len(items) < info.min_length:
-        found.append(FieldProblem(f"at least {info.min_length} required, got {len(items)}", at))
-    if info.max_length is not None and len(items) > info.max_length:
-        found.append(FieldProblem(f"at most {info.max_length} allowed, got {len(items)}", at))
-        return
-    first: dict[str, int] = {}
-    for number, item in enumerate(items):
-        before = len(found)
-        _walk(item, info.item_type, f"{at}/{number}", found)
-        if distinct and not any(isinstance(one, FieldProblem) for one in found[before:]):
-            earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
-            if earlier != number:
-                found.append(FieldProblem(f"the same as number {earlier}", f"{at}/{number}"))
+def _look_at_array(info: inspect.VarTupleType | inspect.ListType, *, distinct: bool) -> _Look:
+    inner, least, most = _look_of(info.item_type), info.min_length, info.max_length
+
+    def look(raw: object, at: str, found: Found) -> None:
+        if not isinstance(raw, list | tuple):  # a tuple is what `to_builtins` makes of one in a value
+            _not("an array", raw, at, found)
+            return
+        items = cast("Sequence[object]", raw)
+        if least is not None and len(items) < least:
+            found.append(FieldProblem(f"at least {least} required, got {len(items)}", at))
+        if most is not None and len(items) > most:
+            found.append(FieldProblem(f"at most {most} allowed, got {len(items)}", at))
+            return
+        first: dict[str, int] = {}
+        for number, item in enumerate(items):
+            before = len(found)
+            inner(item, f"{at}/{number}", found)
+            if distinct and not any(isinstance(one, FieldProblem) for one in found[before:]):
+                earlier = first.setdefault(json.dumps(item, sort_keys=True), number)
+                if earlier != number:
+                    found.append(FieldProblem(f"the same as number {earlier}", f"{at}/{number}"))
+
+    return look
+
+
+def _look_at_scalar(info: inspect.Type) -> _Look:
+    def look(raw: object, at: str, found: Found) -> None:
+        if problem := _scalar_problem(raw, info):
+            found.append(FieldProblem(problem, at))
+
+    return look
 
 
 def _walk_dict(raw: object, at: str, found: Found) -> None:
@@ -253,7 +282,7 @@ def _not(expected: str, raw: object, at: str, found: Found) -> None:
     found.append(FieldProblem(f"expected {expected}, got {_name(raw)}", at))
 
 
-def _text_problem(raw: object, info: inspect.StrType, pattern: str | None, says: str) -> str:
+def _text_problem(raw: object, info: inspect.StrType, matches: Callable[[str], object] | None, says: str) -> str:
     if not isinstance(raw, str):
         return f"expected text, got {_name(raw)}"
     if info.min_length is not None and len(raw) < info.min_length:
@@ -262,7 +291,7 @@ def _text_problem(raw: object, info: inspect.StrType, pattern: str | None, says:
         return f"at most {info.max_length} characters allowed, got {len(raw)}"
     if _HALF_PAIR.search(raw):
         return "holds half of a surrogate pair, which is no character"
-    if pattern is not None and not re.fullmatch(pattern, raw):  # `$` alone would let a last line feed pass
+    if matches is not None and not matches(raw):
         return f"expected {says}"
     return ""
 

@@ -53,18 +53,18 @@ def _ways(parts: list[str], *, each: bool) -> Iterator[list[str]]:
         yield list(dict.fromkeys(_WORD.findall(joined)))
 
 
-def whole(text: str) -> str:
-    """Return the PostgreSQL tsquery that asks for every word of a text; "" for none.
+def prefixes(text: str) -> str:
+    """Return the PostgreSQL tsquery that asks for every word of a text as the beginning of one; "" for none.
 
     The words have letters and digits only, so that nothing in the text is taken for an operator. An apostrophe is read
     in either way (`readings`).
     """
-    return _query(text, "")
-
-
-def prefixes(text: str) -> str:
-    """Return the tsquery that asks for every word of a text as the beginning of one, as `whole` does."""
     return _query(text, ":*")
+
+
+def titles(text: str) -> tuple[str, str]:
+    """Return the tsqueries that ask words of weight A for every word of a text, and for every one as a beginning."""
+    return _query(text, ":A"), _query(text, ":*A")
 
 
 def plain(text: str) -> str:

@@ -9,15 +9,14 @@ from projections.commitments import COMMITMENTS
 from projections.cooperations import COOPERATIONS
 from projections.meetings import MEETINGS
 from projections.model import Filter, ReadModel, Row
-from projections.names import NAMES
 from projections.negotiations import NEGOTIATIONS
 from projections.occasions import OCCASIONS
 from projections.parties import PARTIES
 from projections.people import PEOPLE
 from projections.roadmaps import ROADMAPS
 from projections.rounds import ROUNDS
-from projections.search import SEARCH
 from projections.sources import SOURCES
+from projections.titles import TITLES
 from projections.topics import TOPICS
 from projections.visits import VISITS
 
@@ -37,7 +36,7 @@ LISTED: tuple[ReadModel, ...] = (
 )
 """The read models that clients list and get items of."""
 
-MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, NAMES, SEARCH)
+MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, TITLES)
 """All read models."""
 
 __all__ = ["LISTED", "MODELS", "Filter", "ReadModel", "Row"]

@@ -10,6 +10,7 @@ from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.titled import TITLED, said, titled
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
 AgreementStatus = Literal["in-force", "terminated"]
@@ -50,7 +51,8 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         )
         kinds = kinds_of(state, terms.topics)
         columns = (state.id, parties, list(terms.topics), kinds, terms.kind, item.status)
-        yield row(item, by_date(item.reached), *columns, *bounds(item.reached))
+        found_by = titled(terms.subject, said(agreement.changes))
+        yield row(item, by_date(item.reached), *columns, *bounds(item.reached), *found_by)
 
 
 AGREEMENTS = ReadModel(
@@ -58,7 +60,18 @@ AGREEMENTS = ReadModel(
     number=1,
     prefixes=("agreement",),
     rows={"cooperation": rows},
-    columns=("cooperation", "parties", "topics", "topic_kinds", "kind", "status", "earliest", "latest", "qualified"),
+    columns=(
+        "cooperation",
+        "parties",
+        "topics",
+        "topic_kinds",
+        "kind",
+        "status",
+        "earliest",
+        "latest",
+        "qualified",
+        *TITLED,
+    ),
     queries=load("projections", "agreements.sql"),
     item=AgreementItem,
     filters=(

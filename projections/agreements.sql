@@ -16,7 +16,9 @@ CREATE TABLE agreements (
     status text NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL
+    qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -25,6 +27,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS agreements_versions ON agreements (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS agreements_current ON agreements (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS agreements_order ON agreements (sort, id);
 CREATE INDEX IF NOT EXISTS agreements_parties ON agreements USING gin (parties);
+CREATE INDEX IF NOT EXISTS agreements_words ON agreements USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

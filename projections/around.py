@@ -50,7 +50,7 @@ class Around(msgspec.Struct, frozen=True):
 
 
 def refs_of(body: bytes) -> tuple[str, ...]:
-    """Find the ids in the JSON of a thing that have a label (`projections.names`), each once, in order."""
+    """Find the ids in the JSON of a thing that have a label (`projections.names`, and people), each once, in order."""
     text = body.decode()
     found = _ID.findall(text)
     if found and _ESCAPED in text:
@@ -71,7 +71,12 @@ class _Withdrawn(msgspec.Struct):
     withdrawn: bool
 
 
+class _Sealed(msgspec.Struct):
+    sealed: str
+
+
 _source = msgspec.json.Decoder(_Withdrawn)
+_person = msgspec.json.Decoder(_Sealed)
 
 
 def arguments(asked: Collection[Asked], size: int, now: int) -> tuple[list[str], int, list[str], int]:
@@ -98,10 +103,10 @@ class _Found(msgspec.Struct):
 
 def _read(records: Iterable[Any]) -> _Found:
     found = _Found()
-    for what, key, text, sealed, body, moment, revision in records:
+    for what, key, text, body, moment, revision in records:
         match what:
             case "label":
-                found.labels[key] = Label(text, sealed)
+                found.labels[key] = Label(text, None if body is None else _person.decode(body).sealed)
             case "survivor":
                 found.survivors[key] = text
             case "then":

@@ -81,24 +81,25 @@ class Filling:
     async def _fill(self, streams: Streams, told: Told) -> int:
         entries, parted = 0, False
         stream, now = "", NOTHING
-        async for entry in self._read(streams):
-            if entry.stream != stream:
-                stream, now = entry.stream, NOTHING
-            before = now
-            if isinstance(entry.event, AMENDMENTS):
-                now = await whole(self._connection, stream, entry.position + 1)
-            else:
-                now = after(before, entry)
-            entries += 1
-            self._held += 1
-            if not self._gathered.take(Step(entry, before.state, now.state)):
-                continue
-            await self._gathered.settle()
-            if self._gathered.size > ROWS_HELD:
-                async with writing(self._connection, self._schema, waited=False):
-                    await self._gathered.write_ended(self._connection, self._schema)
-                parted = True
-                self._tell(told)
+        async for page in self._read(streams):
+            entries += len(page)
+            for entry in page:
+                if entry.stream != stream:
+                    stream, now = entry.stream, NOTHING
+                before = now
+                if isinstance(entry.event, AMENDMENTS):
+                    now = await whole(self._connection, stream, entry.position + 1)
+                else:
+                    now = after(before, entry)
+                self._held += 1
+                if not self._gathered.take(Step(entry, before.state, now.state)):
+                    continue
+                await self._gathered.settle()
+                if self._gathered.size > ROWS_HELD:
+                    async with writing(self._connection, self._schema, waited=False):
+                        await self._gathered.write_ended(self._connection, self._schema)
+                    parted = True
+                    self._tell(told)
         # Its streams are done: so are the versions that were kept in case they went on.
         if parted or self._gathered.size > ROWS_HELD // 2:
             await self._write(told)
@@ -128,15 +129,14 @@ class Filling:
             except asyncpg.UniqueViolationError as twice:
                 raise Corrupt(f"{self._schema}.{model.name} has a row twice: {twice.detail}") from twice
 
-    async def _read(self, streams: Streams) -> AsyncGenerator[Entry[Event]]:
-        stream, revision = streams.first, 0
-        while True:
+    async def _read(self, streams: Streams) -> AsyncGenerator[list[Entry[Event]]]:
+        stream, revision, full = streams.first, 0, True
+        while full:
             records = await self._connection.fetch(ENTRIES["range"], stream, revision, streams.last, self._until, PAGE)
-            entry: Entry[Event] | None = None
-            for record, entry in zip(records, decode_entries(record["bytes"] for record in records), strict=True):
+            entries = decode_entries([record["bytes"] for record in records])
+            for record, entry in zip(records, entries, strict=True):
                 if entry.position != record["position"] or entry.stream != record["stream"]:
                     raise Corrupt(f"the log has a wrong entry at position {record['position']}")
-                yield entry
-            if entry is None or len(records) < PAGE:
-                return
-            stream, revision = entry.stream, entry.revision + 1
+            yield entries
+            if full := len(entries) == PAGE:
+                stream, revision = entries[-1].stream, entries[-1].revision + 1

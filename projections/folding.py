@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from events.catalogue import AGGREGATES, Entry, Event
 from events.catalogue.history import AMENDMENTS, fold
@@ -19,7 +20,7 @@ ENTRIES_KEPT = 40_000  # entries whose folded states are kept in memory: the str
 PAGE = 500  # entries fetched at a time of streams that are folded from their beginning
 
 
-class Folded(NamedTuple):
+class Folded(msgspec.Struct, frozen=True, gc=False):
     """A stream's state after its entry of this revision."""
 
     revision: int

@@ -48,6 +48,11 @@ SELECT pg_advisory_lock_shared($1::integer, $2::integer);
 -- $1 generation.
 SELECT projection.open_schema($1);
 
+-- name: by_size
+-- The tables of a schema, the largest first: $1 schema.
+SELECT relname FROM pg_class
+WHERE relnamespace = $1::regnamespace AND relkind = 'r' ORDER BY pg_relation_size(oid) DESC, relname;
+
 -- name: search_path
 -- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema. Meanwhile statements
 -- are planned once, for any number of rows, and rows are found through an index, however few there were then.

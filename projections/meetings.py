@@ -9,6 +9,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, country_of, provenance, row, some
+from projections.titled import TITLED, titled
 from projections.within import (
     OF_COOPERATION,
     OF_PERSON,
@@ -57,6 +58,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             event.occasion,
             country_of(event.place),
             *bounds(event.held),
+            *titled(event.summary or state.opened.event.title, (event.note,)),
         )
 
 
@@ -76,6 +78,7 @@ MEETINGS = ReadModel(
         "earliest",
         "latest",
         "qualified",
+        *TITLED,
     ),
     queries=load("projections", "meetings.sql"),
     item=MeetingItem,

@@ -17,7 +17,9 @@ CREATE TABLE meetings (
     country text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL
+    qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -26,6 +28,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS meetings_versions ON meetings (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS meetings_current ON meetings (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS meetings_order ON meetings (sort, id);
 CREATE INDEX IF NOT EXISTS meetings_parties ON meetings USING gin (parties);
+CREATE INDEX IF NOT EXISTS meetings_words ON meetings USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

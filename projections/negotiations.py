@@ -8,6 +8,7 @@ from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
 from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.titled import TITLED, titled
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
 
@@ -35,9 +36,9 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             topics=event.topics,
             **provenance(entry),
         )
-        kinds = kinds_of(state, event.topics)
-        sort = by_date(event.held)
-        yield row(item, sort, state.id, parties, list(event.topics), kinds, event.meeting, *bounds(event.held))
+        columns = (state.id, parties, list(event.topics), kinds_of(state, event.topics), event.meeting)
+        found_by = titled(event.subject, (event.note,))
+        yield row(item, by_date(event.held), *columns, *bounds(event.held), *found_by)
 
 
 NEGOTIATIONS = ReadModel(
@@ -45,7 +46,7 @@ NEGOTIATIONS = ReadModel(
     number=1,
     prefixes=("negotiations",),
     rows={"cooperation": rows},
-    columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest", "qualified"),
+    columns=("cooperation", "parties", "topics", "topic_kinds", "meeting", "earliest", "latest", "qualified", *TITLED),
     queries=load("projections", "negotiations.sql"),
     item=NegotiationsItem,
     filters=(

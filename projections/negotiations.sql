@@ -15,7 +15,9 @@ CREATE TABLE negotiations (
     meeting text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL
+    qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -24,6 +26,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS negotiations_versions ON negotiations (id, bor
 CREATE UNIQUE INDEX IF NOT EXISTS negotiations_current ON negotiations (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS negotiations_order ON negotiations (sort, id);
 CREATE INDEX IF NOT EXISTS negotiations_parties ON negotiations USING gin (parties);
+CREATE INDEX IF NOT EXISTS negotiations_words ON negotiations USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

@@ -24,6 +24,7 @@ from projections.model import (
     row,
     stated,
 )
+from projections.titled import TITLED, titled
 from projections.within import parties_of
 
 
@@ -79,7 +80,8 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
     parties = sorted(took_part | {event.organiser} if event.organiser else took_part)
     sort = by_date(event.dates)
     columns = (event.kind, event.place.country, event.organiser, item.status, parties)
-    yield row(item, sort, *columns, *bounds(event.dates))
+    found_by = titled(event.name, (event.place.city, event.place.venue))
+    yield row(item, sort, *columns, *bounds(event.dates), *found_by)
 
 
 OCCASIONS = ReadModel(
@@ -87,7 +89,7 @@ OCCASIONS = ReadModel(
     number=2,
     prefixes=("occ",),
     rows={"occasion": rows},
-    columns=("kind", "country", "organiser", "status", "parties", "earliest", "latest", "qualified"),
+    columns=("kind", "country", "organiser", "status", "parties", "earliest", "latest", "qualified", *TITLED),
     queries=load("projections", "occasions.sql"),
     item=OccasionItem,
     filters=(

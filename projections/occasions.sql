@@ -15,7 +15,9 @@ CREATE TABLE occasions (
     parties text[] NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL
+    qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -23,6 +25,7 @@ CREATE TABLE occasions (
 CREATE UNIQUE INDEX IF NOT EXISTS occasions_versions ON occasions (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS occasions_current ON occasions (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS occasions_order ON occasions (sort, id);
+CREATE INDEX IF NOT EXISTS occasions_words ON occasions USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

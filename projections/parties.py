@@ -9,6 +9,7 @@ from events.catalogue.party import Party, PartyKind
 from events.sql import load
 from events.values import Country, Identifier
 from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
+from projections.titled import TITLED, titled
 
 
 class PartyItem(Item, frozen=True, kw_only=True):
@@ -45,7 +46,9 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
     )
     identifiers = [f"{one.scheme}:{one.value}" for one in event.identifiers]
     columns = (event.kind, event.country, event.part_of, list(event.sectors), identifiers, merged_into)
-    yield row(item, state.name.casefold(), *columns)
+    former = (getattr(entry.event, "name", None) for entry in (state.registered, *state.changes))
+    texts = (*event.alternative_names, *former, *(one.value for one in event.identifiers), *event.sectors)
+    yield row(item, state.name.casefold(), *columns, *titled(state.name, texts))
 
 
 PARTIES = ReadModel(
@@ -53,7 +56,7 @@ PARTIES = ReadModel(
     number=2,
     prefixes=("party",),
     rows={"party": rows},
-    columns=("kind", "country", "part_of", "sectors", "identifiers", "merged_into"),
+    columns=("kind", "country", "part_of", "sectors", "identifiers", "merged_into", *TITLED),
     queries=load("projections", "parties.sql"),
     item=PartyItem,
     filters=(

@@ -13,7 +13,9 @@ CREATE TABLE parties (
     part_of text,
     sectors text[] NOT NULL,
     identifiers text[] NOT NULL,
-    merged_into text
+    merged_into text,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -23,6 +25,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS parties_current ON parties (id) WHERE died IS 
 CREATE INDEX IF NOT EXISTS parties_order ON parties (sort, id);
 CREATE INDEX IF NOT EXISTS parties_identifiers ON parties USING gin (identifiers);
 CREATE INDEX IF NOT EXISTS parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX IF NOT EXISTS parties_words ON parties USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

@@ -26,16 +26,16 @@ from events.entry import canonical
 from events.log.servers import Pool
 from events.log.together import Ask, K, Together, V
 from events.sql import load
-from events.words import prefixes, whole
+from events.words import prefixes, titles
 from projections import around
 from projections.around import Around, Asked
 from projections.digest import digests
 from projections.engine import QUERIES, VERSION
 from projections.following import NOT_BUILT, Following, ReadModelBehind, behind
 from projections.model import ReadModel
-from projections.names import NAMES
 from projections.parties import PARTIES
-from projections.search import SEARCH
+from projections.search import QUERIES as SEARCH
+from projections.search import Hit
 from projections.standby import replayed
 from projections.topics import TOPICS
 
@@ -220,7 +220,7 @@ class ReadModels:
 
     async def around(self, ids: Iterable[str], size: int, now: int, stream: str | None = None) -> Around:
         """Return what is around things that name these ids, as of `size`, the log having come to `now`."""
-        with _in_this_form(NAMES):
+        with _in_this_form(PARTIES):
             asked = Asked(tuple(dict.fromkeys(ids)), size, now, stream)
             return await self._shared(self._around, self._ask_around, asked, alone=len(asked.ids) > LARGE)
 
@@ -247,7 +247,7 @@ class ReadModels:
             ever = await self._fetch(size, PARTIES.queries["ever_merged"], party, size)
             same = [[one[column] for one in ever] for column in ("id", "since", "until")]
         others = filters.get("cooperation"), *same, filters.get("country")
-        with _in_this_form(NAMES):
+        with _in_this_form(PARTIES):
             records = await self._fetch(size, CALENDAR["of"], size, after, limit, *others, of)
         return [
             Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
@@ -258,7 +258,7 @@ class ReadModels:
         return [dict(record) for record in await self._fetch(size, STATISTICS["counts"], size, by)]
 
     async def search(self, text: str, size: int, *, after: tuple[str, str] | None, limit: int) -> list[Found]:
-        """Return up to `limit` things that have all the words of a text (as beginnings of words).
+        """Return up to `limit` things (`Hit`) that have all the words of a text (as beginnings of words).
 
         The best match comes first. A text without letters and digits finds nothing.
         """
@@ -266,9 +266,9 @@ class ReadModels:
         if not asked:
             return []
         sort, key = after or (None, None)
-        with _in_this_form(SEARCH):
-            records = await self._fetch(size, SEARCH.queries["find"], size, sort, key, limit, whole(text), asked)
-        return [_found(record) for record in records]
+        with _in_this_form(PARTIES):
+            records = await self._fetch(size, SEARCH["find"], size, sort, key, limit, asked, *titles(text))
+        return [_hit(record) for record in records]
 
     async def merged(self, party: str, size: int) -> list[str]:
         """Return a party and all that it was merged with, either way, as of `size`."""
@@ -276,7 +276,7 @@ class ReadModels:
 
     async def digested(self, size: int) -> Digested:
         """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none."""
-        with _in_this_form(NAMES):
+        with _in_this_form(PARTIES):
             async with self._pool.acquire() as connection:
                 await self._see(connection, size)
                 return Digested(size, await digests(connection, size), VERSION)
@@ -364,6 +364,12 @@ def _part(record: asyncpg.Record) -> Found:
     found, kind = _found(record), record["kind"]
     body = canonical.encode(msgspec.json.decode(found.body)) if kind in PIECES else found.body
     return replace(found, body=body, kind=kind)
+
+
+def _hit(record: asyncpg.Record) -> Found:
+    hit = Hit(id=record["id"], kind=record["kind"], title=record["title"], cooperation=record["cooperation"])
+    body = canonical.encode(hit)
+    return Found(id=hit.id, sort=record["sort"], refs=around.refs_of(body), body=body)
 
 
 def _found(record: asyncpg.Record) -> Found:

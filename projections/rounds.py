@@ -10,6 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.titled import TITLED, said, titled
 from projections.within import HELD, OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
 
 
@@ -57,6 +58,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             item.status,
             *bounds(one.window),
             *bounds(item.held),
+            *titled(event.subject, said(one.changes)),
         )
 
 
@@ -77,6 +79,7 @@ ROUNDS = ReadModel(
         "held_earliest",
         "held_latest",
         "held_qualified",
+        *TITLED,
     ),
     queries=load("projections", "rounds.sql"),
     item=RoundItem,

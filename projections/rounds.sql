@@ -18,7 +18,9 @@ CREATE TABLE rounds (
     qualified boolean NOT NULL,
     held_earliest date,
     held_latest date,
-    held_qualified boolean NOT NULL
+    held_qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -27,6 +29,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS rounds_current ON rounds (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS rounds_order ON rounds (sort, id);
 CREATE INDEX IF NOT EXISTS rounds_parties ON rounds USING gin (parties);
+CREATE INDEX IF NOT EXISTS rounds_words ON rounds USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

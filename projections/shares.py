@@ -92,7 +92,8 @@ async def fill(
         if found != until:
             raise Corrupt(f"below position {until} the log has {found} entries")
         await _each(hands, Held(), told)
-        await _all(hands, [Indexes(model.name) for model in reversed(models)], told)  # the longest, search, first
+        tables = await projection.connection.fetch(QUERIES["by_size"], f"read_{projection.generation}")
+        await _all(hands, [Indexes(record["relname"]) for record in tables], told)
     await projection.built(until)
 
 

@@ -9,6 +9,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Place
 from projections.model import Change, Filter, Item, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row
+from projections.titled import TITLED, titled
 
 
 class SourceItem(Item, frozen=True, kw_only=True):
@@ -45,8 +46,8 @@ def rows(state: Source, _only: Only) -> Iterator[Row]:
         changes=changes_of([state.withdrawn] if state.withdrawn else []),
         **provenance(state.filed),
     )
-    sort = by_date(event.published)
-    yield row(item, sort, event.publisher, event.language, event.sha256, *bounds(event.published))
+    columns = (event.publisher, event.language, event.sha256, *bounds(event.published))
+    yield row(item, by_date(event.published), *columns, *titled(event.title, (event.publisher,)))
 
 
 SOURCES = ReadModel(
@@ -54,7 +55,7 @@ SOURCES = ReadModel(
     number=1,
     prefixes=("src",),
     rows={"source": rows},
-    columns=("publisher", "language", "sha256", "earliest", "latest", "qualified"),
+    columns=("publisher", "language", "sha256", "earliest", "latest", "qualified", *TITLED),
     queries=load("projections", "sources.sql"),
     item=SourceItem,
     filters=(

@@ -13,7 +13,9 @@ CREATE TABLE sources (
     sha256 text NOT NULL,
     earliest date,
     latest date,
-    qualified boolean NOT NULL
+    qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -22,6 +24,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS sources_versions ON sources (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS sources_current ON sources (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS sources_order ON sources (sort, id);
 CREATE INDEX IF NOT EXISTS sources_sha256 ON sources (sha256);
+CREATE INDEX IF NOT EXISTS sources_words ON sources USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

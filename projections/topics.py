@@ -13,6 +13,7 @@ from events.entry import canonical
 from events.sql import load
 from events.values import TopicKind
 from projections.model import Only, ReadModel, Row, Statement, some, stated
+from projections.titled import TITLED, titled
 
 
 class TopicItem(Statement, frozen=True, kw_only=True):
@@ -39,7 +40,9 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             territory_note=topic.territory_note,
             **stated(entry),
         )
-        yield Row(id=key, body=canonical.encode(item), sort=f"{entry.position:016}", columns=(state.id, topic.kind))
+        texts = (*topic.products, topic.territory_note, entry.event.note)
+        columns = (state.id, topic.kind, *titled(topic.subject, texts))
+        yield Row(id=key, body=canonical.encode(item), sort=f"{entry.position:016}", columns=columns)
 
 
 TOPICS = ReadModel(
@@ -47,7 +50,11 @@ TOPICS = ReadModel(
     number=1,
     prefixes=("topic",),
     rows={"cooperation": rows},
-    columns=("cooperation", "topic_kind"),
+    columns=(
+        "cooperation",
+        "topic_kind",
+        *TITLED,
+    ),
     queries=load("projections", "topics.sql"),
     item=TopicItem,
 )

@@ -9,7 +9,9 @@ CREATE TABLE topics (
     sort text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
     cooperation text NOT NULL,
-    topic_kind text NOT NULL
+    topic_kind text NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -17,6 +19,7 @@ CREATE TABLE topics (
 CREATE UNIQUE INDEX IF NOT EXISTS topics_versions ON topics (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS topics_current ON topics (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS topics_cooperation ON topics (cooperation);
+CREATE INDEX IF NOT EXISTS topics_words ON topics USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

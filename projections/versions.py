@@ -11,23 +11,22 @@ PostgreSQL does by itself, took a tenth of the time of writing all of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, Collection, Iterable
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
 from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import NULL, line
+from projections.copying import BEGIN, END, head, tail
 from projections.model import ReadModel, Row, Rows
 
-LINES = 200  # rows sent at a time
+SENT = 200  # rows sent at a time
 OVERHEAD = 200  # bytes that a row takes besides what it says, about
-COMMON = ("id", "born", "died", "sort", "body")
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """An entry, and the states of its stream that it led from and to."""
 
     entry: Entry[Event]
@@ -36,11 +35,10 @@ class Step(NamedTuple):
 
 
 class _Version(msgspec.Struct, gc=False):
-    """A version that began within this run of entries: `says` is what it does between `died` and the line's end."""
+    """A version that began within this run of entries: how it begins as it is copied, its body, and when it died."""
 
-    id: str
-    born: int
-    says: str
+    head: bytes
+    body: bytes
     died: int | None = None
 
 
@@ -59,6 +57,10 @@ class Known:
         self.whole = whole
 
 
+Touched: TypeAlias = tuple[Step, Rows, Collection[str], Known]
+"""An entry, how its stream's rows are made, the ids of those that it touched, and what is known of them before it."""
+
+
 class Changes:
     """What some entries, in order, change in one read model."""
 
@@ -67,45 +69,43 @@ class Changes:
         self._ended: dict[str, int] = {}
         self._begun: list[_Version] = []
         self._current: dict[str, _Version] = {}
-        self._known: dict[str, Known] = {}  # by stream, where the caller keeps no track of it
 
-    def apply(self, step: Step, rows: Rows, touched: Collection[str], known: Known | None = None) -> int:
-        """Note how the rows under the ids that an entry touched differ from those before it.
+    def apply(self, told: Iterable[Touched]) -> int:
+        """Note how the rows under the ids that entries touched differ from those before them.
 
-        `known` is what is known of the stream's rows before it, and is brought up to date. Returns how many bytes of
-        rows are held for it.
+        What is known of the streams' rows is brought up to date. Returns how many bytes of rows are held for it.
         """
-        entry, before, after = step
-        if known is None:
-            known = self._known.setdefault(entry.stream, Known())
-        current, held, position = known.rows[self._model.name], 0, entry.position
-        if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
-            current.update(dict.fromkeys(strange))
-            for row in rows(before, strange):
-                current[row.id] = row
-                held += len(row.body) + OVERHEAD
-        shown = 0
-        for row in rows(after, touched) if after is not None else ():
-            key, shown = row.id, shown + 1
-            was = current.get(key)
-            if was is row or was == row:
-                continue
-            if was is not None:
-                self._end(key, position)
-                known.size -= len(was.body) + OVERHEAD
-            version = self._current[key] = _Version(key, position, line(row.sort, row.body, row.columns))
-            self._begun.append(version)
-            held += len(row.body) + OVERHEAD
-            current[key] = row
-        if shown < len(touched):
-            there = set[str]() if after is None else {row.id for row in rows(after, touched)}
-            for key in touched:
-                if key not in there and (was := current.get(key)) is not None:
+        name, in_all = self._model.name, 0
+        for step, rows, touched, known in told:
+            before, after, position = step.before, step.after, step.entry.position
+            current, held, shown = known.rows[name], 0, 0
+            if before is not None and not known.whole and (strange := [key for key in touched if key not in current]):
+                current.update(dict.fromkeys(strange))
+                for row in rows(before, strange):
+                    current[row.id] = row
+                    held += len(row.body) + OVERHEAD
+            for row in rows(after, touched) if after is not None else ():
+                key, shown = row.id, shown + 1
+                was = current.get(key)
+                if was is not None:
+                    if was is row or was == row:
+                        continue
                     self._end(key, position)
                     known.size -= len(was.body) + OVERHEAD
-                    current[key] = None
-        known.size += held
-        return held
+                version = self._current[key] = _Version(head(key, position, row.sort, row.columns), row.body)
+                self._begun.append(version)
+                held += len(row.body) + OVERHEAD
+                current[key] = row
+            if shown < len(touched):
+                there = {row.id for row in rows(after, touched)} if shown else ()
+                for key in touched:
+                    if key not in there and (was := current.get(key)) is not None:
+                        self._end(key, position)
+                        known.size -= len(was.body) + OVERHEAD
+                        current[key] = None
+            known.size += held
+            in_all += held
+        return in_all
 
     def _end(self, key: str, position: int) -> None:
         version = self._current.pop(key, None)
@@ -141,17 +141,18 @@ class Changes:
         await connection.copy_to_table(
             self._model.name,
             schema_name=schema,
-            columns=[*COMMON, *self._model.columns],
-            source=_lines(versions),
-            format="text",
+            columns=["id", "born", "sort", *self._model.columns, "body", "died"],
+            source=_copied(versions),
+            format="binary",
         )
 
 
-async def _lines(versions: list[_Version]) -> AsyncGenerator[bytes]:
-    for first in range(0, len(versions), LINES):
-        yield "".join([_line(version) for version in versions[first : first + LINES]]).encode()
-
-
-def _line(version: _Version) -> str:
-    died = NULL if version.died is None else version.died
-    return f"{version.id}\t{version.born}\t{died}\t{version.says}\n"
+async def _copied(versions: list[_Version]) -> AsyncGenerator[bytes]:
+    yield BEGIN
+    for first in range(0, len(versions), SENT):
+        parts: list[bytes] = []
+        for version in versions[first : first + SENT]:
+            parts.append(version.head)
+            parts += tail(version.body, version.died)
+        yield b"".join(parts)
+    yield END

@@ -10,6 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.titled import TITLED, said, titled
 from projections.within import (
     HELD,
     OF_COOPERATION,
@@ -78,6 +79,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             item.status,
             *bounds(visit.window),
             *bounds(item.held),
+            *titled(event.purpose, said(visit.changes)),
         )
 
 
@@ -102,6 +104,7 @@ VISITS = ReadModel(
         "held_earliest",
         "held_latest",
         "held_qualified",
+        *TITLED,
     ),
     queries=load("projections", "visits.sql"),
     item=VisitItem,

@@ -22,7 +22,9 @@ CREATE TABLE visits (
     qualified boolean NOT NULL,
     held_earliest date,
     held_latest date,
-    held_qualified boolean NOT NULL
+    held_qualified boolean NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
@@ -31,6 +33,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
 CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
+CREATE INDEX IF NOT EXISTS visits_words ON visits USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.

@@ -2,7 +2,8 @@
 
 They are put together from pieces of an envelope that was encoded once. The pieces are cut from what `events.entry`
 writes, at marks in place of what differs from entry to entry, so there is one definition of an entry's bytes. Encoding
-the whole envelope for each entry took half of what making a command ready took.
+the whole envelope for each entry took half of what making a command ready took. What a command's entries have in
+common is put in once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from events.values import Classification
 # The longest there can be, so that no entry is found too large once its position is known.
 _SEQUENCE: Final = "9" * 19
 _TIME: Final = "9999-12-31T23:59:59.999999Z"
+_IDENTIFIER: Final = "00000000-0000-0000-0000-000000000000"
 _REVISION: Final = 2_147_483_647
 _MARK: Final = "\ue000"
 _encode: Final = canonical.encode
@@ -30,8 +32,12 @@ _encode: Final = canonical.encode
 Columns: TypeAlias = tuple[str, int, UUID, str, UUID, int, str]
 """What the log's table keeps beside an entry: stream, revision, id, type, command id, ordinal, classification."""
 
-Form: TypeAlias = tuple[bytes, bytes, bytes]
-"""An entry's bytes before the position, between it and the time, and after that."""
+Pieces: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int]
+"""An envelope cut where data, id, revision, position, subject and time belong, and how many bytes it has at most
+without data, revision and subject."""
+
+Form: TypeAlias = tuple[Pieces, bytes, bytes, bytes, bytes]
+"""An entry's bytes but for the position and the time: pieces, and the data, id, revision and subject between them."""
 
 
 class EntryEncoder:
@@ -62,28 +68,32 @@ class EntryEncoder:
             *((_encode(correlation),) if optional[1] else ()),
         )
         on_behalf = (_encode(behalf),) if optional[2] else ()
+        kinds: dict[tuple[str, Classification], Pieces] = {}
+        subjects: dict[str, bytes] = {}
         entries: list[tuple[Columns, Form]] = []
         after: dict[str, int] = {}
         too_large: list[FieldProblem] = []
         size = 0
         for ordinal, draft in enumerate(command.drafts):
-            stream, event_type, classification = draft.stream, draft.event_type, draft.classification
+            stream = draft.stream
+            kind: tuple[str, Classification] = (draft.event_type, draft.classification)
             revision = after.get(stream)
             if revision is None:
                 revision = first[stream] = draft.expected_revision
+                subjects[stream] = _encode(stream)
             after[stream] = revision = revision + 1
+            pieces = kinds.get(kind)
+            if pieces is None:
+                pieces = kinds[kind] = _filled(_pieces(self._origin, *kind, optional), about, on_behalf)
             identifier = QuickUUID(uuid_utils.uuid7().bytes)
-            ahead, between, behind, constant = _pieces(self._origin, event_type, classification, optional)
-            ahead %= (*about, _encode(draft.data), str(identifier).encode(), *on_behalf, revision)
-            between %= (_encode(stream),)
-            length = len(ahead) + len(between) + constant
+            data, number, subject = _encode(draft.data), b"%d" % revision, subjects[stream]
             try:
-                size += bounded(length)
+                size += bounded(pieces[-1] + len(data) + len(number) + len(subject))
             except EntryTooLarge as refused:
                 too_large.append(FieldProblem(refused.detail, pointer=draft.pointer))
                 continue
-            columns = (stream, revision, identifier, event_type, command_id, ordinal, classification)
-            entries.append((columns, (ahead, between, behind)))
+            columns = (stream, revision, identifier, kind[0], command_id, ordinal, kind[1])
+            entries.append((columns, (pieces, data, str(identifier).encode(), number, subject)))
         if too_large:
             raise EntryTooLarge(too_large[0].detail, too_large)
         return entries, size
@@ -91,22 +101,45 @@ class EntryEncoder:
 
 def entry_bytes(form: Form, position: int, time: bytes) -> bytes:
     """Put the position and the time (as `entry.time_text` writes it) into an entry's form."""
-    return b"%b%d%b%b%b" % (form[0], position, form[1], time, form[2])
+    (begin, to_id, to_revision, to_position, to_subject, to_time, end, _), data, identifier, revision, subject = form
+    number = b"%d" % position
+    return b"".join(
+        (
+            begin,
+            data,
+            to_id,
+            identifier,
+            to_revision,
+            revision,
+            to_position,
+            number,
+            to_subject,
+            subject,
+            to_time,
+            time,
+            end,
+        )
+    )
+
+
+def _filled(pieces: Pieces, about: tuple[bytes, ...], on_behalf: tuple[bytes, ...]) -> Pieces:
+    """Put what a command says, the same for all its entries, into the pieces that are formats."""
+    begin, to_id, to_revision, to_position, to_subject, to_time, end, length = pieces
+    begin, to_revision = begin % about, to_revision % on_behalf
+    return begin, to_id, to_revision, to_position, to_subject, to_time, end, length + len(begin) + len(to_revision)
 
 
 @lru_cache(maxsize=4096)
-def _pieces(
-    origin: str, event_type: str, classification: Classification, optional: tuple[bool, bool, bool]
-) -> tuple[bytes, bytes, bytes, int]:
-    """Encode an envelope of marks, and make of it formats: before the position, between it and the time, and after.
+def _pieces(origin: str, event_type: str, classification: Classification, optional: tuple[bool, bool, bool]) -> Pieces:
+    """Encode an envelope of marks, and cut it where data, id, revision, position, subject and time belong.
 
-    The first takes actor, causation (where `optional` says so), command's hash and id, correlation (likewise), data,
-    id, on whose behalf (likewise) and revision; the second takes the stream. Then how many bytes there are besides.
+    The first piece is a format that takes actor, causation (where `optional` says so), command's hash and id, and
+    correlation (likewise); the third one that takes on whose behalf (likewise). Their bytes are not counted.
     """
     if _MARK in event_type or _MARK in origin:
         raise ValueError(f"{event_type!r} or {origin!r} has a character that no type of an event or name of a log has")
     causation, correlation, behalf = optional
-    encoded = _encode(
+    rest = _encode(
         Envelope(
             specversion="1.0",
             id=_mark("id"),
@@ -127,16 +160,19 @@ def _pieces(
             correlationid=_mark("correlationid") if correlation else None,
             causationid=_mark("causationid") if causation else None,
         )
-    ).replace(b"%", b"%%")
-    for whole in ("actor", "causationid", "correlationid", "data", "onbehalfof", "subject"):
-        encoded = encoded.replace(_encode(_mark(whole)), b"%b")
-    for ascii_text in ("commandhash", "commandid", "id"):
-        encoded = encoded.replace(_mark(ascii_text).encode(), b"%b")
-    ahead, rest = encoded.split(_mark("sequence").encode())
-    between, behind = rest.split(_mark("time").encode())
-    ahead = ahead.replace(b'"revision":%d,' % _REVISION, b'"revision":%d,')
-    behind = behind.replace(b"%%", b"%")
-    return ahead, between, behind, len(_SEQUENCE) + len(_TIME) + len(behind)
+    )
+    for whole in ("actor", "causationid", "correlationid", "onbehalfof"):
+        rest = rest.replace(_encode(_mark(whole)), b"%b")
+    for ascii_text in ("commandhash", "commandid"):
+        rest = rest.replace(_mark(ascii_text).encode(), b"%b")
+    begin, _, rest = rest.partition(_encode(_mark("data")))
+    to_id, _, rest = rest.partition(_mark("id").encode())
+    to_revision, _, rest = rest.partition(b"%d" % _REVISION)
+    to_position, _, rest = rest.partition(_mark("sequence").encode())
+    to_subject, _, rest = rest.partition(_encode(_mark("subject")))
+    to_time, _, end = rest.partition(_mark("time").encode())
+    length = sum(map(len, (to_id, _IDENTIFIER, to_position, _SEQUENCE, to_subject, to_time, _TIME, end)))
+    return begin, to_id, to_revision, to_position, to_subject, to_time, end, length
 
 
 def _mark(attribute: str) -> str:

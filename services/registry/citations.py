@@ -26,6 +26,8 @@ class Citations:
         that come with the request. What else is wrong with the body is not this function's to say.
         """
         cited = {number: one for number, one in well_formed(body) if await hash_of(one.source)}
+        if not cited:
+            return [], []
         hashes = {number: str(await hash_of(one.source)) for number, one in cited.items()}
         on_file = await self._vault.on_file(set(hashes.values()))
         documents = {sha256: document for sha256, (document, readable) in on_file.items() if readable}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -118,8 +118,8 @@ class Drafting:
             if _filed(body) is not None:
                 brought[body.stream] = body  # a document may be cited for what it says of itself
             invalid += body.problems
-            unknown += [one async for one in self._unknown(body, brought, reading)]
-            withdrawn += [one async for one in self._withdrawn(body, reading)]
+            unknown += await self._unknown(body, brought, reading)
+            withdrawn += await self._withdrawn(body, reading)
             for at, citing in (("", body.data), ("/replacement", body.replacement)):
                 hash_of = partial(self._hash_of, brought, reading)
                 beyond, not_filed = await self._citations.check(citing, hash_of, attached)
@@ -142,7 +142,8 @@ class Drafting:
         if differing:
             raise DocumentDiffers(CORRECT_FIRST, differing)
 
-    async def _unknown(self, body: Body, brought: Mapping[str, Body], reading: Reading) -> AsyncIterator[FieldProblem]:
+    async def _unknown(self, body: Body, brought: Mapping[str, Body], reading: Reading) -> list[FieldProblem]:
+        found: list[FieldProblem] = []
         referred = [(f"{leaf.kind}/{leaf.value}", leaf.pointer) for leaf in body.leaves]
         if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
             referred.append((body.stream, f"{within(body.pointer)}/subject"))
@@ -151,14 +152,17 @@ class Drafting:
                 continue  # who was retracted can be erased: the rules say whether there is anything to erase
             if stream not in brought and (await reading.load(stream)).state is None:
                 kind, _, key = stream.partition("/")
-                yield FieldProblem(f"there is no {kind} {key}", pointer)
+                found.append(FieldProblem(f"there is no {kind} {key}", pointer))
+        return found
 
-    async def _withdrawn(self, body: Body, reading: Reading) -> AsyncIterator[FieldProblem]:
+    async def _withdrawn(self, body: Body, reading: Reading) -> list[FieldProblem]:
+        found: list[FieldProblem] = []
         for leaf in body.leaves:
             if leaf.kind == "source" and not self._is_kept(body, leaf):
                 filed: Source | None = (await reading.load(f"source/{leaf.value}")).state
                 if filed is not None and filed.withdrawn is not None:
-                    yield FieldProblem(f"the source {leaf.value} was withdrawn", leaf.pointer)
+                    found.append(FieldProblem(f"the source {leaf.value} was withdrawn", leaf.pointer))
+        return found
 
     def _is_kept(self, body: Body, leaf: Leaf) -> bool:
         """Tell whether a correction says of a source what was said before: of a citation, the same place."""

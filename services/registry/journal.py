@@ -31,6 +31,8 @@ _configured: Final[list[structlog.typing.FilteringBoundLogger]] = []
 
 Ended: TypeAlias = Callable[[str, str | None, int | None, float], None]
 """Is told a request's method, its route's template (None: nothing is served), its status and its seconds."""
+Completes: TypeAlias = Callable[[Message, Scope], None]
+"""Is shown each message of an answer, and may add to it."""
 
 
 def configure(level: str, form: Literal["json", "console"], stream: TextIO = sys.stderr) -> None:
@@ -112,10 +114,11 @@ class Journal:
     from the scope afterwards: `/v1/parties/{party_id}`, or null where nothing is served.
     """
 
-    def __init__(self, app: ASGIApp, ended: Ended | None = None) -> None:
-        """Take the application, and who is told of each request when it has ended."""
+    def __init__(self, app: ASGIApp, ended: Ended | None = None, completes: Completes | None = None) -> None:
+        """Take the application, who is told of each request when it has ended, and what completes its answers."""
         self._app = app
         self._ended = ended
+        self._completes = completes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; an error that the application lets through is journalled and let through."""
@@ -130,6 +133,8 @@ class Journal:
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
+            if self._completes is not None:
+                self._completes(message, scope)
             await send(message)
 
         begun = time.perf_counter()

@@ -242,7 +242,6 @@ def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Eve
         lifespan=[_running],
         middleware=[gate.gate(identify)],
         exception_handlers=problems.HANDLERS,
-        before_send=[complete],
         state=State(opens(settings, clock, leaving)),
         openapi_config=None,
         logging_config=None,
@@ -258,9 +257,12 @@ def create_service(settings: Settings, clock: Clock = now, *, leaving: threading
 
 
 def surrounded(app: Litestar, settings: Settings) -> ASGIApp:
-    """Put a time for bodies and the journal around an application, and tracing around all where it is asked for."""
+    """Put a time for bodies and the journal around an application, and tracing around all where it is asked for.
+
+    Answers are completed by the journal's way out: a `before_send` of Litestar's would be awaited for each message.
+    """
     requests: Requests = app.state.requests
-    journal = Journal(Arrival(app, settings.body_timeout), requests.ended)
+    journal = Journal(Arrival(app, settings.body_timeout), requests.ended, complete)
     if settings.tracing_endpoint is None:
         return journal
     from services.registry.tracing.serving import Traced

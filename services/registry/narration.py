@@ -32,7 +32,7 @@ from events.catalogue.source import SourceFiled
 from events.codec import decode_entries, decode_entry
 from events.entry import Envelope, to_builtins
 from events.log import Reader, Recorded
-from projections.names import NAMES
+from projections.names import names
 
 KEPT: Final = 50_000  # names
 
@@ -136,9 +136,8 @@ class Narrator:
             for key, _ in _named(entry):
                 self._names.pop(key, None)
         state = fold(AGGREGATES[kind], entries)
-        for row in () if state is None else NAMES.rows[kind](state, None):
-            if isinstance(row.columns[0], str):
-                self._keep(row.id, _Name(row.columns[0], until))
+        for key, name in () if state is None else names(kind, state):
+            self._keep(key, _Name(name, until))
 
     def _keep(self, key: str, name: _Name) -> None:
         self._names[key] = name

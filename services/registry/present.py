@@ -6,7 +6,7 @@ revoked is refused from then on, and what was erased is not shown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -47,9 +47,9 @@ class Presently:
         """Take connections to the primary: a standby may not know yet that a token was revoked."""
         self._together = Together(pool, self._ask, MOST)
 
-    async def of(self, token_hash: bytes) -> tuple[Token | None, Present]:
+    def of(self, token_hash: bytes) -> Awaitable[tuple[Token | None, Present]]:
         """Return the token with a SHA-256, if there is one, and the present. Raises what asyncpg raises."""
-        return await self._together.get(token_hash)
+        return self._together.get(token_hash)
 
     @staticmethod
     async def _ask(connection: Any, hashes: Collection[bytes]) -> Mapping[bytes, tuple[Token | None, Present]]:

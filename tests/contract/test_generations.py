@@ -10,8 +10,8 @@ import pytest
 from projections import projector, rebuild
 from projections.digest import digests
 from projections.meetings import MEETINGS
-from projections.names import NAMES
 from projections.renewal import renew
+from projections.titles import TITLES
 from tests.support.projecting import projecting
 from tests.support.recording import until
 from tests.support.refusals import refused
@@ -73,7 +73,7 @@ async def test_clients_who_read_and_record_notice_nothing_of_rebuilds_that_switc
         for number in range(4):
             group.create_task(clients.go_on(number))
         switched: list[int | None] = []
-        for alone in (None, MEETINGS, None, NAMES, None, NAMES):
+        for alone in (None, MEETINGS, None, TITLES, None, TITLES):
             switched.append((await renew(connection, alone)).generation)
             await clients.go_on_reading(20)
         clients.stop()

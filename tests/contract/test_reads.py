@@ -18,9 +18,8 @@ import pytest
 import pytest_asyncio
 
 from events.edtf import EdtfDate
-from projections import LISTED
+from projections import LISTED, names
 from projections.model import ReadModel
-from projections.names import NAMES
 from services.registry.api import schemas
 from tests.support import service as services
 from tests.support.check_log import check_log
@@ -363,7 +362,8 @@ async def test_the_document_says_which_things_have_labels_and_which_have_none():
     said = str(schemas.NAMES["description"])
     with_one, without = said.split("Meetings, ")
     words = {"party": "parties", "person": "people", "occ": "occasions", "src": "sources", "coop": "cooperations"}
-    assert all(words.get(prefix, f"{prefix}s") in with_one for prefix in NAMES.prefixes)
+    prefixes = ["person", *(prefix for model in names.NAMED for prefix in model.prefixes)]
+    assert all(words.get(prefix, f"{prefix}s") in with_one for prefix in prefixes)
     for model in LISTED:
         if model.name not in (*words.values(), "meetings", "commitments"):
             assert model.name in without

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.catalogue.history import EntryRetracted
+from events.entry import canonical
 from events.errors import Corrupt
-from projections import bulk, engine, gathering, rebuild, shares, versions
-from projections.copying import line
+from projections import bulk, copying, engine, gathering, rebuild, shares, versions
 from projections.engine import ENTRIES
 from projections.gathering import Gathered
 from projections.rebuild import Helpers
@@ -63,7 +63,7 @@ async def test_rows_are_the_same_however_much_is_held_read_and_handed_out_at_a_t
     monkeypatch.setattr(bulk, "ROWS_HELD", held)
     monkeypatch.setattr(bulk, "PAGE", page)
     monkeypatch.setattr(shares, "RANGE", handed)
-    monkeypatch.setattr(versions, "LINES", 3)
+    monkeypatch.setattr(versions, "SENT", 3)
     told: list[int] = []
     async with projecting(recorded) as connection:
         helpers = Helpers(recorded.projector_dsn, processes)
@@ -165,6 +165,8 @@ async def test_rows_that_were_written_twice_are_found(recorded):
 async def test_what_is_held_between_parts_is_bounded_however_many_there_are(recorded, monkeypatch):
     held = 3_000
     monkeypatch.setattr(bulk, "ROWS_HELD", held)
+    monkeypatch.setattr(gathering, "TURN", 1)
+    most = 0
     async with projecting(recorded) as connection:
         projection = await rebuild.begin(connection)
         filling = bulk.Filling(connection, projection.generation, SIZE, projection.models)
@@ -173,7 +175,8 @@ async def test_what_is_held_between_parts_is_bounded_however_many_there_are(reco
         for one in ranges:
             await filling.do(bulk.Streams(one["first"], one["last"]))
             versions = [version for changes in filling._gathered.changes for version in changes._begun]
-            assert sum(len(version.says) for version in versions) < held
+            most = max(most, sum(len(version.head) + len(version.body) for version in versions))
+    assert 0 < most < held
 
 
 async def test_a_stream_with_a_gap_is_corrupt(recorded):
@@ -192,7 +195,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 async def test_values_are_in_the_table_what_they_were_in_the_program(database):
-    """PostgreSQL reads from the lines what was written into them, whatever texts are in them."""
+    """PostgreSQL reads from the rows what was written into them, whatever texts are in them."""
     found: list[tuple[Any, ...]] = []
 
     @settings(max_examples=60)
@@ -200,12 +203,15 @@ async def test_values_are_in_the_table_what_they_were_in_the_program(database):
         st.lists(
             st.tuples(
                 TEXTS,
+                st.integers(0, 2**63 - 1),
+                TEXTS,
                 st.none() | TEXTS,
                 st.lists(TEXTS, max_size=3),
                 st.none() | st.dates(date(1, 1, 1)),
                 st.booleans(),
                 st.none() | st.integers(-(2**63), 2**63 - 1),
                 TEXTS,
+                st.none() | st.integers(0, 2**63 - 1),
             ),
             max_size=5,
         )
@@ -216,15 +222,19 @@ async def test_values_are_in_the_table_what_they_were_in_the_program(database):
     take()
     async with connected(database.admin_dsn) as connection:
         await connection.execute(
-            "CREATE TEMPORARY TABLE written (number integer GENERATED ALWAYS AS IDENTITY, a text, b text, c text[],"
-            " e date, f boolean, g bigint, d bytea)"
+            "CREATE TEMPORARY TABLE written (number integer GENERATED ALWAYS AS IDENTITY, id text, born bigint,"
+            " sort text, a text, b text[], c date, d boolean, e bigint, body bytea, died bigint)"
         )
 
-        async def lines():
-            for sort, *row, body in found:
-                yield f"{line(sort, body.encode(), row)}\n".encode()
+        async def rows():
+            yield copying.BEGIN
+            for key, born, sort, *columns, body, died in found:
+                yield copying.head(key, born, sort, columns)
+                yield b"".join(copying.tail(canonical.encode(body), died))
+            yield copying.END
 
-        await connection.copy_to_table("written", columns=list("adbcefg"), source=lines(), format="text")
-        read = await connection.fetch("SELECT a, b, c, e, f, g, convert_from(d, 'UTF8') FROM written ORDER BY number")
+        names = ["id", "born", "sort", *"abcde", "body", "died"]
+        await connection.copy_to_table("written", columns=names, source=rows(), format="binary")
+        read = await connection.fetch(f"SELECT {', '.join(names)} FROM written ORDER BY number")
     assert len(found) > 60
-    assert [tuple(record) for record in read] == [tuple(row) for row in found]
+    assert [tuple(record) for record in read] == [(*row, canonical.encode(body), died) for *row, body, died in found]

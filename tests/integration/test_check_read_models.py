@@ -44,7 +44,7 @@ async def test_read_models_that_are_behind_are_held_to_what_they_show(database):
         ("UPDATE read_1.{} SET host = 'party_x'", "visits"),
         ("UPDATE read_1.{} SET died = born + 1 WHERE died IS NULL", "cooperations"),
         ("UPDATE read_1.{} SET died = NULL WHERE id = (SELECT min(id) FROM read_1.{}) AND died > 0", "cooperations"),
-        ("UPDATE read_1.{} SET label = 'x' WHERE label IS NOT NULL", "names"),
+        ("UPDATE read_1.{} SET title = 'x'", "topics"),
         ("DELETE FROM read_1.{} WHERE died IS NOT NULL", "cooperations"),
         ("DELETE FROM read_1.{}", "sources"),
         (

@@ -21,11 +21,12 @@ from projections.comparison import Difference
 from projections.digest import digest, digests, line
 from projections.engine import FORM, QUERIES
 from projections.meetings import MEETINGS
-from projections.names import NAMES
 from projections.projector import Projector
 from projections.rebuild import Helpers
 from projections.renewal import LOCK, Renewed, renew
 from projections.shares import SHARES, ShareLost
+from projections.titles import TITLES
+from projections.topics import TOPICS
 from tests.integration.test_projector import NEWER, states
 from tests.support.cluster import Database
 from tests.support.console import command, environment, registry
@@ -113,16 +114,16 @@ async def test_a_digest_of_a_size_stays_what_it_is_whatever_is_recorded_and_rebu
 
 async def test_digests_of_rows_that_differ_in_anything_that_is_served_differ(projected):
     async with projecting(projected) as connection:
-        seen = {await digest(connection, NAMES, SIZE)}
+        seen = {await digest(connection, TOPICS, SIZE)}
         for statement in (
-            "UPDATE read_1.names SET label = 'x' WHERE id = (SELECT min(id) FROM read_1.names WHERE label IS NOT NULL)",
-            "UPDATE read_1.names SET sealed = 'CCCC' WHERE id = (SELECT min(id) FROM read_1.names WHERE label IS NULL)",
-            "UPDATE read_1.names SET body = 'x' WHERE id = (SELECT min(id) FROM read_1.names)",
-            "UPDATE read_1.names SET sort = 'x' WHERE id = (SELECT min(id) FROM read_1.names)",
-            "DELETE FROM read_1.names WHERE id = (SELECT min(id) FROM read_1.names)",
+            "UPDATE read_1.topics SET title = 'x' WHERE id = (SELECT min(id) FROM read_1.topics)",
+            "UPDATE read_1.topics SET words = 'x' WHERE id = (SELECT min(id) FROM read_1.topics)",
+            "UPDATE read_1.topics SET body = 'x' WHERE id = (SELECT min(id) FROM read_1.topics)",
+            "UPDATE read_1.topics SET sort = 'x' WHERE id = (SELECT min(id) FROM read_1.topics)",
+            "DELETE FROM read_1.topics WHERE id = (SELECT min(id) FROM read_1.topics)",
         ):
             await connection.execute(statement)
-            found = await digest(connection, NAMES, SIZE)
+            found = await digest(connection, TOPICS, SIZE)
             assert found not in seen, statement
             seen.add(found)
 
@@ -147,7 +148,7 @@ async def test_what_is_live_and_not_altered_is_found_to_be_the_same_and_a_check_
             ("parties", "altered", ("country", "sort")),
             True,
         ),
-        ("UPDATE read_1.{0} SET words = 'x' WHERE (id, born) = ({1})", ("search", "altered", ("terms", "words")), True),
+        ("UPDATE read_1.{0} SET words = 'x' WHERE (id, born) = ({1})", ("topics", "altered", ("words",)), True),
         ("UPDATE read_1.{0} SET died = born + 1 WHERE (id, born) = ({1})", ("rounds", "altered", ("died",)), True),
         ("DELETE FROM read_1.{0} WHERE (id, born) = ({1})", ("sources", "missing", ()), True),
         (
@@ -189,22 +190,25 @@ async def test_a_row_that_an_administrator_altered_is_found_named_and_not_switch
 async def test_a_row_that_an_administrator_put_in_is_found(projected):
     async with connected(projected.admin_dsn) as administrator:
         await administrator.execute(
-            "INSERT INTO read_1.names (id, born, sort, body, label) VALUES ('party_x', 7, '', '', 'x')"
+            "INSERT INTO read_1.titles (id, born, sort, body, cooperation, title, words)"
+            " VALUES ('milestone_x', 7, '', '', 'coop_x', 'x', '')"
         )
-    (differing,) = (await renewed(projected, NAMES, check=True)).differing
-    assert differing.rows == (Difference("party_x", 7, "surplus"),)
+    (differing,) = (await renewed(projected, TITLES, check=True)).differing
+    assert differing.rows == (Difference("milestone_x", 7, "surplus"),)
 
 
 async def test_a_view_that_shows_something_else_than_its_table_is_found(projected):
     async with connected(projected.admin_dsn) as administrator:
-        await administrator.execute(f"CREATE OR REPLACE VIEW {FORM}.names AS SELECT * FROM read_1.names WHERE born > 9")
+        await administrator.execute(
+            f"CREATE OR REPLACE VIEW {FORM}.topics AS SELECT * FROM read_1.topics WHERE born > 9"
+        )
     (differing,) = (await renewed(projected, check=True)).differing
-    assert (differing.model, differing.rows) == ("names", ())
+    assert (differing.model, differing.rows) == ("topics", ())
 
 
 async def test_where_much_differs_only_some_rows_are_named(projected):
     async with connected(projected.admin_dsn) as administrator:
-        await administrator.execute("UPDATE read_1.search SET called = 'x'")
+        await administrator.execute("UPDATE read_1.cooperations SET stage = 'x'")
     (differing,) = (await renewed(projected, check=True)).differing
     assert len(differing.rows) == 20
     assert list(differing.rows) == sorted(differing.rows, key=lambda row: (row.id, row.born))

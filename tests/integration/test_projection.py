@@ -18,7 +18,8 @@ from events.edtf import EdtfDate
 from events.entry import canonical
 from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, folding, gathering, rebuild, shares
 from projections.cooperations import COOPERATIONS
-from projections.names import NAMES
+from projections.names import NAMED
+from projections.people import PEOPLE
 from projections.reader import Lies, ReadModels
 from projections.topics import TOPICS
 from tests.support.check_log import check_log
@@ -137,7 +138,12 @@ class Oracle:
         return canonical.encode({**json.loads(cooperation.body), "topics": topics})
 
     def labels(self) -> dict[str, tuple[Any, ...]]:
-        return {row.id: row.columns for row in self.rows[NAMES.name].values()}
+        titles = {
+            row.id: (row.columns[model.columns.index("title")], None)
+            for model in NAMED
+            for row in self.rows[model.name].values()
+        }
+        return titles | {row.id: (None, json.loads(row.body)["sealed"]) for row in self.rows[PEOPLE.name].values()}
 
 
 async def everything(read_models: ReadModels, size: int, limit: int = 1000) -> dict[str, Any]:

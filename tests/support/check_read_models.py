@@ -15,12 +15,12 @@ from events.catalogue.history import AMENDMENTS, fold
 from events.codec import decode_entry
 from projections import MODELS, ReadModel
 from projections.engine import version_of
-from projections.versions import COMMON
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Version: TypeAlias = tuple[Any, ...]
 """What a row of a table holds: id, born, died, sort, refs, body and the model's own columns."""
 
+COMMON = ("id", "born", "died", "sort", "body")  # the columns that every read model has
 WHOLE = 100
 """Of a longer stream only what the entry touched is looked at, or a long one would take for ever."""
 

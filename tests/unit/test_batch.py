@@ -7,6 +7,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from typing import get_args
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -171,6 +172,38 @@ def test_an_envelope_says_on_whose_account_an_entry_is(
             causationid=causation,
         )
         assert one == canonical_bytes(envelope)
+
+
+said_of = st.tuples(
+    st.sampled_from(["a/1", "a/2"]),
+    st.sampled_from(["registry.noted.v1", "registry.said.v1"]),
+    st.sampled_from(get_args(Classification)),
+)
+
+
+@given(drafts=st.lists(said_of, min_size=1, max_size=6))
+def test_what_the_entries_of_a_command_do_not_have_in_common_is_each_ones_own(
+    drafts: list[tuple[str, str, Classification]],
+):
+    said = command(
+        *(
+            Draft(stream=stream, expected_revision=6, event_type=kind, data={"nth": nth}, classification=classification)
+            for nth, (stream, kind, classification) in enumerate(drafts)
+        )
+    )
+    first: dict[str, int] = {}
+    entries, _ = EntryEncoder("registry.test/log").entries(said, said.command_id, first)
+    streams = [stream for stream, _, _ in drafts]
+    assert first == dict.fromkeys(streams, 6)
+    for nth, ((stream, kind, classification), (columns, form)) in enumerate(zip(drafts, entries, strict=True)):
+        stored = entry_bytes(form, nth, b"2026-11-24T12:00:00.123456Z")
+        envelope = msgspec.json.decode(stored, type=Envelope)
+        assert canonical_bytes(envelope) == stored
+        revision = 7 + streams[:nth].count(stream)
+        assert columns == (stream, revision, UUID(envelope.id), kind, said.command_id, nth, classification)
+        assert (envelope.subject, envelope.revision, envelope.type) == (stream, revision, kind)
+        assert envelope.dataschema == f"https://registry.test/log/v1/schemas/{kind}"
+        assert (envelope.classification, envelope.data) == (classification, {"nth": nth})
 
 
 @pytest.mark.parametrize("kind", ["\ue000data\ue000", "registry.\ue000sequence\ue000.v1"])

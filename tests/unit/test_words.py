@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.words import prefixes, readings, whole, words
+from events.words import prefixes, readings, titles, words
 
 SIGN = "\u02bb"  # of Uzbek; a part of the word
 
@@ -48,6 +48,9 @@ def test_a_word_is_found_as_it_is_typed_whichever_of_its_signs_are_apostrophes(p
 
 
 def test_what_is_asked_of_the_database_has_every_way_and_no_operator_of_the_text():
-    assert whole("l'O'z & x") == "(l & o & z | l & oz | lo & z | loz) & x"
+    assert titles("l'O'z & x") == (
+        "(l:A & o:A & z:A | l:A & oz:A | lo:A & z:A | loz:A) & x:A",
+        "(l:*A & o:*A & z:*A | l:*A & oz:*A | lo:*A & z:*A | loz:*A) & x:*A",
+    )
     assert prefixes("d'a:* | b") == "(d:* & a:* | da:*) & b:*"
-    assert whole("'!' & '") == ""
+    assert titles("'!' & '") == ("", "")

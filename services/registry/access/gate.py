@@ -27,7 +27,7 @@ Identify: TypeAlias = Callable[[str, Scope], Awaitable[Principal]]
 Raises `Unauthenticated` for one that does not hold.
 """
 
-_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
+_BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")
 
 
 class UndeclaredRoute(RuntimeError):
@@ -45,7 +45,11 @@ def gate(identify: Identify) -> Callable[[ASGIApp], ASGIApp]:
             handler = scope["route_handler"]
             needed = _needed(handler)
             if needed is not None:
-                scope["auth"] = await _admitted(identify, scope, handler, needed)
+                in_header = [value for name, value in scope["headers"] if name == b"authorization"]
+                in_address = None if in_header else _in_address(scope, handler)
+                principal = await identify(in_address or _presented(in_header), scope)
+                _must_open(principal, needed, in_address=in_address is not None)
+                scope["auth"] = principal
             await app(scope, receive, send)
 
         return admit
@@ -53,10 +57,7 @@ def gate(identify: Identify) -> Callable[[ASGIApp], ASGIApp]:
     return around
 
 
-async def _admitted(identify: Identify, scope: Scope, handler: BaseRouteHandler, needed: frozenset[Role]) -> Principal:
-    in_header = [value for name, value in scope["headers"] if name == b"authorization"]
-    in_address = None if in_header else _in_address(scope, handler)
-    principal = await identify(in_address or _presented(in_header), scope)
+def _must_open(principal: Principal, needed: frozenset[Role], *, in_address: bool) -> None:
     if in_address and principal.roles != frozenset({Role.READER}):
         raise Forbidden("A token in an address lies about in many places: it may be a reader's and nothing else.")
     if principal.roles.isdisjoint(needed):
@@ -64,7 +65,6 @@ async def _admitted(identify: Identify, scope: Scope, handler: BaseRouteHandler,
             f"This takes a token with one of the roles {_listed(needed)}; "
             f"this one has {_listed(principal.roles) or 'none'}."
         )
-    return principal
 
 
 def check(app: Litestar) -> None:

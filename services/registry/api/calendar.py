@@ -49,8 +49,8 @@ async def calendar(request: Asking) -> Response[bytes]:
     """Serve the calendar, narrowed by cooperation, party and country."""
     parts: Parts = request.app.state.parts
     asked = query.of_calendar(request, VISITS, FILTERS)
-    at = await query.resolve(request, asked)
-    reply = Reply(request, at)
+    at = await query.resolve(parts, request, asked)
+    reply = Reply(parts.answers, request, at)
     if ready := reply.ready():
         return ready
     made = Calendar()

@@ -18,8 +18,10 @@ from events.shape import escape
 from services.registry import lenience
 from services.registry.access.roles import RECORD
 from services.registry.access.tokens import Principal
-from services.registry.api import documents, parameters, query
+from services.registry.api import documents, parameters, query, replies
+from services.registry.api.given import headers_named
 from services.registry.api.query import Asking
+from services.registry.api.replies import JSON
 from services.registry.bodies import Asked
 from services.registry.commands import Actor, Answer, Result
 from services.registry.ids import is_id
@@ -134,7 +136,7 @@ class BatchRecorded(msgspec.Struct, frozen=True):
 def _handler(command: str, route: Route) -> HTTPRouteHandler:
     aggregate, kind = COMMANDS[command]
 
-    async def record(request: Asking) -> Response[Recorded]:
+    async def record(request: Asking) -> Response[bytes]:
         subject = None
         if not kind.opens:
             key = request.path_params["id"]
@@ -170,7 +172,7 @@ def _about(kind: CommandType, request: Asking, body: object, head: _Head) -> obj
     return {**fields, **targets}
 
 
-async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> Response[Recorded]:
+async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> Response[bytes]:
     answer = await _execute(request, [asked], head)
     (result,) = answer.results
     named = {"id": result.id, "stream": result.subject.partition("/")[2], "entry": result.position}
@@ -183,7 +185,7 @@ async def _record(request: Asking, asked: Asked, head: _Head, location: str) -> 
 def _amending(command: str, path: str) -> HTTPRouteHandler:
     field = "corrects" if command == "correct-entry" else "retracts"
 
-    async def amend(request: Asking) -> Response[Recorded]:
+    async def amend(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
         given: str = request.path_params["position"]
         position = int(given) if parameters.POSITION.fullmatch(given) else -1
@@ -203,10 +205,10 @@ def _amending(command: str, path: str) -> HTTPRouteHandler:
 
 
 @post("/v1/batch", opt=RECORD, name="batch")
-async def batch(request: Asking) -> Response[BatchRecorded]:
+async def batch(request: Asking) -> Response[bytes]:
     """Record several commands: all or nothing. Later ones may refer to what earlier ones bring."""
     head = _Head(request)
-    if "if-match" in request.headers:
+    if headers_named(request, b"if-match"):
         head.wrong("If-Match", "a batch has no one revision that it could match")
     asked = _batch(await body_of(request, head.problems), head.problems)
     answer = await _execute(request, asked, head)
@@ -232,7 +234,7 @@ class _Head:
 
     def _once(self, request: Asking, header: str) -> str | None:
         """Return a header; of one that is there several times nobody can tell which is meant."""
-        given = request.headers.getall(header.lower(), [])
+        given = headers_named(request, header.lower().encode())
         if len(given) > 1:
             self.wrong(header, "given more than once")
         return given[0] if given else None
@@ -247,12 +249,8 @@ async def body_of(request: Asking, problems: list[FieldProblem]) -> object:
 
     Raises `UnsupportedMediaType`, `Malformed`, and `BodyTooLarge`.
     """
-    documents.content_type(request)  # or there is more than one
-    media_type, given = request.content_type
-    if media_type.lower() != "application/json":
-        raise UnsupportedMediaType(f"Send application/json, not {media_type or 'a body without a Content-Type'}.")
-    if given.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType(f"JSON is UTF-8 (RFC 8259, section 8.1), not {given['charset']}.")
+    if documents.content_type(request) != JSON:
+        _must_be_json(request)
     documents.must_be_uncoded(request)
     parts: Parts = request.app.state.parts
     body = await documents.bounded(request, parts.settings.max_body)
@@ -263,6 +261,14 @@ async def body_of(request: Asking, problems: list[FieldProblem]) -> object:
     except ValueError as refused:
         detail = f"The body is not JSON: {refused}."
         raise Malformed(detail, [FieldProblem("not JSON", pointer="")]) from None
+
+
+def _must_be_json(request: Asking) -> None:
+    media_type, given = request.content_type
+    if media_type.lower() != JSON:
+        raise UnsupportedMediaType(f"Send {JSON}, not {media_type or 'a body without a Content-Type'}.")
+    if given.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(f"JSON is UTF-8 (RFC 8259, section 8.1), not {given['charset']}.")
 
 
 def _batch(body: object, problems: list[FieldProblem]) -> list[Asked]:
@@ -330,11 +336,12 @@ def _naming(refused: RegistryError, problem: FieldProblem) -> RegistryError:
     return refused
 
 
-def _response(body: Any, answer: Answer, headers: dict[str, str]) -> Response[Any]:
+def _response(body: Recorded | BatchRecorded, answer: Answer, headers: dict[str, str]) -> Response[bytes]:
     headers["Registry-Size"] = str(answer.size)
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(body, status_code=HTTP_200_OK if answer.replayed else HTTP_201_CREATED, headers=headers)
+    status = HTTP_200_OK if answer.replayed else HTTP_201_CREATED
+    return replies.Answer(msgspec.json.encode(body), status, JSON, headers)
 
 
 def _entries(result: Result) -> tuple[EntryRef, ...]:

@@ -10,7 +10,7 @@ import asyncio
 import codecs
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final, cast
 
@@ -24,6 +24,7 @@ from events.vault import Document
 from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
 from services.registry.api import query, replies
+from services.registry.api.given import header, headers_named
 from services.registry.api.query import Asking
 from services.registry.filing import SHA256, Attached
 from services.registry.parts import Parts
@@ -105,7 +106,7 @@ async def get_document(request: Asking) -> Response[bytes]:
 
 def content_type(request: Asking) -> str:
     """Return what a request says that its body is, empty if nothing. Raises `UnsupportedMediaType` if it says two."""
-    given = request.headers.getall("content-type", [])
+    given = headers_named(request, b"content-type")
     if len(given) > 1:
         raise UnsupportedMediaType(f"Send one Content-Type, not {len(given)}.")
     return given[0] if given else ""
@@ -165,31 +166,31 @@ def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None
 
 def must_be_uncoded(request: Asking) -> None:
     """Refuse a body that would have to be unpacked first: nothing here is, to whatever size. `UnsupportedMediaType`."""
-    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding}.")
+    coding = header(request, b"content-encoding")
+    if coding is not None and coding.strip().lower() != "identity":
+        raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding.strip().lower()}.")
 
 
-async def bounded(request: Asking, most: int) -> bytes:
-    """Read a body of at most so many bytes. Raises `BodyTooLarge` as soon as it has more."""
-    return b"".join([piece async for piece in _pieces(request, most)])
+async def bounded(request: Asking, most: int, told: Callable[[bytes], object] | None = None) -> bytes:
+    """Read a body of at most so many bytes; `told` is given each piece as it comes.
 
-
-async def _hashed(request: Asking, most: int) -> tuple[bytes, str]:
-    """Read a body as `bounded` does, with its SHA-256, which is known as soon as the last of it has come."""
-    pieces, digest = list[bytes](), hashlib.sha256()
-    async for piece in _pieces(request, most):
-        digest.update(piece)
-        pieces.append(piece)
-    return b"".join(pieces), digest.hexdigest()
-
-
-async def _pieces(request: Asking, most: int) -> AsyncIterator[bytes]:
-    size = 0
+    Raises `BodyTooLarge` as soon as it has more.
+    """
+    pieces, size = list[bytes](), 0
     async for piece in request.stream():
         size += len(piece)
         if size > most:
             raise BodyTooLarge(f"This takes at most {most} bytes.")
-        yield piece
+        if told is not None:
+            told(piece)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _hashed(request: Asking, most: int) -> tuple[bytes, str]:
+    """Read a body as `bounded` does, with its SHA-256, which is known as soon as the last of it has come."""
+    digest = hashlib.sha256()
+    return await bounded(request, most, digest.update), digest.hexdigest()
 
 
 def _fields(body: bytes, content_type: str) -> list[multipart.MultipartPart]:

@@ -56,9 +56,13 @@ def lines(form: str, columns: Sequence[str], rendering: Rendering, items: Sequen
 
 def columns_of(model: ReadModel) -> tuple[str, ...]:
     """Return the columns of a read model's table, in its order."""
-    fields = [field.encode_name for field in msgspec.structs.fields(model.item)] if model.item else []
-    if model is COMMITMENTS:
-        fields.append("overdue")
+    fields = fields_of(model.item) if model.item else ()
+    return (*fields, "overdue") if model is COMMITMENTS else fields
+
+
+def fields_of(item: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the columns of a table of items, in their order."""
+    fields = [field.encode_name for field in msgspec.structs.fields(item)]
     return tuple(name for field in fields for name in (("name", "contact") if field == "sealed" else (field,)))
 
 

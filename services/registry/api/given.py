@@ -24,7 +24,15 @@ def pairs(request: Asking) -> Iterator[tuple[bytes, bytes]]:
 
 def header(request: Asking, name: bytes) -> str | None:
     """Return the first header with a name in small letters, without reading the others."""
-    return next((value.decode("latin-1") for one, value in request.scope["headers"] if one == name), None)
+    for one, value in request.scope["headers"]:
+        if one == name:
+            return value.decode("latin-1")
+    return None
+
+
+def headers_named(request: Asking, name: bytes) -> list[str]:
+    """Return every header with a name in small letters, in their order."""
+    return [value.decode("latin-1") for one, value in request.scope["headers"] if one == name]
 
 
 def present(request: Asking) -> Present:
@@ -40,7 +48,7 @@ class Given:
         self._request = request
         self._problems: dict[tuple[str | None, str | None], FieldProblem] = {}
         self._values: dict[str, str] = {}
-        for raw_name, raw in pairs(request):
+        for raw_name, raw in pairs(request) if request.scope["query_string"] else ():
             name, value = raw_name.decode(errors="replace"), raw.decode(errors="replace")
             if name in self._values:
                 self.wrong(name, "given more than once")

@@ -33,7 +33,7 @@ async def answer(request: Asking, listing: Listing, asked: Page, at: AsOf) -> Re
     after = (asked.cursor.sort, asked.cursor.id) if asked.cursor else None
     if form != forms.JSON and "limit" not in request.query_params:
         return await streams.stream(request, listing, at, form, after)
-    reply = Reply(request, at, form, listing.on)
+    reply = Reply(parts.answers, request, at, form, listing.on)
     if ready := reply.ready():
         return ready
     found = await listing.read(after, asked.limit + 1)

@@ -76,7 +76,7 @@ async def _answer(request: Asking, what: Action, entries: Entries, body: bytes, 
 async def get_digest(request: Asking) -> Response[bytes]:
     """What each read model shows at a size, as one hash: an independent replay of the log gives the same."""
     parts: Parts = request.app.state.parts
-    at = await query.resolve(request, query.of_digest(request), parameter="size")
+    at = await query.resolve(parts, request, query.of_digest(request), parameter="size")
     return replies.answer(request, msgspec.json.encode(await parts.read_models.digested(at.size)), at.size)
 
 

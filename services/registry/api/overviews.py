@@ -16,7 +16,7 @@ from events.words import readings, words
 from projections import LISTED
 from projections.people import PEOPLE
 from projections.reader import Found
-from projections.search import SEARCH, Hit
+from projections.search import Hit
 from services.registry.access.roles import READ
 from services.registry.api import forms, lists, query, reads
 from services.registry.api.query import Asking, AsOf
@@ -58,7 +58,7 @@ def _timeline(collection: str, of: Literal["cooperation", "party"]) -> HTTPRoute
         parts: Parts = request.app.state.parts
         key: str = request.path_params["id"]
         asked = query.of_page(request, f"timeline of {key}", lists.cursor_key(parts))
-        at = await query.resolve(request, asked, asked.cursor)
+        at = await query.resolve(parts, request, asked, asked.cursor)
         if not reads.ANY_ID.fullmatch(key) or await parts.read_models.one(model, key, at.size) is None:
             raise NotFound(
                 f"There is no such {of} as of log size {at.size}.", [FieldProblem("names nothing here", parameter="id")]
@@ -83,8 +83,8 @@ async def statistics(request: Asking) -> Response[bytes]:
     """Count what there is, by country, field, stage or month."""
     parts: Parts = request.app.state.parts
     asked, by = query.of_statistics(request, BY)
-    at = await query.resolve(request, asked)
-    reply = Reply(request, at)
+    at = await query.resolve(parts, request, asked)
+    reply = Reply(parts.answers, request, at)
     if ready := reply.ready():
         return ready
     found: list[Any] = await parts.read_models.statistics(by, at.size)
@@ -103,7 +103,7 @@ async def search(request: Asking) -> Response[bytes] | Stream:
     """Find things by words: case and diacritics do not matter, and the beginning of a word is enough; people by all."""
     parts: Parts = request.app.state.parts
     asked, text = query.of_search(request, lists.cursor_key(parts))
-    at = await query.resolve(request, asked, asked.cursor)
+    at = await query.resolve(parts, request, asked, asked.cursor)
 
     async def read(after: After, limit: int) -> list[Found]:
         found: list[Found] = []
@@ -117,7 +117,7 @@ async def search(request: Asking) -> Response[bytes] | Stream:
     async def items(rendering: Rendering) -> list[bytes]:
         return [one.body for one in rendering.found]
 
-    return await lists.answer(request, Listing("search", forms.columns_of(SEARCH), read, items), asked, at)
+    return await lists.answer(request, Listing("search", forms.fields_of(Hit), read, items), asked, at)
 
 
 async def _people(parts: Parts, text: str, at: AsOf, *, after: str, limit: int) -> list[Found]:

@@ -243,13 +243,14 @@ def surplus(request: Asking) -> list[FieldProblem]:
     return list(Given(request).problems())
 
 
-async def resolve(request: Asking, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of") -> AsOf:
+async def resolve(
+    parts: Parts, request: Asking, asked: Moment, cursor: Cursor | None = None, parameter: str = "as_of"
+) -> AsOf:
     """Return the size that an answer is for, when the read models have come that far; `parameter` asks for it.
 
     Raises `InvalidField` naming every offending parameter, a size that the log has not reached and an instant that lies
     ahead among them, and `ReadModelBehind` when it takes longer than the settings allow.
     """
-    parts: Parts = request.app.state.parts
     if asked.problems:
         named = any(one.parameter == parameter for one in asked.problems)
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)

@@ -40,7 +40,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
     async def list_items(request: Asking) -> Response[bytes] | Stream:
         parts: Parts = request.app.state.parts
         asked = query.of_list(request, model, lists.cursor_key(parts))
-        at = await query.resolve(request, asked, asked.cursor)
+        at = await query.resolve(parts, request, asked, asked.cursor)
         asked = await query.dated(parts, asked, at.size)
 
         async def read(after: After, limit: int) -> list[Found]:
@@ -60,10 +60,10 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     async def get_item(request: Asking) -> Response[bytes]:
         parts: Parts = request.app.state.parts
         asked, on = query.of_one(request, can_be_overdue=can_be_overdue)
-        at = await query.resolve(request, asked)
+        at = await query.resolve(parts, request, asked)
         if can_be_overdue and on is None:
             on = await query.day(parts, asked, at.size)
-        reply = Reply(request, at, on)
+        reply = Reply(parts.answers, request, at, on)
         if ready := reply.ready():
             return ready
         key: str = request.path_params["id"]

@@ -20,10 +20,9 @@ from litestar.response.base import ASGIResponse
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from litestar.types import Receive, Scope, Send
 
-from services.registry.answers import Kept
+from services.registry.answers import Answers, Kept
 from services.registry.api.given import Asking, header, present
 from services.registry.api.query import AsOf
-from services.registry.parts import Parts
 from services.registry.version import VERSION
 
 JSON: Final = MediaType.JSON.value
@@ -66,25 +65,25 @@ class _Sent(ASGIResponse):
 class Reply:
     """The answer to a request, as of a size; `made_of` is what it depends on beside that and the address."""
 
-    def __init__(self, request: Asking, at: AsOf, *made_of: object) -> None:
-        parts: Parts = request.app.state.parts
+    def __init__(self, answers: Answers, request: Asking, at: AsOf, *made_of: object) -> None:
         now, scope = present(request), request.scope
         self._request = request
         self._at = at
-        self._answers = parts.answers
+        self._answers = answers
         self._basis = self._answers.basis(
             VERSION, now, at.generation, at.size, at.now, scope["path"], scope["query_string"], made_of
         )
 
     def ready(self) -> Response[bytes] | None:
-        """Return the answer, if the client has it already, or it was made before."""
+        """Return the answer, if it was made before, or the client has it already."""
+        if (kept := self._answers.find(self._basis)) is not None:
+            return self._send(kept)
         if not self._at.pinned:
             for tag in _held(self._request):
                 found = _REVISION.fullmatch(tag)
                 if found and tag == self._answers.tag(self._basis, int(found[1]) if found[1] else None):
                     return _not_modified(_headers(tag, self._at.size))
-        kept = self._answers.find(self._basis)
-        return None if kept is None else self._send(kept)
+        return None
 
     def made(
         self,

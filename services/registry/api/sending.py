@@ -15,10 +15,10 @@ from services.registry.parts import Parts
 SIZE: Final = b"registry-size"
 
 
-async def complete(message: Message, scope: Scope) -> None:
-    """Complete an answer on its way (a `before_send` of the application); it waits for nothing and asks nobody."""
+def complete(message: Message, scope: Scope) -> None:
+    """Complete an answer of the application on its way out; it waits for nothing and asks nobody."""
     if message["type"] == "http.response.start":
-        if SIZE not in {name for name, _ in message["headers"]}:
+        if SIZE not in [name for name, _ in message["headers"]]:
             parts: Parts | None = Litestar.from_scope(scope).state.get("parts")
             if parts is not None:
                 message["headers"] = [*message["headers"], (SIZE, str(known_size(parts)).encode())]

@@ -23,7 +23,7 @@ WHERE """
 CHANGES = {
     "parties.py": {
         "    number=2,\n": "    number=3,\n",
-        '"identifiers", "merged_into"),\n': '"identifiers", "merged_into", "named"),\n',
+        '"merged_into", *TITLED),\n': '"merged_into", "named", *TITLED),\n',
         "    name: str\n": "    name: str\n    initial: str\n",
         "        name=state.name,\n": '        name="",\n        initial=state.name[:1],\n',
         "identifiers, merged_into)\n": "identifiers, merged_into, state.name)\n",

@@ -1,28 +1,30 @@
--- names: the label of everything that has one.
+-- titles: what cooperations and the steps of roadmaps are called.
 
 -- name: create
 -- The table, in the schema of a generation (the search path).
-CREATE TABLE names (
+CREATE TABLE titles (
     id text NOT NULL,
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
-    label text,
-    sealed text
+    cooperation text NOT NULL,
+    title text NOT NULL,
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS names_versions ON names (id, born);
-CREATE UNIQUE INDEX IF NOT EXISTS names_current ON names (id) WHERE died IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS titles_current ON titles (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));
 
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
-ANALYZE names;
+ANALYZE titles;
 
 -- name: end
 -- End current versions: $1 ids, $2 the positions that ended them.
-UPDATE names AS version SET died = ended.died
+UPDATE titles AS version SET died = ended.died
 FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
 WHERE version.id = ended.id AND version.died IS NULL;
