@@ -16,7 +16,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from events.catalogue import AGGREGATES, Aggregate, Entry, Event, Facts
-from events.catalogue.cooperation_events import CooperationConcluded
+from events.catalogue.cooperation_events import CooperationConcluded, CooperationOpened
 from events.catalogue.party import PARTY, PartyRegistered
 from events.catalogue.person import PersonErased
 from events.codec import decode_entry
@@ -148,7 +148,8 @@ async def test_whoever_waits_has_a_turn_after_each_read_model_that_entries_conce
             turns += 1
             await asyncio.sleep(0)
 
-    ((entry, before, after),) = history(PARTY, [PartyRegistered(name="Works", kind="company", country="NO")])
+    opened = CooperationOpened(title="Works", parties=(made_id("party", 1), made_id("party", 2)))
+    ((entry, before, after),) = history(AGGREGATES["cooperation"], [opened])
     step = Step(entry, before, after)
     concerns = Concerns(MODELS)
     concerned = len(concerns.of(step))
