@@ -291,6 +291,8 @@ class Projection:
         """
         if self._connection.is_closed():
             raise asyncpg.ConnectionDoesNotExistError("the connection that is written over was lost")
+        if not run.writes:
+            await self._hand_over(run)  # what is ready is not to wait for what comes
         log, begun = await self._reading(run), self._reached
         end = min(begun + batch, await self._end(log, until))
         if begun < end:
