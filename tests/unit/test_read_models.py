@@ -320,7 +320,7 @@ def test_each_filter_has_its_parameters_in_the_order_that_the_reader_gives_them(
         (clause,) = [clause for clause in clauses(page) if re.search(rf"\${taken[0]}\b", clause)]
         if one.form == "dates":
             first, last, certain = taken
-            of = "held_" if f"{one.name}_earliest" in model.columns else ""
+            of = "held_" if f"{one.name}_earliest" in page else ""
             lies = f"({of}earliest, {of}latest, {of}qualified, ${first}::date, ${last}::date, ${certain}::boolean)"
             unasked = f"(${first}::date IS NULL AND ${last}::date IS NULL OR status = 'held' AND "
             expected = f"projection.lies{lies}"
