@@ -21,7 +21,7 @@ CREATE TABLE titles (
 -- Its indexes, once it is filled.
 CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS titles_current ON titles (id) WHERE died IS NULL;
-CREATE INDEX IF NOT EXISTS titles_due ON titles (sort, id) WHERE sort <> '';
+CREATE INDEX IF NOT EXISTS titles_promised ON titles ((CASE WHEN sort <> '' THEN coalesce(died, 0) END));
 CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));
 
 -- name: analyze
