@@ -8,7 +8,7 @@ from projections.agreements import AGREEMENTS
 from projections.commitments import COMMITMENTS
 from projections.cooperations import COOPERATIONS
 from projections.meetings import MEETINGS
-from projections.model import Filter, ReadModel, Row
+from projections.model import Filter, Listed, ReadModel, Row
 from projections.negotiations import NEGOTIATIONS
 from projections.occasions import OCCASIONS
 from projections.parties import PARTIES
@@ -20,7 +20,7 @@ from projections.titles import TITLES
 from projections.topics import TOPICS
 from projections.visits import VISITS
 
-LISTED: tuple[ReadModel, ...] = (
+_THINGS: tuple[ReadModel, ...] = (
     PARTIES,
     PEOPLE,
     OCCASIONS,
@@ -32,11 +32,12 @@ LISTED: tuple[ReadModel, ...] = (
     VISITS,
     ROUNDS,
     AGREEMENTS,
-    COMMITMENTS,
 )
-"""The read models that clients list and get items of."""
 
-MODELS: tuple[ReadModel, ...] = (*LISTED, TOPICS, TITLES)
+LISTED: tuple[Listed, ...] = (*_THINGS, COMMITMENTS)
+"""What clients list and get items of: read models, and what is a query over their rows."""
+
+MODELS: tuple[ReadModel, ...] = (*_THINGS, TOPICS, TITLES)
 """All read models."""
 
-__all__ = ["LISTED", "MODELS", "Filter", "ReadModel", "Row"]
+__all__ = ["LISTED", "MODELS", "Filter", "Listed", "ReadModel", "Row"]

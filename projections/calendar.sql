@@ -4,7 +4,8 @@
 -- it and is no more is shown as it last was, and said not to stand: it was retracted, has no days any more, or does not
 -- match any more, be it because a merger was taken back. Who subscribed to it has to be told that it will not take place.
 -- `changes` are the positions of all that changed it, or ended its cooperation (or took that back) while it was scheduled,
--- or, where a party is asked for, merged or parted it and one of those concerned: it only ever grows.
+-- as it is promised no more (or again) then, or, where a party is asked for, merged or parted it and one of those concerned:
+-- it only ever grows.
 
 -- name: of
 -- The ones of a read model, by id; the other's branch is gone once the planner knows which:
@@ -39,24 +40,16 @@ WITH kept AS NOT MATERIALIZED (
     SELECT last.id, sort, body, cooperation, status, (died IS NULL OR died >= $1) AND (
         $5 IS NULL OR EXISTS (SELECT FROM same WHERE same.party = ANY (parties) AND same.until IS NULL)) AS stands
     FROM shown JOIN kept AS last ON last.id = shown.id AND last.born = shown.born
-), staged (id, born, ended, had_ended) AS (
-    SELECT id, born, stage IN ('concluded', 'abandoned'),
-        coalesce(lag(stage IN ('concluded', 'abandoned')) OVER (PARTITION BY id ORDER BY born), false)
-    FROM cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed)
 ), latest (id, ended) AS (
-    SELECT DISTINCT ON (id) id, ended FROM staged ORDER BY id, born DESC
-), version (id, born, died, status, parties) AS (
-    SELECT kept.id, kept.born, kept.died, kept.status, kept.parties
+    SELECT DISTINCT ON (id) id, stage IN ('concluded', 'abandoned')
+    FROM cooperations WHERE born < $1 AND id IN (SELECT cooperation FROM listed) ORDER BY id, born DESC
+), version (id, born, died, parties) AS (
+    SELECT kept.id, kept.born, kept.died, kept.parties
     FROM listed JOIN kept ON kept.id = listed.id WHERE kept.born < $1
 ), change (id, position) AS (
     SELECT id, born FROM version
     UNION
     SELECT id, died FROM version WHERE died < $1
-    UNION
-    SELECT listed.id, staged.born FROM listed
-    JOIN staged ON staged.id = listed.cooperation AND staged.ended <> staged.had_ended
-    JOIN version ON version.id = listed.id AND version.status = 'scheduled'
-        AND version.born < staged.born AND (version.died IS NULL OR version.died > staged.born)
     UNION
     SELECT version.id, moved.position FROM same
     CROSS JOIN LATERAL (VALUES (same.since), (same.until)) AS moved (position)

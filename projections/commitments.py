@@ -3,7 +3,9 @@
 A commitment is due by the latest day that its stated time allows, and overdue when that is certainly past: never while
 its end is open, or its time itself uncertain or approximate (`2019-06?`), as then no day is its last. That depends on
 the day of asking and so stands in no row: it is worked out for each answer. One that was kept, missed or cancelled is
-one no more.
+one no more, as is one whose cooperation has ended.
+
+They have no table of their own: a commitment stands in the row of the visit, round or milestone that it is (ADR 0043).
 
 It rests on the entry that says when it is due: the last that rescheduled it, or else the one that promised it. What it
 cites and how it was corrected is told of both, and it is classified as the stricter of them.
@@ -11,17 +13,17 @@ cites and how it was corrected is told of both, and it is classified as the stri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from events.catalogue import Entry, Event
-from events.catalogue.cooperation_state import Cooperation
+from events.catalogue.cooperation_state import Cooperation, MilestoneState, Round, Visit
 from events.edtf import EdtfDate
+from events.entry import canonical
 from events.sql import load
 from events.values import Classification
-from projections.model import Filter, Only, ReadModel, Row, bounds, provenance, row, some
-from projections.within import OF_COOPERATION, CooperationPart, all_parties, parties_of
+from projections.model import Filter, Listed, bounds, provenance
+from projections.within import OF_COOPERATION, CooperationPart
 
 CommitmentKind = Literal["visit", "round", "milestone"]
 
@@ -38,6 +40,10 @@ class CommitmentItem(CooperationPart, frozen=True, kw_only=True):
     due_to: date | None
 
 
+PROMISED: Final = ("due", "promise")
+"""The columns of a visit or round that is a commitment: its sort key and its JSON object; null of one that is none."""
+
+
 class _Open(NamedTuple):
     """What was promised: its id, kind, subject, whose it is, when it is due, the entry that did so, what changed."""
 
@@ -51,35 +57,30 @@ class _Open(NamedTuple):
     roadmap: str | None = None
 
 
-def rows(state: Cooperation, only: Only) -> Iterator[Row]:
-    """One row a commitment that is open; none once the cooperation has ended."""
-    if not state.closed:
-        for one in _open(state, only):
-            yield _row(state, one)
+def of_event(
+    state: Cooperation, key: str, one: Visit | Round, subject: str, parties: list[str]
+) -> tuple[str | None, str | None]:
+    """Return the columns `PROMISED` of a visit or round: one that is scheduled, and its cooperation has not ended."""
+    if state.closed or one.status != "scheduled":
+        return None, None
+    kind = "visit" if isinstance(one, Visit) else "round"
+    due, body = _told(state, _Open(key, kind, subject, parties, one.window, one.scheduled, one.changes))
+    return due, body.decode()
 
 
-def _open(state: Cooperation, only: Only) -> Iterator[_Open]:
-    for key, visit in some(state.visits, only):
-        if visit.status == "scheduled":
-            event = visit.scheduled.event
-            parties = sorted({*parties_of(event.visitors), event.host})
-            yield _Open(key, "visit", event.purpose, parties, visit.window, visit.scheduled, visit.changes)
-    for key, one in some(state.rounds, only):
-        if one.status == "scheduled":
-            said = one.scheduled.event
-            yield _Open(
-                key, "round", said.subject, parties_of(said.participants), one.window, one.scheduled, one.changes
-            )
-    for key, milestone in some(state.milestones, only):
-        if milestone.status == "open":
-            entry = state.roadmaps[milestone.roadmap]
-            parties = all_parties(state)
-            changes = milestone.changes
-            yield _Open(key, "milestone", milestone.title, parties, milestone.due, entry, changes, milestone.roadmap)
+def of_milestone(state: Cooperation, key: str, one: MilestoneState, parties: list[str]) -> tuple[str, bytes]:
+    """Return the sort key and the JSON object of a milestone that is open, in a cooperation that has not ended.
+
+    Both are empty if it is none.
+    """
+    if state.closed or one.status != "open":
+        return "", b""
+    entry = state.roadmaps[one.roadmap]
+    return _told(state, _Open(key, "milestone", one.title, parties, one.due, entry, one.changes, one.roadmap))
 
 
-def _row(state: Cooperation, one: _Open) -> Row:
-    earliest, latest, qualified = bounds(one.due)
+def _told(state: Cooperation, one: _Open) -> tuple[str, bytes]:
+    earliest, latest, _ = bounds(one.due)
     item = CommitmentItem(
         id=one.id,
         cooperation=state.id,
@@ -92,8 +93,7 @@ def _row(state: Cooperation, one: _Open) -> Row:
         due_to=latest,
         **_rests_on(one),
     )
-    sort = latest.isoformat() if latest else "9999-12-31"
-    return row(item, sort, state.id, one.parties, one.kind, earliest, latest, qualified)
+    return latest.isoformat() if latest else "9999-12-31", canonical.encode(item)
 
 
 def _rests_on(one: _Open) -> dict[str, Any]:
@@ -110,12 +110,8 @@ def _rests_on(one: _Open) -> dict[str, Any]:
 
 _STRICTNESS: tuple[Classification, ...] = get_args(Classification)
 
-COMMITMENTS = ReadModel(
+COMMITMENTS = Listed(
     name="commitments",
-    number=2,
-    prefixes=("visit", "round", "milestone"),
-    rows={"cooperation": rows},
-    columns=("cooperation", "parties", "kind", "earliest", "latest", "qualified"),
     queries=load("projections", "commitments.sql"),
     item=CommitmentItem,
     filters=(

@@ -1,42 +1,20 @@
--- commitments: what was promised and has not happened yet, by the last day on which it is due.
-
--- name: create
--- The table, in the schema of a generation (the search path).
-CREATE TABLE commitments (
-    id text NOT NULL,
-    born bigint NOT NULL,
-    died bigint,
-    sort text COLLATE "C" NOT NULL,
-    body bytea NOT NULL,
-    cooperation text NOT NULL,
-    parties text[] NOT NULL,
-    kind text NOT NULL,
-    earliest date,
-    latest date,
-    qualified boolean NOT NULL
-) WITH (toast_tuple_target = 4080);
-
--- name: index
--- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS commitments_versions ON commitments (id, born);
-CREATE UNIQUE INDEX IF NOT EXISTS commitments_current ON commitments (id) WHERE died IS NULL;
-CREATE INDEX IF NOT EXISTS commitments_order ON commitments (sort, id);
-CREATE INDEX IF NOT EXISTS commitments_parties ON commitments USING gin (parties);
-
--- name: analyze
--- Take its statistics, which PostgreSQL does by itself some minutes later.
-ANALYZE commitments;
-
--- name: end
--- End current versions: $1 ids, $2 the positions that ended them.
-UPDATE commitments AS version SET died = ended.died
-FROM unnest($1::text[], $2::bigint[]) AS ended (id, died)
-WHERE version.id = ended.id AND version.died IS NULL;
+-- commitments: what was promised and has not happened yet, by the last day on which it is due. A query over the rows of what
+-- was promised.
+--
+-- Of all that was ever promised little is open at a time. `open_to` is the position that ended a version in which it is, 0
+-- where none has, null in one in which it is not. It is what an index of each table is over, which has statistics of its
+-- own: PostgreSQL would else take it that a promise is as often current as a row is, and read all rows.
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, sort, body FROM commitments
-WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
+SELECT id, due AS sort, convert_to(promise, 'UTF8') AS body FROM visits
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND due IS NOT NULL
+UNION ALL
+SELECT id, due, convert_to(promise, 'UTF8') FROM rounds
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND due IS NOT NULL
+UNION ALL
+SELECT id, sort, body FROM titles
+WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND sort <> '';
 
 -- name: page
 -- Items as of a log size in ascending order:
@@ -46,8 +24,23 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2);
 --   $7 kind, or null for any
 --   $8, $9 first and last day of the time at which it is due (null: no bound); $10 whether it must lie there, not only may
 --   $11 whether it has to be overdue (null: either), $12 on which day
-SELECT id, sort, body FROM commitments
-WHERE born < $1 AND (died IS NULL OR died >= $1)
+SELECT id, sort, body FROM (
+    SELECT 'visit' AS kind, id, born, CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END AS open_to,
+        due AS sort, convert_to(promise, 'UTF8') AS body,
+        cooperation, parties, earliest, latest, qualified
+    FROM visits
+    UNION ALL
+    SELECT 'round', id, born, CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END,
+        due, convert_to(promise, 'UTF8'),
+        cooperation, parties, earliest, latest, qualified
+    FROM rounds
+    UNION ALL
+    SELECT 'milestone', id, born, CASE WHEN sort <> '' THEN coalesce(died, 0) END,
+        sort, body,
+        cooperation, parties, earliest, latest, qualified
+    FROM titles
+) AS commitments
+WHERE born < $1 AND (open_to = 0 OR open_to >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)
   AND ($6::text[] IS NULL OR parties && $6)

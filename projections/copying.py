@@ -19,6 +19,7 @@ NULL: Final = b"\xff\xff\xff\xff"
 BESIDE: Final = 5  # columns that a row has beside its own: id, born and sort before them, body and died after them
 DAYS: Final = 10_000  # kept once written: a history says the same few again and again
 _EPOCH: Final = date(2000, 1, 1).toordinal()
+_NO_BOUND: Final = {date.min: -(2**31), date.max: 2**31 - 1}  # -infinity and infinity
 _TEXT: Final = (25).to_bytes(4)  # the type of an array's elements, by its oid
 _NOTHING: Final = bytes(4) + bytes(4) + _TEXT  # an array of no dimensions
 _LENGTHS: Final = tuple(length.to_bytes(4) for length in range(4_096))  # of what is not long
@@ -73,7 +74,9 @@ def _sized(said: bytes) -> bytes:
 
 @lru_cache(DAYS)
 def _day(day: date) -> bytes:
-    return _sized((day.toordinal() - _EPOCH).to_bytes(4, signed=True))
+    """The first and the last day that there are stand for no bound, as where asyncpg sends what is looked for."""
+    number = _NO_BOUND.get(day, day.toordinal() - _EPOCH)
+    return _sized(number.to_bytes(4, signed=True))
 
 
 _FORMS: Final[dict[type, Callable[[Any], bytes]]] = {

@@ -5,9 +5,10 @@ and (died is null or died >= N)), in ascending order of the bytes of their ids. 
 
     [id, sort key, body, [the read model's own columns, in the order of its table]]
 
-in canonical form (RFC 8785: no white space, UTF-8, no needless escapes), the body as a text, days as `YYYY-MM-DD`, and
-a line feed. The digest is the SHA-256 of all lines, in hexadecimal digits; of no rows, that of nothing. JSON writes a
-line feed within a text as an escape, so that no two different sets of rows have the same lines.
+in canonical form (RFC 8785: no white space, UTF-8, no needless escapes), the body as a text, days as `YYYY-MM-DD` (but
+0001-01-01 as `-infinity` and 9999-12-31 as `infinity`, as the table has them), and a line feed. The digest is the
+SHA-256 of all lines, in hexadecimal digits; of no rows, that of nothing. JSON writes a line feed within a text as an
+escape, so that no two different sets of rows have the same lines.
 
 Personal values are in the rows as they are in the log, sealed: erasing somebody changes no digest of an earlier size.
 """

@@ -37,7 +37,7 @@ Rows: TypeAlias = Callable[[Any, Only], Iterable[Row]]
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """A query parameter of a list, and the form its value has. Its place in `ReadModel.filters` is its SQL parameter.
+    """A query parameter of a list, and the form its value has. Its place in `Listed.filters` is its SQL parameter.
 
     A `dates` filter named `held` stands for `held_from` and `held_to`, a fact that *may* lie in that range being
     found, and for the common `certain=true`, which asks that it *must*; it takes three SQL parameters. An `overdue`
@@ -51,24 +51,30 @@ class Filter(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
-class ReadModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A read model. `number` is raised when the code changes what rows say; the SQL is part of the version itself.
-
-    `queries` has the blocks `create`, `end`, `page` and `one` (see `projections.versions` and `projections.reader`);
-    `rows` has one function for each kind of stream that the rows come from, and `prefixes` those of the rows' ids: an
-    entry that touches none of them changes nothing here. Of those that are `settled`, only the entry that begins a
-    stream and amendments change anything. `item` is the form of a row's body.
-    """
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be listed: `queries` has the blocks `page` and `items`, `item` is the form of what they find."""
 
     name: str
+    queries: Blocks
+    item: type[msgspec.Struct] | None = None
+    filters: tuple[Filter, ...] = ()
+
+
+class ReadModel(Listed, frozen=True, kw_only=True):
+    """A read model. `number` is raised when the code changes what rows say; the SQL is part of the version itself.
+
+    `queries` has the blocks `create`, `index`, `analyze` and `end`, too (`projections.versions`), and no others where
+    there is no `item`, which is the form of a row's body.
+    `rows` has one function for each kind of stream that the rows come from, and `prefixes` those of the rows' ids: an
+    entry that touches none of them changes nothing here. Of those that are `settled`, only the entry that begins a
+    stream and amendments change anything.
+    """
+
     number: int
     prefixes: tuple[str, ...]
     settled: tuple[str, ...] = ()
     rows: Mapping[str, Rows]
     columns: tuple[str, ...]
-    queries: Blocks
-    item: type[msgspec.Struct] | None = None
-    filters: tuple[Filter, ...] = ()
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +172,7 @@ __all__ = [
     "Change",
     "Filter",
     "Item",
+    "Listed",
     "Only",
     "ReadModel",
     "Row",

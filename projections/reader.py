@@ -32,7 +32,7 @@ from projections.around import Around, Asked
 from projections.digest import digests
 from projections.engine import QUERIES, VERSION
 from projections.following import NOT_BUILT, Following, ReadModelBehind, behind
-from projections.model import ReadModel
+from projections.model import Listed
 from projections.parties import PARTIES
 from projections.search import QUERIES as SEARCH
 from projections.search import Hit
@@ -199,7 +199,7 @@ class ReadModels:
 
     async def page(
         self,
-        model: ReadModel,
+        model: Listed,
         size: int,
         filters: Mapping[str, FilterValue],
         *,
@@ -213,7 +213,7 @@ class ReadModels:
             records = await self._fetch(size, model.queries["page"], size, sort, key, limit, *parameters)
         return [_found(record) for record in records]
 
-    async def one(self, model: ReadModel, key: str, size: int) -> Found | None:
+    async def one(self, model: Listed, key: str, size: int) -> Found | None:
         """Return one item as of `size`, or None if there was none."""
         with _in_this_form(model):
             return await self._shared(self._items, self._ask_items, (model.queries["items"], key, size))
@@ -281,7 +281,7 @@ class ReadModels:
                 await self._see(connection, size)
                 return Digested(size, await digests(connection, size), VERSION)
 
-    async def _parameters(self, model: ReadModel, filters: Mapping[str, FilterValue], size: int) -> list[Any]:
+    async def _parameters(self, model: Listed, filters: Mapping[str, FilterValue], size: int) -> list[Any]:
         """Lay the filters out as the SQL of the model numbers them."""
         parameters: list[Any] = []
         for one in model.filters:
@@ -349,7 +349,7 @@ class ReadModels:
 
 
 @contextmanager
-def _in_this_form(model: ReadModel) -> Generator[None]:
+def _in_this_form(model: Listed) -> Generator[None]:
     """Say that there are no tables of this version yet, or none any more, rather than fail."""
     try:
         yield

@@ -9,6 +9,7 @@ from events.catalogue.cooperation_state import Cooperation, Status
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
+from projections.commitments import PROMISED, of_event
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.titled import TITLED, said, titled
 from projections.within import HELD, OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
@@ -48,16 +49,18 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             changes=changes_of(one.changes),
             **provenance(entry),
         )
+        parties = parties_of((*event.participants, *item.attended))
         yield row(
             item,
             by_date(item.held or one.window),
             state.id,
-            parties_of((*event.participants, *item.attended)),
+            parties,
             persons_of((*event.participants, *item.attended)),
             event.place.country,
             item.status,
             *bounds(one.window),
             *bounds(item.held),
+            *of_event(state, key, one, event.subject, parties),
             *titled(event.subject, said(one.changes)),
         )
 
@@ -79,6 +82,7 @@ ROUNDS = ReadModel(
         "held_earliest",
         "held_latest",
         "held_qualified",
+        *PROMISED,
         *TITLED,
     ),
     queries=load("projections", "rounds.sql"),

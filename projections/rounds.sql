@@ -19,6 +19,8 @@ CREATE TABLE rounds (
     held_earliest date,
     held_latest date,
     held_qualified boolean NOT NULL,
+    due text COLLATE "C",
+    promise text,
     title text NOT NULL,
     words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
@@ -28,6 +30,7 @@ CREATE TABLE rounds (
 CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS rounds_current ON rounds (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS rounds_order ON rounds (sort, id);
+CREATE INDEX IF NOT EXISTS rounds_promised ON rounds ((CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END));
 CREATE INDEX IF NOT EXISTS rounds_parties ON rounds USING gin (parties);
 CREATE INDEX IF NOT EXISTS rounds_words ON rounds USING gin ((words::tsvector));
 

@@ -9,6 +9,10 @@ CREATE TABLE titles (
     sort text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
     cooperation text NOT NULL,
+    parties text[] NOT NULL,
+    earliest date,
+    latest date,
+    qualified boolean NOT NULL,
     title text NOT NULL,
     words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
@@ -17,6 +21,7 @@ CREATE TABLE titles (
 -- Its indexes, once it is filled.
 CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS titles_current ON titles (id) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS titles_promised ON titles ((CASE WHEN sort <> '' THEN coalesce(died, 0) END));
 CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));
 
 -- name: analyze

@@ -9,6 +9,7 @@ from events.catalogue.cooperation_state import Cooperation, Status
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
+from projections.commitments import PROMISED, of_event
 from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
 from projections.titled import TITLED, said, titled
 from projections.within import (
@@ -65,11 +66,12 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             **provenance(entry),
         )
         visitors = parties_of(event.visitors)
+        parties = sorted({*visitors, event.host, *parties_of(item.participants)})
         yield row(
             item,
             by_date(item.held or visit.window),
             state.id,
-            sorted({*visitors, event.host, *parties_of(item.participants)}),
+            parties,
             list(event.topics),
             kinds_of(state, event.topics),
             persons_of((*event.visitors, *item.participants)),
@@ -79,6 +81,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             item.status,
             *bounds(visit.window),
             *bounds(item.held),
+            *of_event(state, key, visit, event.purpose, parties),
             *titled(event.purpose, said(visit.changes)),
         )
 
@@ -104,6 +107,7 @@ VISITS = ReadModel(
         "held_earliest",
         "held_latest",
         "held_qualified",
+        *PROMISED,
         *TITLED,
     ),
     queries=load("projections", "visits.sql"),

@@ -23,6 +23,8 @@ CREATE TABLE visits (
     held_earliest date,
     held_latest date,
     held_qualified boolean NOT NULL,
+    due text COLLATE "C",
+    promise text,
     title text NOT NULL,
     words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
@@ -32,6 +34,7 @@ CREATE TABLE visits (
 CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
+CREATE INDEX IF NOT EXISTS visits_promised ON visits ((CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END));
 CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
 CREATE INDEX IF NOT EXISTS visits_words ON visits USING gin ((words::tsvector));
 

@@ -21,6 +21,7 @@ from events.forms import pattern_of
 from projections import LISTED
 from services.registry.api.commands import ROUTES
 from services.registry.ids import new_id
+from tests.contract.test_transitions import a_visit
 from tests.support.service import Service
 from tests.support.world import TEXT, source
 
@@ -279,6 +280,17 @@ async def everything_at_its_extremes(service: Service, extremes: Extremes) -> No
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
 async def test_whatever_was_accepted_is_projected_and_read(service: Service, alphabet: list[str]) -> None:
     await everything_at_its_extremes(service, Extremes(alphabet, ["2019"]))
+
+
+@pytest.mark.parametrize(("day", "asked"), [("9999-12-31", "window_from"), ("0001-01-01", "window_to")])
+async def test_what_is_due_on_the_first_or_the_last_day_that_there_is_is_found(service: Service, day: str, asked: str):
+    cooperation, visit, _, _ = await a_visit(service)
+    await service.post(
+        f"/v1/cooperations/{cooperation}/visits/{visit}/reschedule", {"window": day, "reason": "as far as it goes"}
+    )
+    for certain in ("false", "true"):
+        found = (await service.get("/v1/visits", **{asked: day, "certain": certain}))["items"]
+        assert [one["id"] for one in found] == [visit]
 
 
 async def test_dates_at_the_ends_of_the_calendar_are_projected_and_counted(service: Service) -> None:

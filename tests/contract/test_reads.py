@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from events.edtf import EdtfDate
 from projections import LISTED, names
-from projections.model import ReadModel
+from projections.model import Listed
 from services.registry.api import schemas
 from tests.support import service as services
 from tests.support.check_log import check_log
@@ -92,7 +92,7 @@ async def get(told: World, path: str, *, status: int = 200, min_size: int = 0, *
 # Filters
 
 
-def every_filter(model: ReadModel) -> set[str]:
+def every_filter(model: Listed) -> set[str]:
     names: set[str] = set()
     for one in model.filters:
         names |= {f"{one.name}_from", f"{one.name}_to", "certain"} if one.form == "dates" else {one.name}
@@ -100,7 +100,7 @@ def every_filter(model: ReadModel) -> set[str]:
 
 
 @pytest.mark.parametrize("model", LISTED, ids=LISTS)
-async def test_every_filter_finds_what_it_should_and_nothing_else(told: Told, model: ReadModel):
+async def test_every_filter_finds_what_it_should_and_nothing_else(told: Told, model: Listed):
     tried: set[str] = set()
     for query, expected in FOUND[model.name].items():
         answer = (await get(told, f"/v1/{model.name}?{query}", as_of=told.size)).json()
@@ -294,7 +294,7 @@ async def test_a_list_has_fifty_items_unless_asked_otherwise(told: Told):
 
 
 @pytest.mark.parametrize("model", LISTED, ids=LISTS)
-async def test_every_list_is_given_as_lines_and_as_a_table_too(told: Told, model: ReadModel):
+async def test_every_list_is_given_as_lines_and_as_a_table_too(told: Told, model: Listed):
     address = f"/v1/{model.name}?as_of={told.size}&limit=3"
     whole = await get(told, address)
     items, names = whole.json()["items"], whole.json()["names"]

@@ -118,7 +118,7 @@ async def test_each_version_reads_its_own_read_models_and_both_are_kept_up(recor
             forms = sorted([FORM, form_of(OTHERS)])
             assert await schemas(recorded) == [*forms, "read_1", "read_2", "read shows read_1"]
             async with connected(recorded.service_dsn) as service:
-                newest = await service.fetchval(f"SELECT max(born) FROM {form_of(OTHERS)}.search")
+                newest = await service.fetchval(f"SELECT max(born) FROM {form_of(OTHERS)}.cooperations")
             assert newest >= SIZE
             for model in LISTED:
                 assert await read_models.page(model, SIZE, {}, limit=1000) == before[model.name]

@@ -190,8 +190,8 @@ async def test_a_row_that_an_administrator_altered_is_found_named_and_not_switch
 async def test_a_row_that_an_administrator_put_in_is_found(projected):
     async with connected(projected.admin_dsn) as administrator:
         await administrator.execute(
-            "INSERT INTO read_1.titles (id, born, sort, body, cooperation, title, words)"
-            " VALUES ('milestone_x', 7, '', '', 'coop_x', 'x', '')"
+            "INSERT INTO read_1.titles (id, born, sort, body, cooperation, parties, qualified, title, words)"
+            " VALUES ('milestone_x', 7, '', '', 'coop_x', '{}', false, 'x', '')"
         )
     (differing,) = (await renewed(projected, TITLES, check=True)).differing
     assert differing.rows == (Difference("milestone_x", 7, "surplus"),)

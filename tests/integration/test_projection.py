@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import date, timedelta
 from random import Random
@@ -16,12 +16,16 @@ from events.catalogue import AGGREGATES
 from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
-from projections import LISTED, MODELS, Filter, ReadModel, Row, engine, folding, gathering, rebuild, shares
+from projections import LISTED, MODELS, Filter, Listed, Row, engine, folding, gathering, rebuild, shares
+from projections.commitments import COMMITMENTS
 from projections.cooperations import COOPERATIONS
 from projections.names import NAMED
 from projections.people import PEOPLE
 from projections.reader import Lies, ReadModels
+from projections.rounds import ROUNDS
+from projections.titles import TITLES
 from projections.topics import TOPICS
+from projections.visits import VISITS
 from tests.support.check_log import check_log
 from tests.support.cluster import Database
 from tests.support.projecting import Recorder, assert_as_rebuilt, assert_same, projecting, reading
@@ -108,6 +112,7 @@ class Oracle:
     def __init__(self) -> None:
         self.states: dict[str, Any] = {}
         self.rows: dict[str, dict[str, Row]] = {model.name: {} for model in MODELS}
+        self.rows[COMMITMENTS.name] = {}
 
     def add(self, stored: bytes) -> None:
         entry = decode_entry(stored)
@@ -119,8 +124,19 @@ class Oracle:
                 for row in () if before is None else model.rows[kind](before, None):
                     del self.rows[model.name][row.id]
                 self.rows[model.name].update({row.id: row for row in model.rows[kind](after, None)})
+        self.rows[COMMITMENTS.name] = {row.id: row for row in self.commitments()}
 
-    def page(self, model: ReadModel) -> list[tuple[str, str, bytes]]:
+    def commitments(self) -> Iterator[Row]:
+        """What stands in the rows of visits, rounds and milestones."""
+        for kind, model in (("visit", VISITS), ("round", ROUNDS), ("milestone", TITLES)):
+            for row in self.rows[model.name].values():
+                said = dict(zip(model.columns, row.columns, strict=True))
+                sort, body = said.get("due", row.sort), said.get("promise", row.body.decode())
+                if sort:
+                    columns = (said["cooperation"], said["parties"], kind)
+                    yield Row(id=row.id, body=body.encode(), sort=sort, columns=columns)
+
+    def page(self, model: Listed) -> list[tuple[str, str, bytes]]:
         """The whole list, in its order."""
         rows = [(row.sort.encode(), row.id, row) for row in self.rows[model.name].values()]
         newest_first = "ORDER BY sort DESC" in model.queries["page"]
@@ -199,7 +215,7 @@ async def test_every_size_shows_for_ever_what_it_showed_when_it_was_the_size(dat
 # Filters
 
 
-async def found(read_models: ReadModels, model: ReadModel, size: int, **filters: Any) -> set[str]:
+async def found(read_models: ReadModels, model: Listed, size: int, **filters: Any) -> set[str]:
     return {one.id for one in await read_models.page(model, size, filters, limit=1000)}
 
 
@@ -231,9 +247,12 @@ async def test_a_filter_finds_the_rows_that_have_what_is_asked_for_and_no_others
             assert await found(read_models, model, size, **{one.name: asked}) == expected
 
 
-def values_of(model: ReadModel, one: Filter, row: Row, oracle: Oracle) -> list[str]:
+COLUMNS = {model.name: model.columns for model in MODELS} | {COMMITMENTS.name: ("cooperation", "parties", "kind")}
+
+
+def values_of(model: Listed, one: Filter, row: Row, oracle: Oracle) -> list[str]:
     """What a row is to be found by with a filter, as its columns say."""
-    columns = dict(zip(model.columns, row.columns, strict=True))
+    columns = dict(zip(COLUMNS[model.name], row.columns, strict=True))
     if model is COOPERATIONS and one.name == "country":
         return [oracle.rows["parties"][party].columns[1] for party in columns["parties"]]
     if model is COOPERATIONS and one.name == "topic_kind":
@@ -270,12 +289,11 @@ def lies(text: str | None, first: date | None, last: date | None, *, certain: bo
 async def test_two_filters_at_once_find_what_both_find(projected):
     read_models, oracle, size = projected
     visit = next(iter(oracle.rows["visits"].values()))
-    (model,) = [one for one in LISTED if one.name == "visits"]
-    columns = dict(zip(model.columns, visit.columns, strict=True))
+    columns = dict(zip(VISITS.columns, visit.columns, strict=True))
     asked = {"host": columns["host"], "country": columns["country"], "window": Lies(columns["earliest"], None)}
-    apart = [await found(read_models, model, size, **{name: value}) for name, value in asked.items()]
+    apart = [await found(read_models, VISITS, size, **{name: value}) for name, value in asked.items()]
     assert visit.id in set.intersection(*apart)
-    assert await found(read_models, model, size, **asked) == set.intersection(*apart)
+    assert await found(read_models, VISITS, size, **asked) == set.intersection(*apart)
 
 
 async def test_the_database_places_dates_as_the_program_does(database):

@@ -26,11 +26,15 @@ from events.errors import Corrupt, RegistryError
 from events.shape import from_text
 from projections import LISTED, MODELS, ReadModel, Row, copying
 from projections.around import refs_of
+from projections.commitments import COMMITMENTS
 from projections.engine import version_of
 from projections.gathering import Concerns, Gathered, KnownRows
 from projections.names import names
 from projections.parties import PARTIES
+from projections.rounds import ROUNDS
+from projections.titles import TITLES
 from projections.versions import Changes, Known, Step
+from projections.visits import VISITS
 from services.registry.api.parameters import PREFIXES
 from tests.support.check_read_models import COMMON
 from tests.support.histories import asked
@@ -347,7 +351,7 @@ def test_each_filter_has_its_parameters_in_the_order_that_the_reader_gives_them(
         (clause,) = [clause for clause in clauses(page) if re.search(rf"\${taken[0]}\b", clause)]
         if one.form == "dates":
             first, last, certain = taken
-            of = "held_" if f"{one.name}_earliest" in model.columns else ""
+            of = "held_" if f"{one.name}_earliest" in page else ""
             lies = f"({of}earliest, {of}latest, {of}qualified, ${first}::date, ${last}::date, ${certain}::boolean)"
             unasked = f"(${first}::date IS NULL AND ${last}::date IS NULL OR status = 'held' AND "
             expected = f"projection.lies{lies}"
@@ -375,9 +379,18 @@ def test_a_page_goes_on_in_its_own_order_as_of_its_size(model):
     (way,) = re.findall(r"ORDER BY sort (ASC|DESC), id (?:ASC|DESC)", page)
     assert f"ORDER BY sort {way}, id {way}\nLIMIT $4" in page
     assert f'($2::text IS NULL OR (sort, id) {ways[way]} ($2 COLLATE "C", $3::text))' in page
-    assert "WHERE born < $1 AND (died IS NULL OR died >= $1)" in page
+    holds = "open_to = 0 OR open_to >= $1" if model is COMMITMENTS else "died IS NULL OR died >= $1"
+    assert f"WHERE born < $1 AND ({holds})" in page
     its_own = "WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2)"
     assert its_own in model.queries["items"]
+
+
+@pytest.mark.parametrize("model", [VISITS, ROUNDS, TITLES], ids=lambda model: model.name)
+def test_what_is_open_is_asked_for_as_it_is_indexed(model):
+    """An index over an expression serves whoever writes the same expression."""
+    (indexed,) = re.findall(rf"{model.name}_promised ON {model.name} \(\((.*)\)\);", model.queries["index"])
+    (branch,) = [one for one in COMMITMENTS.queries["page"].split("UNION ALL") if f"FROM {model.name}\n" in one]
+    assert indexed in branch
 
 
 @each_list

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from events.entry import canonical
-from projections import ReadModel
+from projections import Listed
 from projections.commitments import COMMITMENTS
 from services.registry.api.given import header
 from services.registry.api.query import Asking
@@ -54,7 +54,7 @@ def lines(form: str, columns: Sequence[str], rendering: Rendering, items: Sequen
     return b"".join(written)
 
 
-def columns_of(model: ReadModel) -> tuple[str, ...]:
+def columns_of(model: Listed) -> tuple[str, ...]:
     """Return the columns of a read model's table, in its order."""
     fields = fields_of(model.item) if model.item else ()
     return (*fields, "overdue") if model is COMMITMENTS else fields

@@ -11,7 +11,7 @@ from functools import cache
 from http import HTTPStatus
 
 from events.catalogue import AMENDING, COMMANDS, Aggregate
-from projections import LISTED, ReadModel
+from projections import LISTED, Listed
 from services.registry.api import documents, forms, openapi_log, overviews, parameters, schemas
 from services.registry.api.calendar import FILTERS
 from services.registry.api.commands import AMENDMENTS, ROUTES
@@ -190,7 +190,7 @@ def _batch() -> Described:
     }
 
 
-def _list(model: ReadModel) -> Described:
+def _list(model: Listed) -> Described:
     dated = any(one.form == "dates" for one in model.filters)
     filters = [parameter for one in model.filters for parameter in filter_parameters(one)]
     return {
@@ -209,7 +209,7 @@ def _listed(schema: str) -> Described:
     return read
 
 
-def _one(model: ReadModel) -> Described:
+def _one(model: Listed) -> Described:
     on = [ON] if can_be_overdue(model) else []
     return {
         "operationId": f"get-{model.name}",

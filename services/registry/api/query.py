@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from events.errors import FieldProblem, InvalidField
 from events.log import Head
-from projections.model import ReadModel
+from projections.model import Listed
 from projections.reader import FilterValue, Overdue
 from services.registry.access.actions import Action
 from services.registry.access.record import Wanted
@@ -63,7 +63,7 @@ class Query(Page, frozen=True, kw_only=True):
     on: date | None = None
 
 
-def of_list(request: Asking, model: ReadModel, key: bytes) -> Query:
+def of_list(request: Asking, model: Listed, key: bytes) -> Query:
     """Read the query of a list. All pages are of the day of the first, which is for `dated` to find if none is said."""
     given = Given(request)
     context = msgspec.json.encode([model.name, given.asked()]).decode()
@@ -115,7 +115,7 @@ class Filtered(Moment, frozen=True, kw_only=True):
     filters: Mapping[str, FilterValue]
 
 
-def of_calendar(request: Asking, model: ReadModel, names: tuple[str, ...]) -> Filtered:
+def of_calendar(request: Asking, model: Listed, names: tuple[str, ...]) -> Filtered:
     """Read the query of the calendar: some of a read model's filters, and a token, which was looked at before."""
     given = Given(request)
     given.take("token")
@@ -264,7 +264,7 @@ async def resolve(
     return AsOf(size, now, asked.as_of is not None or size < now, generation)
 
 
-def can_be_overdue(model: ReadModel) -> bool:
+def can_be_overdue(model: Listed) -> bool:
     """Whether what is in a read model may be overdue, so that it matters on which day."""
     return any(one.form == "overdue" for one in model.filters)
 

@@ -11,7 +11,7 @@ from litestar.response import Stream
 
 from events.entry import canonical
 from events.errors import FieldProblem, NotFound
-from projections import LISTED, ReadModel
+from projections import LISTED, Listed
 from projections.reader import Found
 from services.registry.access.roles import READ
 from services.registry.api import forms, lists, query
@@ -34,7 +34,7 @@ class _Belongs(msgspec.Struct):
     cooperation: str | None = None
 
 
-def _list_handler(model: ReadModel) -> HTTPRouteHandler:
+def _list_handler(model: Listed) -> HTTPRouteHandler:
     columns = forms.columns_of(model)
 
     async def list_items(request: Asking) -> Response[bytes] | Stream:
@@ -54,7 +54,7 @@ def _list_handler(model: ReadModel) -> HTTPRouteHandler:
     return get(f"/v1/{model.name}", opt=READ, name=f"list-{model.name}")(list_items)
 
 
-def _item_handler(model: ReadModel) -> HTTPRouteHandler:
+def _item_handler(model: Listed) -> HTTPRouteHandler:
     can_be_overdue = query.can_be_overdue(model)
 
     async def get_item(request: Asking) -> Response[bytes]:
@@ -88,7 +88,7 @@ def _item_handler(model: ReadModel) -> HTTPRouteHandler:
     return get(f"/v1/{model.name}/{{id:str}}", opt=READ, name=f"get-{model.name}")(get_item)
 
 
-def _stream(model: ReadModel, found: Found) -> str:
+def _stream(model: Listed, found: Found) -> str:
     if model.name in STREAM_KINDS:
         return f"{STREAM_KINDS[model.name]}/{found.id}"
     belongs = msgspec.json.decode(found.body, type=_Belongs)
