@@ -5,7 +5,7 @@ its end is open, or its time itself uncertain or approximate (`2019-06?`), as th
 the day of asking and so stands in no row: it is worked out for each answer. One that was kept, missed or cancelled is
 one no more, as is one whose cooperation has ended.
 
-They have no table of their own: a commitment stands in the row of the visit, round or milestone that it is (ADR 0043).
+They have no table of their own: a commitment stands in the row of the visit, round or milestone that it is (ADR 0040).
 
 It rests on the entry that says when it is due: the last that rescheduled it, or else the one that promised it. What it
 cites and how it was corrected is told of both, and it is classified as the stricter of them.

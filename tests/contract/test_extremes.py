@@ -289,7 +289,8 @@ async def test_what_is_due_on_the_first_or_the_last_day_that_there_is_is_found(s
         f"/v1/cooperations/{cooperation}/visits/{visit}/reschedule", {"window": day, "reason": "as far as it goes"}
     )
     for certain in ("false", "true"):
-        found = (await service.get("/v1/visits", **{asked: day, "certain": certain}))["items"]
+        query: dict[str, Any] = {asked: day, "certain": certain}
+        found = (await service.get("/v1/visits", **query))["items"]
         assert [one["id"] for one in found] == [visit]
 
 
