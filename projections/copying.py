@@ -1,9 +1,8 @@
 """Rows as PostgreSQL's COPY takes them, in its binary format.
 
 A row is the number of its columns in two bytes, and each column its length in four and then what it says, in the form
-in which its type is sent (PostgreSQL's documentation: COPY, "Binary Format"). Nothing is escaped or parsed: the text
-format took PostgreSQL twice the time for a row, and asyncpg's own encoding, value by value in Python, took as long as
-all else that is done for one.
+in which its type is sent (PostgreSQL's documentation: COPY, "Binary Format"). Nothing is escaped or parsed. asyncpg's
+own encoding, value by value in Python, took as long as all else that is done for a row.
 """
 
 from __future__ import annotations
