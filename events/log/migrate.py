@@ -27,6 +27,7 @@ from events.log.servers import connect
 FOLDER: Final = Path(__file__).with_name("migrations")
 LOCK: Final = int.from_bytes(hashlib.sha256(b"cooperation-registry/migrate").digest()[:8], "big", signed=True)
 POLL: Final = 0.05  # seconds
+AT_ONCE: Final = 0.3  # seconds that a table's lock is waited for at a time
 _NAME: Final = re.compile(r"([0-9]{4})_([a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
 _NO_TRANSACTION: Final = "-- migrate: no-transaction"
 _NEXT: Final = re.compile(r"^-- migrate: next[ \t]*$", re.MULTILINE)
@@ -246,12 +247,30 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, table_pat
                 await connection.execute(text)
             await _record(connection, migration, clock() - begun)
             return
-        async with connection.transaction():
-            await connection.execute(_SQL["lock_timeout"], f"{round(table_patience * 1_000)}ms")
-            await connection.execute(text)
-            await _record(connection, migration, clock() - begun)
+        while not await _tried(connection, migration, begun, begun + table_patience):
+            await asyncio.sleep(POLL)
     except asyncpg.PostgresError as error:
         raise MigrationFailed(_complaint(migration, text, error)) from error
+
+
+async def _tried(connection: asyncpg.Connection, migration: Migration, begun: float, deadline: float) -> bool:
+    """Apply a migration as a whole, unless a table's lock does not come at once: then, before the deadline, nothing.
+
+    Whoever comes after it waits with it, and may hold what it waits for, and wait for what it holds. It gives up
+    sooner than PostgreSQL looks for a deadlock (`deadlock_timeout`, a second), whose victim others would be.
+    """
+    clock = asyncio.get_running_loop().time
+    patience = max(min(AT_ONCE, deadline - clock()), 0.001)  # of 0 there would be no end
+    try:
+        async with connection.transaction():
+            await connection.execute(_SQL["lock_timeout"], f"{round(patience * 1_000)}ms")
+            await connection.execute(migration.text)
+            await _record(connection, migration, clock() - begun)
+    except asyncpg.LockNotAvailableError:
+        if clock() >= deadline:
+            raise
+        return False
+    return True
 
 
 async def _record(connection: asyncpg.Connection, migration: Migration, seconds: float) -> None:

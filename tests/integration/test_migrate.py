@@ -182,6 +182,25 @@ async def test_a_migration_gives_up_on_a_table_in_use_rather_than_block_everybod
             await migrate(empty.owner_dsn, parse(THING | add), table_patience=0.05)
 
 
+async def test_a_migration_of_two_tables_fails_nobody_who_reads_both_the_other_way_round(empty: Database):
+    await migrate(empty.owner_dsn, parse(THING))
+    other = {"0002_other.sql": b"CREATE TABLE public.other (id integer);"}
+    await migrate(empty.owner_dsn, parse(THING | other))
+    both = {"0003_both.sql": b"ALTER TABLE public.thing ADD x integer; ALTER TABLE public.other ADD x integer;"}
+    waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'public.other'::regclass"
+    async with connected(empty.owner_dsn) as reader, connected(empty.owner_dsn) as watcher:
+        async with reader.transaction():
+            await reader.fetch("SELECT id FROM public.other")
+            migrating = asyncio.create_task(migrate(empty.owner_dsn, parse(THING | other | both)))
+            while not await watcher.fetch(waits):  # it has the one, and waits for the other
+                assert not migrating.done()
+            await reader.fetch("SELECT id FROM public.thing")
+        assert [one.version for one in await migrating] == [3]
+    assert (
+        await fetchval(empty.owner_dsn, "SELECT count(thing.x) + count(other.x) FROM public.thing, public.other") == 0
+    )
+
+
 async def test_whatever_a_migration_makes_belongs_to_the_owner_of_the_database(empty: Database):
     await migrate(empty.admin_dsn, parse(THING))  # by a superuser's hand
 
