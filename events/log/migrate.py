@@ -247,7 +247,7 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, table_pat
                 await connection.execute(text)
             await _record(connection, migration, clock() - begun)
             return
-        while not await _tried(connection, migration, begun, begun + table_patience):
+        while not await _tried(connection, migration, begun, begun + table_patience):  # noqa: ASYNC110 - nobody tells when it is free
             await asyncio.sleep(POLL)
     except asyncpg.PostgresError as error:
         raise MigrationFailed(_complaint(migration, text, error)) from error
