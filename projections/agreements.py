@@ -41,7 +41,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             kind=terms.kind,
             subject=terms.subject,
             reached=entry.event.reached,
-            parties=tuple(parties),
+            parties=parties,
             topics=terms.topics,
             document=terms.document,
             status="terminated" if ended else "in-force",
@@ -50,7 +50,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             **provenance(entry),
         )
         kinds = kinds_of(state, terms.topics)
-        columns = (state.id, parties, list(terms.topics), kinds, terms.kind, item.status)
+        columns = (state.id, parties, terms.topics, kinds, terms.kind, item.status)
         found_by = titled(terms.subject, said(agreement.changes))
         yield row(item, by_date(item.reached), *columns, *bounds(item.reached), *found_by)
 

@@ -94,7 +94,7 @@ class Filling:
                 self._held += 1
                 if not self._gathered.take(Step(entry, before.state, now.state)):
                     continue
-                await self._gathered.settle()
+                self._gathered.settle_at_once()
                 if self._gathered.size > ROWS_HELD:
                     async with writing(self._connection, self._schema, waited=False):
                         await self._gathered.write_ended(self._connection, self._schema)
@@ -106,7 +106,7 @@ class Filling:
         return entries
 
     async def _write(self, told: Told) -> None:
-        await self._gathered.settle()
+        self._gathered.settle_at_once()
         async with writing(self._connection, self._schema, waited=False):
             await self._gathered.write(self._connection, self._schema)
         self._gathered = self._begin()

@@ -50,7 +50,7 @@ class _Open(NamedTuple):
     id: str
     kind: CommitmentKind
     subject: str
-    parties: list[str]
+    parties: tuple[str, ...]
     due: EdtfDate | None
     entry: Entry[Event]
     changes: tuple[Entry[Event], ...]
@@ -58,7 +58,7 @@ class _Open(NamedTuple):
 
 
 def of_event(
-    state: Cooperation, key: str, one: Visit | Round, subject: str, parties: list[str]
+    state: Cooperation, key: str, one: Visit | Round, subject: str, parties: tuple[str, ...]
 ) -> tuple[str | None, str | None]:
     """Return the columns `PROMISED` of a visit or round: one that is scheduled, and its cooperation has not ended."""
     if state.closed or one.status != "scheduled":
@@ -68,7 +68,7 @@ def of_event(
     return due, body.decode()
 
 
-def of_milestone(state: Cooperation, key: str, one: MilestoneState, parties: list[str]) -> tuple[str, bytes]:
+def of_milestone(state: Cooperation, key: str, one: MilestoneState, parties: tuple[str, ...]) -> tuple[str, bytes]:
     """Return the sort key and the JSON object of a milestone that is open, in a cooperation that has not ended.
 
     Both are empty if it is none.
@@ -86,7 +86,7 @@ def _told(state: Cooperation, one: _Open) -> tuple[str, bytes]:
         cooperation=state.id,
         kind=one.kind,
         subject=one.subject,
-        parties=tuple(one.parties),
+        parties=one.parties,
         roadmap=one.roadmap,
         due=one.due,
         due_from=earliest,

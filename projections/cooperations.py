@@ -44,7 +44,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         changes=changes_of(state.standing),
         **provenance(state.opened),
     )
-    yield row(item, event.title.casefold(), list(event.parties), list(event.fields), state.stage)
+    yield row(item, event.title.casefold(), event.parties, event.fields, state.stage)
 
 
 COOPERATIONS = ReadModel(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -125,8 +125,13 @@ class Gathered:
         Whoever else waits for the event loop has a turn after each read model: what is written meanwhile asks
         PostgreSQL for one thing after the other, and waits for its turn after each.
         """
-        steps, self._steps, self._weight = self._steps, [], 0
-        await self._apply(steps)
+        for _ in self._apply():
+            await asyncio.sleep(0)
+
+    def settle_at_once(self) -> None:
+        """Do the same where nobody waits for a turn."""
+        for _ in self._apply():
+            pass
 
     async def write(self, connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
         """Write it all to the tables in `schema`, the connection's search path. Raises `Corrupt` (`Changes.write`)."""
@@ -139,12 +144,13 @@ class Gathered:
             await changes.write_ended(connection, schema)
         self.size = 0
 
-    async def _apply(self, steps: Sequence[Step]) -> None:
-        """Note what entries change, in order.
+    def _apply(self) -> Iterator[None]:
+        """Note what the entries taken change, in order, and pause after each read model.
 
         Taken read model by read model, which is a sixth faster than entry by entry: a processor then goes on with what
         it has at hand.
         """
+        steps, self._steps, self._weight = self._steps, [], 0
         todo: list[list[Touched]] = [[] for _ in self.changes]
         met: dict[str, Known] = {}
         for step in steps:
@@ -157,5 +163,5 @@ class Gathered:
         for changes, told in zip(self.changes, todo, strict=True):
             if told:
                 self.size += changes.apply(told)
-                await asyncio.sleep(0)
+                yield
         self._rows.grown(grown + sum(known.size for known in met.values()))

@@ -52,7 +52,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             by_date(event.held),
             state.id,
             parties_of(event.participants),
-            list(event.topics),
+            event.topics,
             kinds_of(state, event.topics),
             persons_of(event.participants),
             event.occasion,

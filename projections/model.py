@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from events.sql import Blocks
 from events.values import Citation, Classification, Place, Value
 
 T = TypeVar("T")
+
+CHANGES_KEPT: Final = 1_000  # entries of which it is known how they are told
 
 Only = Collection[str] | None
 
@@ -128,16 +130,26 @@ def provenance(entry: Entry[Any]) -> dict[str, Any]:
 
 def changes_of(entries: Iterable[Entry[Event]]) -> tuple[Change, ...]:
     """Tell what happened to a thing, in order."""
-    return tuple(
-        Change(
-            type=entry.event.event_type,
-            details={key: value for key, value in to_builtins(entry.event).items() if key not in _COMMON},
-            **stated(entry),
-        )
-        for entry in entries
+    return tuple([_change_of(entry) for entry in entries])
+
+
+def _change_of(entry: Entry[Event]) -> Change:
+    """What a thing's later versions tell again is made once, for the entries met last."""
+    kept = _changes.get(id(entry))
+    if kept is not None and kept[0] is entry:
+        return kept[1]
+    change = Change(
+        type=entry.event.event_type,
+        details={key: value for key, value in to_builtins(entry.event).items() if key not in _COMMON},
+        **stated(entry),
     )
+    if len(_changes) >= CHANGES_KEPT:
+        _changes.clear()
+    _changes[id(entry)] = entry, change
+    return change
 
 
+_changes: dict[int, tuple[Entry[Event], Change]] = {}
 _COMMON = {"citations", "note"}
 
 

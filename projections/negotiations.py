@@ -31,12 +31,12 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             cooperation=state.id,
             held=event.held,
             subject=event.subject,
-            parties=tuple(parties),
+            parties=parties,
             meeting=event.meeting,
             topics=event.topics,
             **provenance(entry),
         )
-        columns = (state.id, parties, list(event.topics), kinds_of(state, event.topics), event.meeting)
+        columns = (state.id, parties, event.topics, kinds_of(state, event.topics), event.meeting)
         found_by = titled(event.subject, (event.note,))
         yield row(item, by_date(event.held), *columns, *bounds(event.held), *found_by)
 

@@ -77,7 +77,7 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
         **provenance(state.announced),
     )
     took_part = {one.party for one in delegations}.union(*(parties_of(one.participants) for one in delegations))
-    parties = sorted(took_part | {event.organiser} if event.organiser else took_part)
+    parties = tuple(sorted(took_part | {event.organiser} if event.organiser else took_part))
     sort = by_date(event.dates)
     columns = (event.kind, event.place.country, event.organiser, item.status, parties)
     found_by = titled(event.name, (event.place.city, event.place.venue))

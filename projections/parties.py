@@ -44,8 +44,8 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
         changes=changes_of(state.changes),
         **provenance(state.registered),
     )
-    identifiers = [f"{one.scheme}:{one.value}" for one in event.identifiers]
-    columns = (event.kind, event.country, event.part_of, list(event.sectors), identifiers, merged_into)
+    identifiers = tuple(f"{one.scheme}:{one.value}" for one in event.identifiers)
+    columns = (event.kind, event.country, event.part_of, event.sectors, identifiers, merged_into)
     former = (getattr(entry.event, "name", None) for entry in (state.registered, *state.changes))
     texts = (*event.alternative_names, *former, *(one.value for one in event.identifiers), *event.sectors)
     yield row(item, state.name.casefold(), *columns, *titled(state.name, texts))

@@ -53,7 +53,8 @@ def rows(state: Person, _only: Only) -> Iterator[Row]:
     item = PersonItem(
         id=state.id, sealed=state.registered.event.sealed, posts=posts, changes=erased, **provenance(state.registered)
     )
-    yield row(item, "", sorted({post.party for post in posts if not post.left}), sorted({post.party for post in posts}))
+    present = sorted({post.party for post in posts if not post.left})
+    yield row(item, "", tuple(present), tuple(sorted({post.party for post in posts})))
 
 
 PEOPLE = ReadModel(

@@ -47,7 +47,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             id=key,
             cooperation=state.id,
             agreed=event.agreed,
-            parties=tuple(parties),
+            parties=parties,
             meeting=event.meeting,
             topics=event.topics,
             milestones=tuple(_milestone(state.milestones[one.milestone_id]) for one in event.milestones),
@@ -55,7 +55,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         )
         kinds = kinds_of(state, event.topics)
         sort = by_date(event.agreed)
-        yield row(item, sort, state.id, parties, list(event.topics), kinds, event.meeting, *bounds(event.agreed))
+        yield row(item, sort, state.id, parties, event.topics, kinds, event.meeting, *bounds(event.agreed))
 
 
 ROADMAPS = ReadModel(

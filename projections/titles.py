@@ -20,7 +20,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row the cooperation, one a milestone."""
     if only is None or state.id in only:
         opened = state.opened.event
-        columns = (state.id, list[str](), *bounds(None), *titled(opened.title, opened.fields))
+        columns = (state.id, (), *bounds(None), *titled(opened.title, opened.fields))
         yield Row(id=state.id, body=b"", sort="", columns=columns)
     for key, milestone in some(state.milestones, only):
         parties = all_parties(state)

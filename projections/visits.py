@@ -66,13 +66,13 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             **provenance(entry),
         )
         visitors = parties_of(event.visitors)
-        parties = sorted({*visitors, event.host, *parties_of(item.participants)})
+        parties = tuple(sorted({*visitors, event.host, *parties_of(item.participants)}))
         yield row(
             item,
             by_date(item.held or visit.window),
             state.id,
             parties,
-            list(event.topics),
+            event.topics,
             kinds_of(state, event.topics),
             persons_of((*event.visitors, *item.participants)),
             visitors,

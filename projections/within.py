@@ -28,21 +28,21 @@ class CooperationPart(Item, frozen=True, kw_only=True):
     cooperation: str
 
 
-def kinds_of(state: Cooperation, topics: Iterable[str]) -> list[str]:
+def kinds_of(state: Cooperation, topics: Iterable[str]) -> tuple[str, ...]:
     """Return the kinds of the topics named, each once, in order."""
-    return sorted({state.topics[topic].event.topic.kind for topic in topics if topic in state.topics})
+    return tuple(sorted({state.topics[topic].event.topic.kind for topic in topics if topic in state.topics}))
 
 
-def parties_of(participants: Iterable[Participant]) -> list[str]:
+def parties_of(participants: Iterable[Participant]) -> tuple[str, ...]:
     """Return the parties that take part, each once, in order."""
-    return sorted({one.party for one in participants})
+    return tuple(sorted({one.party for one in participants}))
 
 
-def persons_of(participants: Iterable[Participant]) -> list[str]:
+def persons_of(participants: Iterable[Participant]) -> tuple[str, ...]:
     """Return the people who take part, each once, in order."""
-    return sorted({one.person for one in participants if one.person})
+    return tuple(sorted({one.person for one in participants if one.person}))
 
 
-def all_parties(state: Cooperation) -> list[str]:
+def all_parties(state: Cooperation) -> tuple[str, ...]:
     """Return the parties of the cooperation: those of an act that names none of its own."""
-    return sorted(set(state.opened.event.parties))
+    return tuple(sorted(set(state.opened.event.parties)))

@@ -143,7 +143,8 @@ def _meeting(state: Cooperation, entry: Entry[MeetingHeld]) -> Cooperation:
 
 def _negotiations(state: Cooperation, entry: Entry[NegotiationsHeld]) -> Cooperation:
     key = entry.event.negotiations_id
-    after = replace(state, negotiations=with_item(state.negotiations, key, entry), touched=(state.id, key))
+    touched = (key,) if state.negotiations else (state.id, key)
+    after = replace(state, negotiations=with_item(state.negotiations, key, entry), touched=touched)
     return _active(after, entry.event.held)
 
 
@@ -157,7 +158,7 @@ def _roadmap(state: Cooperation, entry: Entry[RoadmapAgreed]) -> Cooperation:
         state,
         roadmaps=with_item(state.roadmaps, key, entry),
         milestones={**state.milestones, **new},
-        touched=(state.id, key, *new),
+        touched=(key, *new) if state.roadmaps else (state.id, key, *new),
     )
     return _active(after, entry.event.agreed)
 
@@ -229,7 +230,8 @@ def _agreement(state: Cooperation, entry: Entry[Any]) -> Cooperation:
             agreement = replace(agreement, terms=event, changes=changes)
         else:
             agreement = replace(agreement, terminated=entry, changes=changes)
-    after = replace(state, agreements=with_item(state.agreements, key, agreement), touched=(state.id, key))
+    touched = (key,) if state.agreements else (state.id, key)
+    after = replace(state, agreements=with_item(state.agreements, key, agreement), touched=touched)
     match event:
         case AgreementReached():
             return _active(after, event.reached)
