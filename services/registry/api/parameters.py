@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 
-import pycountry
-
+from events.shape import countries
 from projections.model import Filter
 from projections.reader import Lies, Overdue
 from services.registry.api.cursors import Cursor, open_cursor
@@ -115,8 +114,7 @@ def value(given: Given, one: Filter) -> str | None:
         case "id":
             wrong = "" if is_id(PREFIXES[one.kind], text) else f"expected an id, {PREFIXES[one.kind]}_…"
         case "country":
-            known = re.fullmatch("[A-Z]{2}", text) and pycountry.countries.get(alpha_2=text)
-            wrong = "" if known else "expected a country code of ISO 3166-1 alpha-2, such as AZ or FR"
+            wrong = "" if text in countries() else "expected a country code of ISO 3166-1 alpha-2, such as AZ or FR"
         case "choice":
             wrong = "" if text in one.choices else "expected one of " + ", ".join(one.choices)
         case _:
