@@ -25,10 +25,12 @@ from events.entry import canonical
 from events.errors import Corrupt, RegistryError
 from events.shape import from_text
 from projections import LISTED, MODELS, ReadModel, Row, copying
+from projections import model as telling
 from projections.around import refs_of
 from projections.commitments import COMMITMENTS
 from projections.engine import version_of
 from projections.gathering import Concerns, Gathered, KnownRows
+from projections.model import changes_of
 from projections.names import names
 from projections.parties import PARTIES
 from projections.rounds import ROUNDS
@@ -166,6 +168,19 @@ async def test_whoever_waits_has_a_turn_after_each_read_model_that_entries_conce
     await gathered.settle()
     waiting.cancel()
     assert turns - seen >= concerned
+
+
+def test_what_happened_is_told_of_each_entry_as_it_is_and_remembered_of_few():
+    opened = CooperationOpened(title="Works", parties=(made_id("party", 1), made_id("party", 2)))
+    wishes = [opened, CooperationConcluded(reason="It is done.")]
+    *_, (entry, _, _) = history(AGGREGATES["cooperation"], wishes)
+    (told,) = changes_of([entry])
+    assert changes_of([entry]) == (told,)
+    assert told.details == {"reason": "It is done."}
+    others = [replace(entry, position=number) for number in range(2 * telling.CHANGES_KEPT)]
+    assert [change.position for change in changes_of(others)] == [one.position for one in others]
+    assert [change.position for change in changes_of(others)] == [one.position for one in others]
+    assert 0 < len(telling._changes) <= telling.CHANGES_KEPT
 
 
 @given(asked())
