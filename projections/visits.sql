@@ -35,6 +35,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
 CREATE INDEX IF NOT EXISTS visits_promised ON visits ((CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END));
+CREATE INDEX IF NOT EXISTS visits_cooperation ON visits (cooperation);
 CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
 CREATE INDEX IF NOT EXISTS visits_words ON visits USING gin ((words::tsvector));
 
