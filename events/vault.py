@@ -16,7 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -112,12 +112,16 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Lack(StrEnum):
-    """Why there is no content of a document. The texts are what programs and evidence packs are told."""
+    """Why there is no content of a document, or no key. The texts are what programs and evidence packs are told."""
 
     NEVER_FILED = "never-filed"
     WITHDRAWN = "withdrawn"
     GONE = "gone"  # its key is there, and what was sealed under it is not
     DAMAGED = "damaged"  # what is sealed cannot be opened, or is another than its hash says
+
+
+Key: TypeAlias = bytes | Literal[Lack.DAMAGED]
+"""An owner's key, or that what is kept of it cannot be opened."""
 
 
 class Vault:
@@ -135,25 +139,35 @@ class Vault:
         key = secrets.token_bytes(KEY_BYTES)
         return key, NewKey(owner=owner, wrapped=self._master.wrap(owner, key), key_id=self._master.key_id)
 
-    async def keys(self, owners: Collection[str]) -> dict[str, bytes]:
-        """Return the keys of those owners that have one; a destroyed key is missing.
+    async def keys(self, owners: Collection[str]) -> dict[str, Key]:
+        """Return the keys of those owners that have one, `Lack.DAMAGED` for an altered one; a destroyed key is missing.
 
-        Raises `MasterKeyUnusable` for a key wrapped by another master key, `Corrupt` for an altered one.
+        Raises `MasterKeyUnusable` for a key wrapped by another master key.
         """
         if not owners:
             return {}
         return await self._keys.get(tuple(sorted(owners)))
 
+    async def key(self, owner: str) -> bytes | None:
+        """Return an owner's key, None if it has none (any more). Raises as `keys`, and `Corrupt` for an altered one."""
+        key = (await self.keys([owner])).get(owner)
+        if isinstance(key, Lack):
+            raise Corrupt(f"the key of {owner} cannot be opened")
+        return key
+
     async def _ask_keys(
         self, connection: Any, asked: Collection[tuple[str, ...]]
-    ) -> dict[tuple[str, ...], dict[str, bytes]]:
-        keys: dict[str, bytes] = {}
+    ) -> dict[tuple[str, ...], dict[str, Key]]:
+        keys: dict[str, Key] = {}
         for record in await connection.fetch(QUERIES["keys"], sorted({owner for owners in asked for owner in owners})):
             if record["master_key_id"] != self._master.key_id:
                 raise MasterKeyUnusable(
                     f"A key is wrapped by the master key {record['master_key_id']}; this is {self._master.key_id}."
                 )
-            keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
+            try:
+                keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
+            except Corrupt:
+                keys[record["owner"]] = Lack.DAMAGED
         return {owners: {owner: keys[owner] for owner in owners if owner in keys} for owners in asked}
 
     async def fits(self) -> bool:
@@ -291,23 +305,18 @@ class Vault:
 
         Raises `MasterKeyUnusable`.
         """
-        try:
-            keys = await self.keys([document_owner(one) for one in hashes])
-        except Corrupt:  # a key was altered
-            if len(hashes) == 1:
-                return dict.fromkeys(hashes, Lack.DAMAGED)
-            return {one: (await self.held([one]))[one] for one in hashes}
+        keys = await self.keys([document_owner(one) for one in hashes])
         held: dict[str, bytes | Lack] = {
             one: Lack.GONE if document_owner(one) in keys else Lack.NEVER_FILED for one in hashes
         }
         for record in await self._pool.fetch(QUERIES["contents"], [bytes.fromhex(one) for one in hashes]):
             sha256 = record["sha256"].hex()
-            owner = document_owner(sha256)
-            if owner not in keys:
-                held[sha256] = Lack.WITHDRAWN
+            key = keys.get(document_owner(sha256), Lack.WITHDRAWN)
+            if isinstance(key, Lack):
+                held[sha256] = key
                 continue
             try:
-                held[sha256] = await asyncio.to_thread(_opened, keys[owner], sha256, record["sealed"])
+                held[sha256] = await asyncio.to_thread(_opened, key, sha256, record["sealed"])
             except Corrupt:
                 held[sha256] = Lack.DAMAGED
         return held
@@ -359,6 +368,7 @@ def salted_hash(salts: Collection[NewSalt], body: bytes) -> bytes:
 
 __all__ = [
     "Document",
+    "Key",
     "Lack",
     "MasterKey",
     "MasterKeyUnusable",

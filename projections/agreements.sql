@@ -26,6 +26,7 @@ CREATE TABLE agreements (
 CREATE UNIQUE INDEX IF NOT EXISTS agreements_versions ON agreements (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS agreements_current ON agreements (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS agreements_order ON agreements (sort, id);
+CREATE INDEX IF NOT EXISTS agreements_cooperation ON agreements (cooperation);
 CREATE INDEX IF NOT EXISTS agreements_parties ON agreements USING gin (parties);
 CREATE INDEX IF NOT EXISTS agreements_words ON agreements USING gin ((words::tsvector));
 

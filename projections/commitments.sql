@@ -1,9 +1,9 @@
 -- commitments: what was promised and has not happened yet, by the last day on which it is due. A query over the rows of what
 -- was promised.
 --
--- Of all that was ever promised little is open at a time. `open_to` is the position that ended a version in which it is, 0
--- where none has, null in one in which it is not. It is what an index of each table is over, which has statistics of its
--- own: PostgreSQL would else take it that a promise is as often current as a row is, and read all rows.
+-- Of all that was ever promised little is open at a time. Each table is read twice, by an index each: what is open now is
+-- there in its order, of which a page needs the beginning; what ended later than a size (`ended`), as of which it was open,
+-- is sorted. PostgreSQL merges these. It does so only while no part has a condition of its own: all stand behind them.
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
@@ -25,22 +25,37 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND s
 --   $8, $9 first and last day of the time at which it is due (null: no bound); $10 whether it must lie there, not only may
 --   $11 whether it has to be overdue (null: either), $12 on which day
 SELECT id, sort, body FROM (
-    SELECT 'visit' AS kind, id, born, CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END AS open_to,
+    SELECT 'visit' AS kind, id, born, died, false AS ended, due IS NOT NULL AS promised,
         due AS sort, convert_to(promise, 'UTF8') AS body,
         cooperation, parties, earliest, latest, qualified
     FROM visits
     UNION ALL
-    SELECT 'round', id, born, CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END,
+    SELECT 'round', id, born, died, false, due IS NOT NULL,
         due, convert_to(promise, 'UTF8'),
         cooperation, parties, earliest, latest, qualified
     FROM rounds
     UNION ALL
-    SELECT 'milestone', id, born, CASE WHEN sort <> '' THEN coalesce(died, 0) END,
+    SELECT 'milestone', id, born, died, false, sort <> '',
+        sort, body,
+        cooperation, parties, earliest, latest, qualified
+    FROM titles
+    UNION ALL
+    SELECT 'visit', id, born, died, true, due IS NOT NULL,
+        due, convert_to(promise, 'UTF8'),
+        cooperation, parties, earliest, latest, qualified
+    FROM visits
+    UNION ALL
+    SELECT 'round', id, born, died, true, due IS NOT NULL,
+        due, convert_to(promise, 'UTF8'),
+        cooperation, parties, earliest, latest, qualified
+    FROM rounds
+    UNION ALL
+    SELECT 'milestone', id, born, died, true, sort <> '',
         sort, body,
         cooperation, parties, earliest, latest, qualified
     FROM titles
 ) AS commitments
-WHERE born < $1 AND (open_to = 0 OR open_to >= $1)
+WHERE born < $1 AND promised AND (NOT ended AND died IS NULL OR ended AND died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)
   AND ($6::text[] IS NULL OR parties && $6)

@@ -27,6 +27,7 @@ CREATE TABLE meetings (
 CREATE UNIQUE INDEX IF NOT EXISTS meetings_versions ON meetings (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS meetings_current ON meetings (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS meetings_order ON meetings (sort, id);
+CREATE INDEX IF NOT EXISTS meetings_cooperation ON meetings (cooperation);
 CREATE INDEX IF NOT EXISTS meetings_parties ON meetings USING gin (parties);
 CREATE INDEX IF NOT EXISTS meetings_words ON meetings USING gin ((words::tsvector));
 

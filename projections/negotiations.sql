@@ -25,6 +25,7 @@ CREATE TABLE negotiations (
 CREATE UNIQUE INDEX IF NOT EXISTS negotiations_versions ON negotiations (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS negotiations_current ON negotiations (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS negotiations_order ON negotiations (sort, id);
+CREATE INDEX IF NOT EXISTS negotiations_cooperation ON negotiations (cooperation);
 CREATE INDEX IF NOT EXISTS negotiations_parties ON negotiations USING gin (parties);
 CREATE INDEX IF NOT EXISTS negotiations_words ON negotiations USING gin ((words::tsvector));
 

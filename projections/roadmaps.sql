@@ -23,6 +23,7 @@ CREATE TABLE roadmaps (
 CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_versions ON roadmaps (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_current ON roadmaps (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS roadmaps_order ON roadmaps (sort, id);
+CREATE INDEX IF NOT EXISTS roadmaps_cooperation ON roadmaps (cooperation);
 CREATE INDEX IF NOT EXISTS roadmaps_parties ON roadmaps USING gin (parties);
 
 -- name: analyze

@@ -30,7 +30,9 @@ CREATE TABLE rounds (
 CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS rounds_current ON rounds (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS rounds_order ON rounds (sort, id);
-CREATE INDEX IF NOT EXISTS rounds_promised ON rounds ((CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END));
+CREATE INDEX IF NOT EXISTS rounds_promised ON rounds (due, id) WHERE due IS NOT NULL AND died IS NULL;
+CREATE INDEX IF NOT EXISTS rounds_promise_ended ON rounds (died) WHERE due IS NOT NULL AND died IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rounds_cooperation ON rounds (cooperation);
 CREATE INDEX IF NOT EXISTS rounds_parties ON rounds USING gin (parties);
 CREATE INDEX IF NOT EXISTS rounds_words ON rounds USING gin ((words::tsvector));
 

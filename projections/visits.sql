@@ -34,7 +34,9 @@ CREATE TABLE visits (
 CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
 CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
-CREATE INDEX IF NOT EXISTS visits_promised ON visits ((CASE WHEN due IS NOT NULL THEN coalesce(died, 0) END));
+CREATE INDEX IF NOT EXISTS visits_promised ON visits (due, id) WHERE due IS NOT NULL AND died IS NULL;
+CREATE INDEX IF NOT EXISTS visits_promise_ended ON visits (died) WHERE due IS NOT NULL AND died IS NOT NULL;
+CREATE INDEX IF NOT EXISTS visits_cooperation ON visits (cooperation);
 CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
 CREATE INDEX IF NOT EXISTS visits_words ON visits USING gin ((words::tsvector));
 

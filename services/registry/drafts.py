@@ -221,8 +221,8 @@ class Drafting:
             return Draft(body, cast("Event", value))
         owner = person_owner(body.stream.partition("/")[2])
         keys: tuple[NewKey, ...] = ()
-        key = b"" if new else (await self._vault.keys([owner])).get(owner, b"")
-        if not key:
+        key = None if new else await self._vault.key(owner)
+        if key is None:
             if not body.command.opens:
                 raise NotFound("The person's data was erased; there is nothing left to correct.")
             key, row = self._vault.new_key(owner)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -27,6 +27,9 @@ from services.registry.source_documents import SourceDocuments
 from services.registry.spelling import Spellings
 
 NAMES: Final = "names them"
+UNREADABLE: Final = (
+    "is cited with them, and their own name cannot be read, so that nobody can tell whether it names them"
+)
 DAMAGED: Final = "is cited with them, and its document is damaged, so that nobody can tell whether it names them"
 BESIDE: Final = "is cited with them and does not name them: it stays"
 UNSAID: Final = 'These would go on to name the person. Say what is to become of them: "withdraw" or "keep".'
@@ -34,10 +37,10 @@ UNFILED: Final = "No entry would say that these were withdrawn. File a source ov
 
 
 class Told(NamedTuple):
-    """Documents, by SHA-256: those that hold a name, and those that cannot be read."""
+    """Documents, by SHA-256: those that hold a name, and those of which nobody can tell, with the reason in words."""
 
     naming: tuple[str, ...]
-    damaged: tuple[str, ...]
+    untold: Mapping[str, str]
 
 
 class Look:
@@ -52,19 +55,26 @@ class Look:
         self._vault = vault
         self._looked: dict[frozenset[str], dict[str, bool | None]] = {}  # by names and hash; None: it cannot be read
 
-    async def names(self, stream: str, entries: Sequence[Entry[Any]]) -> frozenset[str]:
-        """Return every name that a person ever had, or was ever said to have; none once they are erased."""
+    async def names(self, stream: str, entries: Sequence[Entry[Any]]) -> frozenset[str] | None:
+        """Return every name that a person ever had, or was ever said to have; none once they are erased.
+
+        None where their key is damaged: nobody can tell any more.
+        """
         owner = person_owner(stream.partition("/")[2])
         key = (await self._vault.keys([owner])).get(owner)
+        if isinstance(key, Lack):
+            return None
         sealed = [said.sealed for said in ever_said(entries) if isinstance(said, PersonRegistered)]
         if key is None:
             return frozenset()
         return frozenset(msgspec.json.decode(unseal(key, owner, base64.b64decode(one)))["name"] for one in sealed)
 
-    async def into_texts(self, names: frozenset[str]) -> Told:
-        """Look for names in every text that is on file now, some in memory at a time."""
+    async def into_texts(self, names: frozenset[str] | None) -> Told:
+        """Look for names in every text that is on file now, some in memory at a time; in none if they are not known."""
+        if names is None:
+            return Told((), dict.fromkeys(await self._vault.texts(), UNREADABLE))
         if not names:
-            return Told((), ())
+            return Told((), {})
         looked = self._looked.setdefault(names, {})
         sizes = await self._vault.texts()
         spellings = Spellings(names)
@@ -76,7 +86,7 @@ class Look:
                 looked[sha256] = None
         found = {sha256: looked[sha256] for sha256 in sizes if sha256 in looked}
         naming = tuple(sha256 for sha256, names_them in found.items() if names_them)
-        return Told(naming, tuple(sha256 for sha256, names_them in found.items() if names_them is None))
+        return Told(naming, {sha256: DAMAGED for sha256, names_them in found.items() if names_them is None})
 
     async def cited_with(self, person: str, first: int) -> set[str]:
         """Return the sources that are, or once were, cited where a person is mentioned, from their first entry on.
@@ -120,18 +130,18 @@ class Erasing:
         """
         self._look.kept.pop(stream, None)
         entries = await self._prospect.entries(stream)
-        names = await self._look.names(stream, entries) | {*_said_of(stream, drafts)}
-        told = await self._look.into_texts(names)
-        gone = {one for one in (*told.naming, *told.damaged) if await self._documents.is_destroyed(one)}
-        naming, damaged = ([one for one in found if one not in gone] for found in told)
+        names = await self._look.names(stream, entries)
+        told = await self._look.into_texts(None if names is None else names | {*_said_of(stream, drafts)})
+        gone = {one for one in (*told.naming, *told.untold) if await self._documents.is_destroyed(one)}
+        naming, untold = ([one for one in found if one not in gone] for found in told)
         person, first = stream.partition("/")[2], max(entries[0].position, 0)
-        asks = bool(damaged or (naming and event.documents is None))
+        asks = bool(untold or (naming and event.documents is None))
         cited = await self._look.cited_with(person, first) if asks else set[str]()
         found = [Found(sha256, await self._documents.in_force_over(sha256), NAMES) for sha256 in naming]
-        for sha256 in damaged:
+        for sha256 in untold:
             over = await self._documents.in_force_over(sha256)
             if any(one.id in cited for one in over):
-                found.append(Found(sha256, over, DAMAGED))
+                found.append(Found(sha256, over, told.untold[sha256]))
         if event.documents == "keep":
             self._look.kept[stream] = tuple(sorted({key for one in found for key in _keys(one)}))
             return []

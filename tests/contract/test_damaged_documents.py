@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from events.vault import Lack, MasterKey, Vault
+from events.vault import KEY_BYTES, Lack, MasterKey, Vault, person_owner
 from services.registry.evidence import page as page_module
 from services.registry.verify.database import Database as Stored
 from services.registry.verify.pack import verify_pack
@@ -103,3 +104,15 @@ async def test_a_key_that_was_altered_is_told_by_its_document(service: Service) 
         one["sha256"]: one for one in json.loads(unpacked((await get(world)).content)["evidence.json"])["documents"]
     }
     assert [listed[one].get("missing") for one in (SHA256, OTHER)] == ["damaged", None]
+
+
+async def test_a_name_that_its_key_does_not_open_reads_as_unreadable_and_not_as_erased(service: Service) -> None:
+    world = await build(service)
+    assert service.parts.settings.master_key_file is not None
+    master = MasterKey.from_file(service.parts.settings.master_key_file)
+    owner = person_owner(world.ids["person"])
+    other = master.wrap(owner, secrets.token_bytes(KEY_BYTES))
+    statement = "UPDATE vault.key SET wrapped = $2 WHERE owner = $1"
+    await tamper(service.database.admin_dsn, statement, arguments=(owner, other))
+    read = await service.get(world.fill("/v1/people/$person"))
+    assert read["name"] == read["contact"] == {"unreadable": "damaged"}

@@ -325,3 +325,17 @@ async def test_whoever_may_erase_may_withdraw_with_it_and_nobody_else(service: S
             refused(answer, 403, "forbidden", "@Authorization")
     async with await service.client_of("recorder") as client:
         assert (await client.post(f"/v1/people/{person}/erase", json=body)).status_code == 201
+
+
+async def test_who_has_a_damaged_key_is_erased_once_it_is_said_what_becomes_of_what_is_cited_with_them(
+    service: Service,
+) -> None:
+    cited = await filed(service, HARMLESS, "Weather")
+    await filed(service, "Of another matter altogether.")
+    person = await registered(service, NAME, cited)
+    damage = "UPDATE vault.key SET wrapped = sha256('') WHERE owner LIKE 'person/%'"
+    await tamper(service.database.admin_dsn, damage)
+    problem = refused(await erase(service, person), 409, "documents-name-person", AT)
+    assert said(problem) == [f"{cited} (Weather) {erasing.UNREADABLE}"]
+    assert (await erase(service, person, documents="keep")).json()["kept"] == [cited]
+    assert (await service.get(f"/v1/people/{person}"))["name"] == {"erased": True}

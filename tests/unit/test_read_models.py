@@ -394,18 +394,25 @@ def test_a_page_goes_on_in_its_own_order_as_of_its_size(model):
     (way,) = re.findall(r"ORDER BY sort (ASC|DESC), id (?:ASC|DESC)", page)
     assert f"ORDER BY sort {way}, id {way}\nLIMIT $4" in page
     assert f'($2::text IS NULL OR (sort, id) {ways[way]} ($2 COLLATE "C", $3::text))' in page
-    holds = "open_to = 0 OR open_to >= $1" if model is COMMITMENTS else "died IS NULL OR died >= $1"
-    assert f"WHERE born < $1 AND ({holds})" in page
+    holds = "(died IS NULL OR died >= $1)"
+    if model is COMMITMENTS:  # each part either of what stands or of what ended later, and only while it is promised
+        holds = "promised AND (NOT ended AND died IS NULL OR ended AND died >= $1)"
+    assert f"WHERE born < $1 AND {holds}" in page
     its_own = "WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2)"
     assert its_own in model.queries["items"]
 
 
 @pytest.mark.parametrize("model", [VISITS, ROUNDS, TITLES], ids=lambda model: model.name)
 def test_what_is_open_is_asked_for_as_it_is_indexed(model):
-    """An index over an expression serves whoever writes the same expression."""
-    (indexed,) = re.findall(rf"{model.name}_promised ON {model.name} \(\((.*)\)\);", model.queries["index"])
-    (branch,) = [one for one in COMMITMENTS.queries["page"].split("UNION ALL") if f"FROM {model.name}\n" in one]
-    assert indexed in branch
+    """An index of some rows serves whoever says which, in the same words, and in its order."""
+    some_rows = rf"{model.name}_promise\w* ON {model.name} \((.*)\) WHERE (.*) AND (.*);"
+    branches = [one for one in COMMITMENTS.queries["page"].split("UNION ALL") if f"FROM {model.name}\n" in one]
+    (sort, promised, stands), (died, as_promised, is_over) = re.findall(some_rows, model.queries["index"])
+    assert (died, promised, stands, is_over) == ("died", as_promised, "died IS NULL", "died IS NOT NULL")
+    assert sort in {"due, id", "sort, id"}
+    for branch, ended in zip(branches, ("false", "true"), strict=True):
+        said = " ".join(branch.replace(" AS ended", "").replace(" AS promised", "").replace(" AS sort", "").split())
+        assert f"id, born, died, {ended}, {promised}, {sort.removesuffix(', id')}, " in said
 
 
 @each_list

@@ -145,7 +145,7 @@ def _meets(name: list[str], asked: list[list[list[str]]]) -> bool:
 
 
 async def _name(parts: Parts, person: Found, at: AsOf) -> object:
-    """Return what a person was called then; not a text if that was erased."""
+    """Return what a person was called then; not a text if that was erased, or cannot be read."""
     return (await Rendering.of(parts, [person], at)).names()[person.id]
 
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from events.edtf import EdtfDate
 from events.entry import canonical, time_text
-from events.vault import document_owner, person_owner, unseal
+from events.errors import Corrupt
+from events.vault import Key, Lack, document_owner, person_owner, unseal
 from projections.around import Around, Label
 from projections.reader import Found
 from services.registry.api import quotations
@@ -25,6 +26,9 @@ from services.registry.parts import Parts
 
 ERASED = {"erased": True}
 """What stands for personal data whose key was destroyed."""
+
+UNREADABLE = {"unreadable": Lack.DAMAGED.value}
+"""What stands for personal data whose key is there, and that cannot be opened."""
 
 _SAY_THEMSELVES = ("party_", "person_")
 """How the ids of items begin in which `survivor` is a field of theirs, or of their posts."""
@@ -39,7 +43,7 @@ class Rendering:
         found: Sequence[Found],
         around: Around,
         citations: Mapping[bytes, Cited],
-        keys: Mapping[str, bytes],
+        keys: Mapping[str, Key],
     ) -> None:
         self.found = [_surviving(one, around.survivors) for one in found] if around.survivors else list(found)
         self._parts = parts
@@ -103,11 +107,18 @@ class Rendering:
         return label.text if label.sealed is None else self._details(key, label.sealed)["name"]
 
     def _details(self, person: str, sealed: str) -> dict[str, Any]:
-        """Open what is sealed of a person; once their key is destroyed, it reads as erased."""
+        """Open what is sealed of a person: it reads as erased once their key is destroyed, as unreadable if damaged."""
         owner = person_owner(person)
-        if owner not in self._keys:
+        key = self._keys.get(owner)
+        if key is None:
             return {"name": ERASED, "contact": ERASED}
-        opened: dict[str, Any] = msgspec.json.decode(unseal(self._keys[owner], owner, base64.b64decode(sealed)))
+        try:
+            content = None if isinstance(key, Lack) else unseal(key, owner, base64.b64decode(sealed))
+        except Corrupt:
+            content = None
+        if content is None:
+            return {"name": UNREADABLE, "contact": UNREADABLE}
+        opened: dict[str, Any] = msgspec.json.decode(content)
         return opened
 
     async def _written(self) -> dict[bytes, bytes]:
@@ -121,12 +132,15 @@ class Rendering:
         served: dict[bytes, bytes] = {}
         for sha256, several in of_document.items():
             key = None if sha256 is None else self._keys.get(document_owner(sha256))
-            text = None if sha256 is None or key is None else await self._parts.vault.text(sha256, key)
+            text = None if sha256 is None or key is None else await self._text(sha256, key)
             for written in several:
                 cited = self._citations[written]
                 source = self._around.sources.get(cited.source)
                 served[written] = quotations.quoting(cited, text, withdrawn=source is not None and source.withdrawn)
         return served
+
+    async def _text(self, sha256: str, key: Key) -> str | Lack | None:
+        return key if isinstance(key, Lack) else await self._parts.vault.text(sha256, key)
 
 
 def _is_person(one: Found) -> bool:

@@ -49,7 +49,17 @@ ERASED = {
     "additionalProperties": False,
 }
 
-NAME_OR_ERASED = {"anyOf": [{"type": "string"}, {"$ref": REF + "Erased"}]}
+UNREADABLE = {
+    "type": "object",
+    "title": "Unreadable",
+    "description": "What stands for personal data that was not erased, and that the registry cannot open: its key, or "
+    "what is sealed under it, is damaged.",
+    "properties": {"unreadable": {"const": Lack.DAMAGED.value}},
+    "required": ["unreadable"],
+    "additionalProperties": False,
+}
+
+PERSONAL = {"anyOf": [{"type": "string"}, {"$ref": REF + "Erased"}, {"$ref": REF + "Unreadable"}]}
 
 NAMES = {
     "type": "object",
@@ -57,7 +67,7 @@ NAMES = {
     "description": "The label of every id in this answer that has one, as of the same log size: the names of parties, "
     "people and occasions, the titles of sources, cooperations and milestones, the subjects of topics. Meetings, "
     "negotiations, roadmaps, visits, rounds, agreements and delegations have no name, and are not in it.",
-    "additionalProperties": NAME_OR_ERASED,
+    "additionalProperties": PERSONAL,
 }
 
 SURVIVORS = {
@@ -139,7 +149,7 @@ def components() -> Schema:
             "required": [*schemas[item.__name__].get("required", ()), *OF_ANSWERS],
         }
     schemas |= _with_document(schemas["FileSource"])
-    schemas |= {"Erased": ERASED, "Names": NAMES, "Survivors": SURVIVORS, "AsOf": AS_OF}
+    schemas |= {"Erased": ERASED, "Unreadable": UNREADABLE, "Names": NAMES, "Survivors": SURVIVORS, "AsOf": AS_OF}
     schemas["Batch"] = _batch(commands)
     schemas[list_name("search")] = _list_of(REF + "Hit")
     schemas["Timeline"] = _list_of("")
@@ -246,7 +256,7 @@ def _open(schemas: Schema) -> None:
             "unreadable": {
                 "enum": [Lack.GONE.value, Lack.DAMAGED.value],
                 "description": "there only where a document that was filed and not withdrawn cannot be read: what is "
-                "kept of it is gone, or damaged",
+                "kept of it is gone, or it or its key is damaged",
             },
             "withdrawn": {"type": "boolean", "description": "whether the source has been withdrawn, at whatever size"},
         },
@@ -264,8 +274,8 @@ def _open(schemas: Schema) -> None:
     person: Schema = schemas["PersonItem"]
     person["properties"].pop("sealed")
     person["required"].remove("sealed")
-    contact = {"anyOf": [*NAME_OR_ERASED["anyOf"], {"type": "null"}]}
-    person["properties"] |= {"name": NAME_OR_ERASED, "contact": contact}
+    contact = {"anyOf": [*PERSONAL["anyOf"], {"type": "null"}]}
+    person["properties"] |= {"name": PERSONAL, "contact": contact}
     person["required"] += ["name", "contact"]
     commitment: Schema = schemas["CommitmentItem"]
     commitment["properties"]["overdue"] = {

@@ -22,8 +22,13 @@ OTHERS_READ: Final = stat.S_IROTH
 GROUP_READS: Final = stat.S_IRGRP
 OTHERS_WRITE: Final = stat.S_IWOTH | stat.S_IWGRP
 CREATE: Final = "Run `registry key create`; `registry serve` with the same folder signs checkpoints from then on."
+OPENED: Final = 100  # of the newest wrapped keys
+NAMED: Final = 5  # of those that cannot be opened
 RIGHT_KEY: Final = (
     "Give the file that the registry was set up with: without it sealed names and documents cannot be read."
+)
+MEND_KEYS: Final = (
+    "Bring their rows of vault.key back from a backup; `registry verify` with the master key names every such key."
 )
 
 
@@ -148,13 +153,21 @@ def judge_master(file: Path | None, wrapped: Sequence[Wrapped]) -> Iterator[Find
 def _opens(master: MasterKey, wrapped: Sequence[Wrapped]) -> Finding:
     if not wrapped:
         return ok(AREA, "master", f"the master key is {master.key_id}; nothing is wrapped by it yet")
-    foreign = [one.master_key_id for one in wrapped if one.master_key_id != master.key_id]
+    foreign = dict.fromkeys(one.master_key_id for one in wrapped if one.master_key_id != master.key_id)
     if foreign:
         found = f"the file holds the master key {master.key_id}, but keys are wrapped by {', '.join(foreign)}"
         return failed(AREA, "master", found, RIGHT_KEY)
-    try:
-        for one in wrapped:
-            master.unwrap(one.owner, one.wrapped)
-    except Corrupt as error:
-        return failed(AREA, "master", error.detail, RIGHT_KEY)
+    damaged = [one.owner for one in wrapped if not _opened(master, one)]
+    if damaged:
+        more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
+        found = f"of the newest keys in the vault {len(damaged)} cannot be opened: {', '.join(damaged[:NAMED])}{more}"
+        return failed(AREA, "master", found, RIGHT_KEY if len(damaged) == len(wrapped) else MEND_KEYS)
     return ok(AREA, "master", f"the master key {master.key_id} opens a key that it wrapped")
+
+
+def _opened(master: MasterKey, one: Wrapped) -> bool:
+    try:
+        master.unwrap(one.owner, one.wrapped)
+    except Corrupt:
+        return False
+    return True

@@ -19,7 +19,7 @@ from services.registry.doctor.clocks import Reading
 from services.registry.doctor.configuration import Server
 from services.registry.doctor.disk import Space
 from services.registry.doctor.grants import FUNCTIONS, Role, Table, Trigger
-from services.registry.doctor.keys import Published, Wrapped
+from services.registry.doctor.keys import OPENED, Published, Wrapped
 from services.registry.doctor.projection import Projection, Unsigned
 from services.registry.doctor.replication import Slot, Standby
 from services.registry.signing.signer import current_origin
@@ -82,8 +82,8 @@ async def published(pool: Pool, settings_origin: str) -> Published:
 
 
 async def wrapped(pool: Pool) -> list[Wrapped]:
-    """Read a wrapped key of each master key."""
-    return [Wrapped(**dict(row)) for row in await pool.fetch(_SQL["wrapped"])]
+    """Read the newest wrapped keys of each master key."""
+    return [Wrapped(**dict(row)) for row in await pool.fetch(_SQL["wrapped"], OPENED)]
 
 
 async def space(pool: Pool) -> Space:

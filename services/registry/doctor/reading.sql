@@ -84,8 +84,13 @@ SELECT clock_timestamp();
 SELECT last_recorded_at FROM log.head WHERE one;
 
 -- name: wrapped
--- One wrapped key for each master key that wrapped any, the newest.
-SELECT DISTINCT ON (master_key_id) owner, wrapped, master_key_id FROM vault.key ORDER BY master_key_id, created_at DESC;
+-- The newest wrapped keys of each master key that wrapped any: $1 how many at the most.
+SELECT owner, wrapped, master_key_id FROM (
+    SELECT owner, wrapped, master_key_id,
+        row_number() OVER (PARTITION BY master_key_id ORDER BY created_at DESC, owner) AS place
+    FROM vault.key
+) AS kept
+WHERE place <= $1 ORDER BY master_key_id, place;
 
 -- name: space
 -- How large the database is; whether the server is on this machine, as far as the connection tells; and where its data

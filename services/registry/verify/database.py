@@ -27,6 +27,7 @@ from services.registry.verify.source import Head, Published, Unreadable
 
 PAGE: Final = 64  # upper tiles
 CLAIMS: Final = 100  # that are looked at together, with all entries of their commands
+KEYS: Final = 1000  # that are opened together
 DOCUMENTS: Final = 1000  # that are listed together
 DOCUMENT: Final = document_owner("")
 LACKING: Final = {
@@ -45,6 +46,7 @@ _INTEGRATED: Final = _queries["integrated"]
 _TILES_MISSING: Final = _queries["tiles_missing"]
 _HEADS: Final = _queries["heads"]
 _KEYS: Final = _queries["keys"]
+_OWNERS: Final = _queries["owners"]
 _DOCUMENTS: Final = _queries["documents"]
 _MISSING_CLAIMS: Final = _queries["missing_claims"]
 _CLAIMS: Final = _queries["claims"]
@@ -63,12 +65,16 @@ class Database:
         self.checks: Sequence[str] = (
             "the columns beside every entry, the head, claims, stored tiles",
             "every checkpoint that was stored",
-            *(["every document that is not withdrawn"] if vault else []),
+            *(["every key in the vault", "every document that is not withdrawn"] if vault else []),
         )
         self.beyond: Sequence[str] = (
             "read models: `registry rebuild --check` holds them against the log",
             "what is sealed of people: it is held against its seal whenever it is read",
-            *([] if vault else ["documents: that needs the master key (REGISTRY_MASTER_KEY_FILE)"]),
+            *(
+                []
+                if vault
+                else ["documents: that needs the master key (REGISTRY_MASTER_KEY_FILE), as do keys in the vault"]
+            ),
         )
         self._vault = vault
         self._pool = pool
@@ -213,6 +219,7 @@ class Database:
         await self._check_upper_tiles(findings)
         await self._check_missing_tiles(size, findings)
         if self._vault is not None:
+            await self._check_keys(self._vault, findings)
             await self._check_documents(self._vault, findings)
 
     async def _check_stray_claims(self, findings: Findings) -> None:
@@ -241,6 +248,18 @@ class Database:
                     path = Tile(level, row["index"]).path.removeprefix("tile/")
                     findings.note(Finding("tile-missing", "it is not there", tile=path))
                 count, level = count // WIDTH, level + 1
+
+    async def _check_keys(self, vault: Vault, findings: Findings) -> None:
+        """Open every key: what is sealed under one that cannot be opened is lost, and was not erased."""
+        after, page = "", KEYS
+        while page == KEYS:
+            with reachable():
+                owners = [row["owner"] for row in await self._pool.fetch(_OWNERS, after, KEYS)]
+                keys = await vault.keys(owners)
+            for owner in owners:
+                if keys.get(owner) is Lack.DAMAGED:
+                    findings.note(Finding("key-damaged", "it cannot be opened", file=f"keys/{owner}"))
+            after, page = owners[-1] if owners else after, len(owners)
 
     async def _check_documents(self, vault: Vault, findings: Findings) -> None:
         """Open every document that has a key, and hold it against its hash; without one it is withdrawn, or erased."""

@@ -83,6 +83,10 @@ WHERE NOT EXISTS (
 )
 ORDER BY said.position;
 
+-- name: owners
+-- Who has a key, in pages behind an owner ($1), $2 at most.
+SELECT owner FROM vault.key WHERE owner > $1 ORDER BY owner LIMIT $2;
+
 -- name: documents
 -- What has a key, in pages behind an owner ($1), $2 at most: owner, and the size that is stated of the document.
 SELECT k.owner, d.size
