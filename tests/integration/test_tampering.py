@@ -485,6 +485,32 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
     assert "the log has 100 entries, and today's checkpoint vouches for 110" in found.line
 
 
+async def test_a_forged_checkpoint_of_a_name_that_was_given_up_is_named_beyond_the_logs_end_too(
+    recorded: Recorded, tmp_path: Path
+):
+    shutil.copytree(recorded.ring, tmp_path / "keys")
+    async with tampered(recorded) as (connection, dsn):
+        settings = {"REGISTRY_DATABASE_URL": dsn, "REGISTRY_KEY_DIR": str(tmp_path / "keys"), "REGISTRY_ORIGIN": ORIGIN}
+        done = registry("log", "adopt", f"{ORIGIN}-2", "--reason", "the disk was lost", settings=settings)
+        assert done.returncode == 0, done.stderr
+        await connection.execute(
+            "INSERT INTO log.checkpoint SELECT origin, 1000, root, signed_at FROM log.checkpoint LIMIT 1"
+        )
+        found = lines(await verified(dsn, recorded, keys=()))
+
+    assert found == ["size 1000: the checkpoint is not vouched for: none of the known keys signed this"]
+
+
+async def test_a_checkpoint_of_a_name_that_the_log_never_had_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("DELETE FROM log.checkpoint WHERE size < 600")
+        async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
+            report = await verify(Stored(pool, f"{ORIGIN}-2"), Asked(processes=0))
+
+    words = f"the checkpoint is of {ORIGIN}, and nothing says that this has been a name of the log's"
+    assert [(one.code, one.line) for one in report.findings] == [("name-unknown", f"size 600: {words}")]
+
+
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
