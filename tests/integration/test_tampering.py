@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -390,6 +390,29 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
         (found,) = lines(await verified(dsn, recorded))
 
     assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "where"),
+    [
+        ("entry", "ordinal = NULL WHERE position = 300", "position 300: "),
+        ("head", "frontier = NULL", "size 600: "),
+        ("head", "last_recorded_at = '0044-03-15 BC'", "size 600: "),
+        ("tile", "index = 9223372036854775807 WHERE level = 0 AND index = 1", "tile 0/x009/"),
+        ("tile", "hashes = NULL WHERE level = 0 AND index = 1", "tile 0/001: "),
+        ("checkpoint", "root = NULL WHERE size = 400", "size 400: "),
+        ("signature", "blob = NULL WHERE size = 400", "size 400: "),
+    ],
+)
+async def test_what_a_column_cannot_say_is_named_too(recorded: Recorded, table: str, change: str, where: str):
+    async with tampered(recorded) as (connection, dsn):
+        for name in ("ordinal", "frontier", "root", "hashes", "blob"):
+            with suppress(asyncpg.UndefinedColumnError):
+                await connection.execute(f"ALTER TABLE log.{table} ALTER {name} DROP NOT NULL")
+        await connection.execute(f"UPDATE log.{table} SET {change}")
+        found = lines(await verified(dsn, recorded))
+
+    assert any(line.startswith(where) for line in found), found
 
 
 async def test_a_head_that_says_more_entries_than_anybody_could_look_for_is_named(recorded: Recorded):

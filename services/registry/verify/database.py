@@ -18,6 +18,8 @@ from events.merkle.note import Signature
 from events.merkle.tiles import WIDTH, Tile, hashes_of
 from events.merkle.tree import Frontier, root_of
 from events.vault import Lack, Vault, document_owner
+from services.registry.filing import SHA256
+from services.registry.media import told_by_content
 from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
@@ -63,11 +65,12 @@ class Database:
         self.checks: Sequence[str] = (
             "the columns beside every entry, the head, claims, stored tiles",
             "every checkpoint that was stored",
-            *(["every document that is not withdrawn"] if vault else []),
+            *(["every document that there is a key of, and the columns beside it"] if vault else []),
         )
         self.beyond: Sequence[str] = (
             "read models: `registry rebuild --check` holds them against the log",
             "what is sealed of people: it is held against its seal whenever it is read",
+            *(["that documents whose keys are gone were withdrawn, or erased"] if vault else []),
             *([] if vault else ["documents: that needs the master key (REGISTRY_MASTER_KEY_FILE)"]),
         )
         self._vault = vault
@@ -248,10 +251,13 @@ class Database:
         while True:
             with reachable():
                 rows = await self._pool.fetch(_DOCUMENTS, after, DOCUMENTS)
-                sizes = {row["owner"].removeprefix(DOCUMENT): row["size"] or 0 for row in rows}
-                async for sha256, held in vault.each(sizes):
-                    if isinstance(held, Lack) and held in LACKING:
-                        findings.note(Finding(f"document-{held}", LACKING[held], file=f"documents/{sha256}"))
+                stated = {row["owner"].removeprefix(DOCUMENT): row for row in rows}
+                for name in [name for name in stated if not SHA256.fullmatch(name)]:
+                    words = "there is a key of it, and its name is no SHA-256"
+                    findings.note(Finding("document-stray", words, file=f"documents/{name}"))
+                    del stated[name]
+                async for sha256, held in vault.each({name: row["size"] or 0 for name, row in stated.items()}):
+                    _check_document(sha256, held, stated[sha256], findings)
             if len(rows) < DOCUMENTS:
                 return
             after = rows[-1]["owner"]
@@ -268,6 +274,21 @@ class Database:
                     findings.note(Finding("tile-altered", "its root is not that of its hashes", tile=path))
             if len(rows) < PAGE:
                 return
+
+
+def _check_document(sha256: str, held: bytes | Lack, row: asyncpg.Record, findings: Findings) -> None:
+    """Check that a document is there, and that the columns beside it are as its content tells."""
+    file = f"documents/{sha256}"
+    if isinstance(held, Lack):
+        if held in LACKING:
+            findings.note(Finding(f"document-{held}", LACKING[held], file=file))
+        return
+    media_type, characters, _ = told_by_content(held)
+    told = {"media_type": media_type, "size": len(held), "characters": characters}
+    for name, value in told.items():
+        if row[name] != value:
+            words = f"the column {name} says {row[name]}, and by its content it is {value}"
+            findings.note(Finding("column-altered", words, file=file))
 
 
 def _root(hashes: bytes) -> bytes:
