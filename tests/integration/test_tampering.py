@@ -530,8 +530,9 @@ async def test_a_checkpoint_of_a_name_that_the_log_never_had_is_named(recorded: 
         async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
             report = await verify(Stored(pool, f"{ORIGIN}-2"), Asked(processes=0))
 
-    words = f"the checkpoint is of {ORIGIN}, and nothing says that this has been a name of the log's"
-    assert [(one.code, one.line) for one in report.findings] == [("name-unknown", f"size 600: {words}")]
+    (found,) = report.findings
+    assert found.code == "name-unknown"
+    assert found.line.startswith(f"size 600: the checkpoint is of {ORIGIN}, and the log is {ORIGIN}-2 (")
 
 
 @pytest.mark.parametrize(

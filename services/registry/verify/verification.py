@@ -201,7 +201,10 @@ class _Verification:
             self._findings.add("checkpoint-forged", words, size=head.size)
             return False
         if head.origin != self._origin and head.origin not in self._given_up:
-            words = f"the checkpoint is of {head.origin}, and nothing says that this has been a name of the log's"
+            words = (
+                f"the checkpoint is of {head.origin}, and the log is {self._origin} (the last name in log.origin, or "
+                "else REGISTRY_ORIGIN): nothing says that it ever had that name"
+            )
             self._findings.add("name-unknown", words, size=head.size)
             return False
         return True
