@@ -88,7 +88,7 @@ async def test_verifying_the_database_names_it(damaged: tuple[World, str]) -> No
         report = await verify_log(Stored(pool, ORIGIN, vault), Asked(keys=keys, processes=0))
         without = await verify_log(Stored(pool, ORIGIN), Asked(keys=keys, processes=0))
     assert [(one.code, one.file) for one in report.findings] == [(f"document-{lack}", f"documents/{SHA256}")]
-    assert "every document that is not withdrawn" in report.checked
+    assert "every document that there is a key of, and the columns beside it" in report.checked
     assert without.verified
     assert any(one.startswith("documents: that needs the master key") for one in without.not_checked)
     settings = {"REGISTRY_DATABASE_URL": service.database.service_dsn, "REGISTRY_ORIGIN": ORIGIN}
@@ -116,3 +116,46 @@ async def test_a_name_that_its_key_does_not_open_reads_as_unreadable_and_not_as_
     await tamper(service.database.admin_dsn, statement, arguments=(owner, other))
     read = await service.get(world.fill("/v1/people/$person"))
     assert read["name"] == read["contact"] == {"unreadable": "damaged"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "file", "words"),
+    [
+        (
+            f"UPDATE log.document SET media_type = 'text/html' WHERE sha256 = '\\x{SHA256}'",
+            "column-altered",
+            SHA256,
+            "the column media_type says text/html, and by its content it is text/plain",
+        ),
+        (
+            f"UPDATE log.document SET size = 7 WHERE sha256 = '\\x{SHA256}'",
+            "column-altered",
+            SHA256,
+            f"the column size says 7, and by its content it is {len(SECOND.encode())}",
+        ),
+        (
+            f"UPDATE log.document SET characters = NULL WHERE sha256 = '\\x{SHA256}'",
+            "column-altered",
+            SHA256,
+            f"the column characters says None, and by its content it is {len(SECOND)}",
+        ),
+        (
+            f"INSERT INTO vault.key SELECT 'document/zz', wrapped, 'x' FROM vault.key WHERE owner = '{OWNER}'",
+            "document-stray",
+            "zz",
+            "there is a key of it, and its name is no SHA-256",
+        ),
+    ],
+)
+async def test_what_stands_beside_a_document_is_held_against_its_content(
+    service: Service, statement: str, code: str, file: str, words: str
+) -> None:
+    await build(service)
+    await tamper(service.database.admin_dsn, statement)
+    master = service.parts.settings.master_key_file
+    assert master is not None
+    async with asyncpg.create_pool(service.database.service_dsn, min_size=1, max_size=2) as pool:
+        vault = Vault(pool, MasterKey.from_file(master))
+        report = await verify_log(Stored(pool, ORIGIN, vault), Asked(processes=0))
+
+    assert [(one.code, one.line) for one in report.findings] == [(code, f"file documents/{file}: {words}")]

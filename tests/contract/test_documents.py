@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from events import vault
+from services.registry import media
 from services.registry.api import documents, openapi
+from services.registry.media import PIECE
 from tests.support.refusals import nothing_left_behind, refused
 from tests.support.service import Service
 
@@ -353,7 +355,7 @@ async def test_others_are_answered_while_a_document_is(
     service: Service, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     begun, others = threading.Event(), threading.Event()
-    seal, search = vault.seal, documents.CONTROL.search
+    seal, search = vault.seal, media.CONTROL.search
     answered: list[bool] = []
 
     def wait() -> None:
@@ -371,7 +373,7 @@ async def test_others_are_answered_while_a_document_is(
         return seal(key, owner, content)
 
     monkeypatch.setattr(vault, "seal", sealing)
-    monkeypatch.setattr(documents, "CONTROL", SimpleNamespace(search=searching))
+    monkeypatch.setattr(media, "CONTROL", SimpleNamespace(search=searching))
     for filing in (put(service, TEXT.encode(), "text/plain"), form(service, HTML, "text/plain")):
         begun.clear()
         others.clear()
@@ -407,8 +409,8 @@ async def test_others_are_answered_while_a_document_is_given_back(
 
 
 async def test_a_text_is_looked_at_across_the_pieces_that_it_is_looked_at_in(service: Service) -> None:
-    before = b"x" * (documents.PIECE - 1)
-    for end, characters in (("é", 1), ("é" + "€" * documents.PIECE, 1 + documents.PIECE)):
+    before = b"x" * (PIECE - 1)
+    for end, characters in (("é", 1), ("é" + "€" * PIECE, 1 + PIECE)):
         filed = await put(service, before + end.encode(), "text/plain")
         assert (filed.status_code, filed.json()["characters"]) == (201, len(before) + characters)
     for end, says in (

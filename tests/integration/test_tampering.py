@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +392,29 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
     assert found.startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("table", "change", "where"),
+    [
+        ("entry", "ordinal = NULL WHERE position = 300", "position 300: "),
+        ("head", "frontier = NULL", "size 600: "),
+        ("head", "last_recorded_at = '0044-03-15 BC'", "size 600: "),
+        ("tile", "index = 9223372036854775807 WHERE level = 0 AND index = 1", "tile 0/x009/"),
+        ("tile", "hashes = NULL WHERE level = 0 AND index = 1", "tile 0/001: "),
+        ("checkpoint", "root = NULL WHERE size = 400", "size 400: "),
+        ("signature", "blob = NULL WHERE size = 400", "size 400: "),
+    ],
+)
+async def test_what_a_column_cannot_say_is_named_too(recorded: Recorded, table: str, change: str, where: str):
+    async with tampered(recorded) as (connection, dsn):
+        for name in ("ordinal", "frontier", "root", "hashes", "blob"):
+            with suppress(asyncpg.UndefinedColumnError):
+                await connection.execute(f"ALTER TABLE log.{table} ALTER {name} DROP NOT NULL")
+        await connection.execute(f"UPDATE log.{table} SET {change}")
+        found = lines(await verified(dsn, recorded))
+
+    assert any(line.startswith(where) for line in found), found
+
+
 async def test_a_head_that_says_more_entries_than_anybody_could_look_for_is_named(recorded: Recorded):
     async with tampered(recorded) as (connection, dsn):
         await connection.execute("UPDATE log.head SET size = 9000000000000000000")
@@ -483,6 +506,33 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
     assert alone.verified
     assert (found.code, found.size) == ("rolled-back", 110)
     assert "the log has 100 entries, and today's checkpoint vouches for 110" in found.line
+
+
+async def test_a_forged_checkpoint_of_a_name_that_was_given_up_is_named_beyond_the_logs_end_too(
+    recorded: Recorded, tmp_path: Path
+):
+    shutil.copytree(recorded.ring, tmp_path / "keys")
+    async with tampered(recorded) as (connection, dsn):
+        settings = {"REGISTRY_DATABASE_URL": dsn, "REGISTRY_KEY_DIR": str(tmp_path / "keys"), "REGISTRY_ORIGIN": ORIGIN}
+        done = registry("log", "adopt", f"{ORIGIN}-2", "--reason", "the disk was lost", settings=settings)
+        assert done.returncode == 0, done.stderr
+        await connection.execute(
+            "INSERT INTO log.checkpoint SELECT origin, 1000, root, signed_at FROM log.checkpoint LIMIT 1"
+        )
+        found = lines(await verified(dsn, recorded, keys=()))
+
+    assert found == ["size 1000: the checkpoint is not vouched for: none of the known keys signed this"]
+
+
+async def test_a_checkpoint_of_a_name_that_the_log_never_had_is_named(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("DELETE FROM log.checkpoint WHERE size < 600")
+        async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
+            report = await verify(Stored(pool, f"{ORIGIN}-2"), Asked(processes=0))
+
+    (found,) = report.findings
+    assert found.code == "name-unknown"
+    assert found.line.startswith(f"size 600: the checkpoint is of {ORIGIN}, and the log is {ORIGIN}-2 (")
 
 
 @pytest.mark.parametrize(

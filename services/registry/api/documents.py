@@ -7,10 +7,9 @@ by their first bytes, not by what the client says; what is inside of them is nob
 from __future__ import annotations
 
 import asyncio
-import codecs
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, Final, cast
 
@@ -19,7 +18,7 @@ from litestar import Response, get, put
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from events.errors import FieldProblem, InvalidField, NotFound, SourceWithdrawn
-from events.shape import CONTROL, escape
+from events.shape import escape
 from events.vault import Document
 from services.registry import lenience
 from services.registry.access.roles import READ, RECORD
@@ -27,17 +26,10 @@ from services.registry.api import query, replies
 from services.registry.api.given import header, headers_named
 from services.registry.api.query import Asking
 from services.registry.filing import SHA256, Attached
+from services.registry.media import MEDIA_TYPES, UNNAMED, told_by_content
 from services.registry.parts import Parts
 from services.registry.problems import BodyTooLarge, Malformed, UnsupportedMediaType
 
-PLAIN_TEXT: Final = "text/plain"
-SIGNATURES: Final[Mapping[bytes, str]] = {
-    b"%PDF-": "application/pdf",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-}
-MEDIA_TYPES: Final = (PLAIN_TEXT, *SIGNATURES.values())
-UNNAMED: Final = "application/octet-stream"
 TAKEN: Final = (*MEDIA_TYPES, UNNAMED)
 """The media types that a document may be sent as; one of none in particular is told by its content."""
 MULTIPART: Final = "multipart/form-data"
@@ -46,8 +38,6 @@ MOST_PARTS: Final = 8  # of a form, so that one that is too many can be named
 NO_DOCUMENT: Final = Document("0" * 64, UNNAMED, 1, None)
 """What stands for a document that did not come, so that the rest can be looked at."""
 FORM_ROOM: Final = 64 * 1024  # bytes of a form besides its document
-PIECE: Final = 256 * 1024
-"""Bytes of a text that are looked at in one go: Python does nothing else meanwhile, in whatever thread."""
 
 
 @put("/v1/documents/{sha256:str}", opt=RECORD, name="file-document", request_max_body_size=None)
@@ -228,39 +218,10 @@ def _told(content: bytes, pointer: str, sha256: str | None = None) -> tuple[Docu
 
     Takes long for a large one: it is for a thread of its own.
     """
-    media_type, characters, wrong = _told_by_content(content)
+    media_type, characters, wrong = told_by_content(content)
     sha256 = sha256 or hashlib.sha256(content).hexdigest()
     document = Document(sha256, media_type, len(content), characters)
     return document, [FieldProblem(wrong, pointer=pointer)] if wrong else []
-
-
-def _told_by_content(content: bytes) -> tuple[str, int | None, str]:
-    """Return what a document is, how many characters a text has, and what is wrong with it, if anything is."""
-    for signature, media_type in SIGNATURES.items():
-        if content.startswith(signature):
-            return media_type, None, ""
-    if not content:
-        return UNNAMED, None, "the document is empty"
-    characters, wrong = _told_of_text(content)
-    return (UNNAMED, None, wrong) if wrong else (PLAIN_TEXT, characters, "")
-
-
-def _told_of_text(content: bytes) -> tuple[int, str]:
-    """Return how many characters a text has, and the first thing that keeps it from being one."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    characters = 0
-    for start in range(0, len(content), PIECE):
-        pending, _ = decoder.getstate()  # the beginning of a character
-        end = start + PIECE
-        try:
-            text = decoder.decode(content[start:end], final=end >= len(content))
-        except UnicodeDecodeError as refused:
-            taken, at = ", ".join(MEDIA_TYPES), start - len(pending) + refused.start
-            return 0, f"neither UTF-8 text (byte {at} is wrong) nor any other of {taken}"
-        if found := CONTROL.search(text):
-            return 0, f"a control character at {characters + found.start()}"
-        characters += len(text)
-    return characters, ""
 
 
 HANDLERS = [file_document, get_document]

@@ -45,6 +45,7 @@ from services.registry.api.described import (
 from services.registry.api.described_access import access_record
 from services.registry.api.query import can_be_overdue
 from services.registry.api.schemas import REF
+from services.registry.media import PLAIN_TEXT
 from services.registry.version import VERSION
 
 DESCRIPTION = """The system of record for a government's international cooperation.
@@ -317,7 +318,7 @@ def _document() -> Described:
 
 def _get_document() -> Described:
     content: Described = {media_type: {"schema": schemas.BINARY} for media_type in documents.MEDIA_TYPES}
-    content[documents.PLAIN_TEXT] = {"schema": {"type": "string"}}
+    content[PLAIN_TEXT] = {"schema": {"type": "string"}}
     return {
         "operationId": "get-document",
         "summary": "A document as it was filed, to be saved.",

@@ -28,7 +28,8 @@ def verify(
     It needs nothing of the registry but what is to be verified, and changes nothing. Without an argument it verifies
     the database (`REGISTRY_DATABASE_URL`), where the columns beside the entries, the head, claims, and all checkpoints
     that were ever signed are held against the entries too. With the master key (`REGISTRY_MASTER_KEY_FILE`) it opens
-    every key in the vault, and every document that is not withdrawn, which it holds against its hash.
+    every key in the vault and every document that there is a key of, which it holds, and the columns beside it, against
+    its hash and its content.
 
     Exits with 0 if everything is in order, 1 if something is wrong, 2 if it cannot be verified.
 

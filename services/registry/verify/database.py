@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,6 +18,8 @@ from events.merkle.note import Signature
 from events.merkle.tiles import WIDTH, Tile, hashes_of
 from events.merkle.tree import Frontier, root_of
 from events.vault import Lack, Vault, document_owner
+from services.registry.filing import SHA256
+from services.registry.media import told_by_content
 from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
@@ -52,6 +54,8 @@ _MISSING_CLAIMS: Final = _queries["missing_claims"]
 _CLAIMS: Final = _queries["claims"]
 _CLAIMING_ENTRIES: Final = _queries["claiming"]
 
+HEADS_READ: Final = 1_000  # at a time
+
 
 class Database:
     """The log as its tables have it, over a pool that somebody else closes. `origin` is the one of the settings."""
@@ -65,16 +69,18 @@ class Database:
         self.checks: Sequence[str] = (
             "the columns beside every entry, the head, claims, stored tiles",
             "every checkpoint that was stored",
-            *(["every key in the vault", "every document that is not withdrawn"] if vault else []),
+            *(
+                ["every key in the vault", "every document that there is a key of, and the columns beside it"]
+                if vault
+                else []
+            ),
         )
         self.beyond: Sequence[str] = (
             "read models: `registry rebuild --check` holds them against the log",
             "what is sealed of people: it is held against its seal whenever it is read",
-            *(
-                []
-                if vault
-                else ["documents: that needs the master key (REGISTRY_MASTER_KEY_FILE), as do keys in the vault"]
-            ),
+            "that documents whose keys are gone were withdrawn, or erased"
+            if vault
+            else "documents: that needs the master key (REGISTRY_MASTER_KEY_FILE), as do keys in the vault",
         )
         self._vault = vault
         self._pool = pool
@@ -186,23 +192,12 @@ class Database:
         except Corrupt:
             return None  # the entries that are missing have been found
 
-    async def heads(self, after: int, to: int) -> Sequence[Head]:
-        """Read the checkpoints over so many entries."""
+    async def heads(self, after: int, to: int) -> AsyncGenerator[Head]:
+        """Read the checkpoints over so many entries, of which there may be any number."""
         with reachable():
-            rows = await self._pool.fetch(_HEADS, after, to)
-        return [
-            Head(
-                row["origin"],
-                row["size"],
-                row["root"],
-                tuple(
-                    Signature(name, key_id, blob)
-                    for name, key_id, blob in zip(row["names"], row["key_ids"], row["blobs"], strict=True)
-                    if name is not None
-                ),
-            )
-            for row in rows
-        ]
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                async for row in connection.cursor(_HEADS, after, to, prefetch=HEADS_READ):
+                    yield _head(row)
 
     async def more(self, size: int, findings: Findings) -> None:
         """Check the head's time, upper tiles, tiles beyond the log or not there, and that commands make the claims."""
@@ -267,10 +262,13 @@ class Database:
         while True:
             with reachable():
                 rows = await self._pool.fetch(_DOCUMENTS, after, DOCUMENTS)
-                sizes = {row["owner"].removeprefix(DOCUMENT): row["size"] or 0 for row in rows}
-                async for sha256, held in vault.each(sizes):
-                    if isinstance(held, Lack) and held in LACKING:
-                        findings.note(Finding(f"document-{held}", LACKING[held], file=f"documents/{sha256}"))
+                stated = {row["owner"].removeprefix(DOCUMENT): row for row in rows}
+                for name in [name for name in stated if not SHA256.fullmatch(name)]:
+                    words = "there is a key of it, and its name is no SHA-256"
+                    findings.note(Finding("document-stray", words, file=f"documents/{name}"))
+                    del stated[name]
+                async for sha256, held in vault.each({name: row["size"] or 0 for name, row in stated.items()}):
+                    _check_document(sha256, held, stated[sha256], findings)
             if len(rows) < DOCUMENTS:
                 return
             after = rows[-1]["owner"]
@@ -287,6 +285,21 @@ class Database:
                     findings.note(Finding("tile-altered", "its root is not that of its hashes", tile=path))
             if len(rows) < PAGE:
                 return
+
+
+def _check_document(sha256: str, held: bytes | Lack, row: asyncpg.Record, findings: Findings) -> None:
+    """Check that a document is there, and that the columns beside it are as its content tells."""
+    file = f"documents/{sha256}"
+    if isinstance(held, Lack):
+        if held in LACKING:
+            findings.note(Finding(f"document-{held}", LACKING[held], file=file))
+        return
+    media_type, characters, _ = told_by_content(held)
+    told = {"media_type": media_type, "size": len(held), "characters": characters}
+    for name, value in told.items():
+        if row[name] != value:
+            words = f"the column {name} says {row[name]}, and by its content it is {value}"
+            findings.note(Finding("column-altered", words, file=file))
 
 
 def _root(hashes: bytes) -> bytes:
@@ -307,3 +320,9 @@ def _columns(row: asyncpg.Record) -> Columns:
         row["command_id"],
         row["leaf"],
     )
+
+
+def _head(row: asyncpg.Record) -> Head:
+    signatures = zip(row["names"], row["key_ids"], row["blobs"], strict=True)
+    signed = tuple(Signature(*one) for one in signatures if one[0] is not None)
+    return Head(row["origin"], row["size"], row["root"], signed)

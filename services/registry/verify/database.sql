@@ -1,8 +1,9 @@
--- What `registry verify` reads of the database, as the service's role. Pages are short statements of their own.
+-- What `registry verify` reads of the database, as the service's role. Pages are short statements of their own. Where a
+-- column cannot be null it is asked for as if it could: whoever alters rows may take constraints away, too.
 
 -- name: head
 -- The head, and the first and the last position that there are, as of one moment.
-SELECT h.size, h.frontier, h.last_recorded_at,
+SELECT h.size, coalesce(h.frontier, '{}') AS frontier, h.last_recorded_at::text AS last_recorded_at,
     (SELECT min(position) FROM log.entry) AS first, (SELECT max(position) FROM log.entry) AS last
 FROM (VALUES (true)) AS always (one)
 LEFT JOIN log.head AS h ON h.one;
@@ -11,28 +12,30 @@ LEFT JOIN log.head AS h ON h.one;
 -- Entries with their columns as entries write them. $1 first position, $2 the position to stop before.
 SELECT position, stream, revision, id::text AS id, type, classification,
     to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at,
-    command_id::text AS command_id, leaf, bytes, ordinal
+    command_id::text AS command_id, leaf, bytes, coalesce(ordinal, -1) AS ordinal
 FROM log.entry WHERE position >= $1 AND position < $2
 ORDER BY position;
 
 -- name: last_of
 -- $1 position.
-SELECT position, command_id::text AS command_id, ordinal, recorded_at FROM log.entry WHERE position = $1;
+SELECT position, command_id::text AS command_id, coalesce(ordinal, -1) AS ordinal, recorded_at::text AS recorded_at
+FROM log.entry WHERE position = $1;
 
 -- name: tiles
 -- Full tiles of level 0. $1 first index, $2 the index to stop before.
-SELECT index, root, hashes FROM log.tile WHERE level = 0 AND index >= $1 AND index < $2;
+SELECT index, coalesce(root, '') AS root, coalesce(hashes, '') AS hashes FROM log.tile
+WHERE level = 0 AND index >= $1 AND index < $2;
 
 -- name: upper_tiles
 -- Full tiles above level 0, in pages: behind a place ($1 level, $2 index), $3 at most.
-SELECT level, index, root, hashes FROM log.tile
+SELECT level, index, coalesce(root, '') AS root, coalesce(hashes, '') AS hashes FROM log.tile
 WHERE level > 0 AND (level, index) > ($1::smallint, $2::bigint)
 ORDER BY level, index LIMIT $3;
 
 -- name: tiles_beyond
 -- Tiles that the log is too small for.
 SELECT level, index FROM log.tile
-WHERE (index + 1) * power(256::numeric, level + 1) > (SELECT size FROM log.head WHERE one)
+WHERE (index::numeric + 1) * power(256::numeric, level + 1) > (SELECT size FROM log.head WHERE one)
 ORDER BY level, index LIMIT 100;
 
 -- name: integrated
@@ -40,8 +43,8 @@ ORDER BY level, index LIMIT 100;
 -- tiles are stored before it is signed, and as there are up to the last one stored.
 SELECT greatest(
     (SELECT max(c.size) / 256 FROM log.checkpoint AS c WHERE c.size <= $1),
-    (SELECT max((t.index + 1) * power(256::numeric, t.level)) FROM log.tile AS t
-        WHERE (t.index + 1) * power(256::numeric, t.level + 1) <= $1),
+    (SELECT max((t.index::numeric + 1) * power(256::numeric, t.level)) FROM log.tile AS t
+        WHERE (t.index::numeric + 1) * power(256::numeric, t.level + 1) <= $1),
     0
 )::bigint;
 
@@ -53,8 +56,8 @@ ORDER BY expected.index LIMIT 100;
 
 -- name: heads
 -- Checkpoints and what signed them. $1 the size to begin behind, $2 the last size.
-SELECT c.origin, c.size, c.root, array_agg(s.name ORDER BY s.name, s.key_id) AS names,
-    array_agg(s.key_id ORDER BY s.name, s.key_id) AS key_ids, array_agg(s.blob ORDER BY s.name, s.key_id) AS blobs
+SELECT c.origin, c.size, coalesce(c.root, '') AS root, array_agg(s.name ORDER BY s.name, s.key_id) AS names,
+    array_agg(s.key_id ORDER BY s.name, s.key_id) AS key_ids, array_agg(coalesce(s.blob, '') ORDER BY s.name, s.key_id) AS blobs
 FROM log.checkpoint AS c LEFT JOIN log.signature AS s ON s.origin = c.origin AND s.size = c.size
 WHERE c.size > $1 AND c.size <= $2
 GROUP BY c.origin, c.size, c.root
@@ -88,9 +91,10 @@ ORDER BY said.position;
 SELECT owner FROM vault.key WHERE owner > $1 ORDER BY owner LIMIT $2;
 
 -- name: documents
--- What has a key, in pages behind an owner ($1), $2 at most: owner, and the size that is stated of the document.
-SELECT k.owner, d.size
+-- What has a key, in pages behind an owner ($1), $2 at most: owner, and what is stated of the document.
+SELECT k.owner, d.media_type, d.size, d.characters
 FROM vault.key AS k
-LEFT JOIN log.document AS d ON d.sha256 = decode(substr(k.owner, 10), 'hex')
+LEFT JOIN log.document AS d
+    ON d.sha256 = CASE WHEN k.owner ~ '^document/[0-9a-f]{64}$' THEN decode(substr(k.owner, 10), 'hex') END
 WHERE k.owner > $1 AND k.owner COLLATE "C" LIKE 'document/%'
 ORDER BY k.owner LIMIT $2;

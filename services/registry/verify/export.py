@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -69,10 +69,11 @@ class Export:
             return None if full is None else full[: tile.width * HASH_BYTES]
         return found
 
-    async def heads(self, after: int, to: int) -> Sequence[Head]:
-        """Return none: there is the checkpoint."""
+    async def heads(self, after: int, to: int) -> AsyncGenerator[Head]:
+        """Yield none: there is the checkpoint."""
         del after, to
-        return ()
+        for none in ():
+            yield none
 
     async def more(self, size: int, findings: Findings) -> None:
         """Check that tiles and bundles that older checkpoints left are the beginnings of those of today."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -108,10 +108,11 @@ class Service:
         """Ask for a tile."""
         return await self._get(f"/log/{tile.path}")
 
-    async def heads(self, after: int, to: int) -> Sequence[Head]:
-        """Return none: there is the checkpoint."""
+    async def heads(self, after: int, to: int) -> AsyncGenerator[Head]:
+        """Yield none: there is the checkpoint."""
         del after, to
-        return ()
+        for none in ():
+            yield none
 
     async def more(self, size: int, findings: Findings) -> None:
         """Ask for some proofs: of the first and the last entry, and of some in between that the root decides on."""

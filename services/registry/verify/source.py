@@ -6,7 +6,7 @@ positions, and once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -88,8 +88,8 @@ class Source(Protocol):
         """Return a tile above level 0, or of level 0 for a proof; None if it is not there."""
         ...
 
-    async def heads(self, after: int, to: int) -> Sequence[Head]:
-        """Return the tree heads with more than `after` and up to `to` entries that the log keeps beside the last."""
+    def heads(self, after: int, to: int) -> AsyncIterator[Head]:
+        """Yield the tree heads with more than `after` and up to `to` entries that the log keeps beside the last."""
         ...
 
     async def more(self, size: int, findings: Findings) -> None:

@@ -40,6 +40,7 @@ from services.registry.verify.signatures import Keys, Vouched, read_checkpoint, 
 from services.registry.verify.source import Head, Published, Source
 from services.registry.verify.state import Resumption, Saved, State, kept
 
+LAST_SIZE: Final = 2**63 - 1
 SAVE_EVERY: Final = 128  # chunks
 CHECKED: Final = (
     "leaves and tiles",
@@ -79,6 +80,7 @@ class _Verification:
         self._notes: list[str] = []
         self._heads = 0
         self._given_up: dict[str, int] = {}  # names that were, and how many of their tree heads are not of this log
+        self._origin: str | None = None
         self._good = 0  # the largest size whose root was found to be that of a tree head
         self._vouched: Vouched | None = None
         self._keys = Keys((), ())
@@ -95,6 +97,7 @@ class _Verification:
         size = published.size if published.size is not None else known.size if known else None
         origin = known.origin if known else published.origin
         origins = read_origins(published.origins, origin, self._findings)
+        self._origin = origin
         self._given_up = {one.replaces: 0 for one in (origins.adopted if origins else ()) if one.replaces}
         if origins:
             taken, self._unknown = read_adoptions(origins, self._keys, self._findings)
@@ -118,6 +121,7 @@ class _Verification:
                 walk.expected = self._vouched.checkpoint.root
             frontier = await self._walk(walk, origin or "", saved, folder == self._state.folder)
             self._check_head(published, frontier, size)
+            await self._check_heads_beyond(size)
             await self._check_kept(frontier, size)
             index.check(self._findings)
             index.sync()
@@ -174,23 +178,47 @@ class _Verification:
     async def _empty_heads(self, began: int) -> None:
         if began == 0:
             empty = Frontier().root()
-            for head in await self._source.heads(-1, 0):
+            async for head in self._source.heads(-1, 0):
                 self._hold(head, empty)
             self._roots[0] = empty
 
     def _hold(self, head: Head, root: bytes) -> None:
         """Hold a tree head that the log keeps against the root of as many entries, and its signatures."""
-        self._heads += 1
         checkpoint = Checkpoint(head.origin, head.size, head.root)
+        self._believed(head, checkpoint)
+        if checkpoint.root != root and head.origin in self._given_up:
+            self._given_up[head.origin] += 1  # most likely what it was given up for
+        else:
+            self._compare(checkpoint, root)
+
+    def _believed(self, head: Head, checkpoint: Checkpoint) -> bool:
+        """Tell whether a tree head has a name of this log's, and the signatures for it."""
+        self._heads += 1
         try:
             signers(checkpoint.text, head.signatures, head.origin, self._keys.known)
         except NoteError as refused:
             words = f"the checkpoint is not vouched for: {refused}"
             self._findings.add("checkpoint-forged", words, size=head.size)
-        if checkpoint.root != root and head.origin in self._given_up:
-            self._given_up[head.origin] += 1  # most likely what it was given up for
-        else:
-            self._compare(checkpoint, root)
+            return False
+        if head.origin != self._origin and head.origin not in self._given_up:
+            words = (
+                f"the checkpoint is of {head.origin}, and the log is {self._origin} (the last name in log.origin, or "
+                "else REGISTRY_ORIGIN): nothing says that it ever had that name"
+            )
+            self._findings.add("name-unknown", words, size=head.size)
+            return False
+        return True
+
+    async def _check_heads_beyond(self, size: int) -> None:
+        """Look at tree heads over more entries than there are: under a name that was given up there may be such."""
+        async for head in self._source.heads(size, LAST_SIZE):
+            checkpoint = Checkpoint(head.origin, head.size, head.root)
+            if not self._believed(head, checkpoint):
+                continue
+            if head.origin in self._given_up:
+                self._given_up[head.origin] += 1
+            elif self._vouched is None or self._vouched.checkpoint != checkpoint:  # else it was named at the start
+                self._findings.note(rolled_back(checkpoint, "a checkpoint that was stored", size))
 
     def _compare(self, checkpoint: Checkpoint, root: bytes) -> None:
         if checkpoint.root == root:
@@ -317,7 +345,7 @@ class _Walk:
         for first in range(self.began, self._size, STRETCH):
             end = min(first + STRETCH, self._size)
             bundles = tuple(await self._source.bundles(first, end))
-            heads = await self._source.heads(first, end)
+            heads = [head async for head in self._source.heads(first, end)]
             self._heads.append(heads)
             inner = {head.size for head in heads} | {size for size in wanted if first < size <= end}
             yield Chunk(bundles, tuple(sorted(inner)), self._source.events)
