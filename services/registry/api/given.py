@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -39,6 +39,11 @@ def present(request: Asking) -> Present:
     """Return what was so when it was looked at whose token this is, on a route that is not open to all."""
     found: Present = request.scope["state"][PRESENT]
     return found
+
+
+def invalid(problems: Iterable[FieldProblem]) -> InvalidField:
+    """Return the refusal of a query: one that could not have recorded anything says nothing of it."""
+    return InvalidField("The query is not valid; see errors.", problems)
 
 
 class Given:
@@ -90,4 +95,4 @@ class Given:
     def finish(self) -> None:
         """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
         if problems := self.problems():
-            raise InvalidField("The query is not valid; see errors.", problems)
+            raise invalid(problems)

@@ -15,6 +15,7 @@ from events.log.checkpoints import Signed
 from events.merkle.checkpoint import ProofFile, base64_of
 from services.registry.access.roles import AUDIT
 from services.registry.api import log_query, parameters, replies
+from services.registry.api.given import invalid
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing.signer import NotSigned
@@ -78,8 +79,9 @@ async def prove_consistency(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     first, to = log_query.of_consistency(request)
     head = (await parts.log.head()).size
-    if first > head:
-        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="from")])
+    sizes = {"from": first, "to": to or 0}
+    if beyond := [name for name, size in sizes.items() if size > head]:
+        raise invalid(FieldProblem(f"the log has {head} entries", parameter=name) for name in beyond)
     second, _ = await _size(parts, to, first, "to")
     proof = Consistency(
         first=first,
@@ -114,7 +116,7 @@ async def _size(parts: Parts, asked: int | None, least: int, name: str) -> tuple
         return signed.checkpoint.size, signed
     head = (await parts.log.head()).size
     if not least <= asked <= head:
-        raise InvalidField.of([FieldProblem(f"expected a size from {least} to {head}", parameter=name)])
+        raise invalid([FieldProblem(f"expected a size from {least} to {head}", parameter=name)])
     return asked, await parts.publication.at(asked)
 
 
