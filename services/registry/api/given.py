@@ -71,9 +71,9 @@ class Given:
         """Return what is asked for, wherever in the list: everything but the place and the number."""
         return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
 
-    def header(self, name: str) -> str | None:
-        """Return a header, whatever the case of its name."""
-        return header(self._request, name.lower().encode())
+    def headers(self, name: str) -> list[str]:
+        """Return every header with a name, whatever its case."""
+        return headers_named(self._request, name.lower().encode())
 
     def wrong(self, name: str, detail: str) -> None:
         """Say what is wrong with a parameter; what was said of it first holds."""

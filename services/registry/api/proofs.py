@@ -14,11 +14,13 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.log.checkpoints import Signed
 from events.merkle.checkpoint import ProofFile, base64_of
 from services.registry.access.roles import AUDIT
-from services.registry.api import log_query, parameters, replies
+from services.registry.api import forms, log_query, parameters, replies
 from services.registry.api.given import invalid
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing.signer import NotSigned
+
+TEXT = MediaType.TEXT.value
 
 
 class Inclusion(msgspec.Struct, frozen=True):
@@ -54,12 +56,12 @@ async def prove_entry(request: Asking) -> Response[bytes]:
     size, signed = await _size(parts, asked, position + 1, "size")
     entry = (await parts.log.read_all(position, 1))[0]
     path = await parts.tree.inclusion(position, size)
-    if request.accept.best_match([MediaType.JSON, MediaType.TEXT], default=MediaType.JSON) == MediaType.TEXT:
+    if forms.wanted(request, TEXT) == TEXT:
         if signed is None:
             problem = FieldProblem("no checkpoint was published over this size", parameter="size")
             raise InvalidField("A proof file has a checkpoint in it, and there is none of this size.", [problem])
         written = ProofFile(position, tuple(path), signed.note.encode()).encode()
-        answer = replies.answer(request, written, size, media_type=MediaType.TEXT.value)
+        answer = replies.answer(request, written, size, media_type=TEXT)
         answer.headers["Content-Disposition"] = f'attachment; filename="{position}.tlog-proof"'
         return answer
     proof = Inclusion(
