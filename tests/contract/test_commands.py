@@ -434,6 +434,12 @@ async def test_the_same_request_sent_many_times_at_once_is_recorded_once(world: 
 # If-Match
 
 
+async def test_what_does_not_exist_yet_is_at_no_revision(world: World):
+    answer = await post(world, "/v1/parties", party("Never met"), If_Match='"0"')
+    problem = refused(answer, 412, "wrong-expected-version", "@If-Match")
+    assert " does not exist yet. " in problem["detail"]
+
+
 async def test_the_etag_of_what_was_read_is_what_if_match_takes(world: World):
     await world.record("matched", COOPERATIONS, {"title": "Matched", "parties": ["$ministry", "$company"]})
     await world.service.get("/v1/parties")
