@@ -227,7 +227,8 @@ class WrongExpectedVersion(RegistryError):
     def __init__(self, streams: Mapping[str, tuple[int, int]]) -> None:
         """Take, by stream, the revision expected and the one found (-1: no such stream)."""
         said = "; ".join(
-            f"{stream} is at revision {found}, not {expected}" for stream, (expected, found) in sorted(streams.items())
+            f"{stream} is at revision {found}, not {expected}" if found >= 0 else f"{stream} does not exist yet"
+            for stream, (expected, found) in sorted(streams.items())
         )
         super().__init__(f"{said}. Read it again and decide anew.")
         self.streams = dict(streams)

@@ -37,7 +37,6 @@ from projections.parties import PARTIES
 from projections.search import QUERIES as SEARCH
 from projections.search import Hit
 from projections.standby import replayed
-from projections.topics import TOPICS
 
 TIMELINE = load("projections", "timeline.sql")
 STATISTICS = load("projections", "statistics.sql")
@@ -220,7 +219,7 @@ class ReadModels:
 
     async def around(self, ids: Iterable[str], size: int, now: int, stream: str | None = None) -> Around:
         """Return what is around things that name these ids, as of `size`, the log having come to `now`."""
-        with _in_this_form(PARTIES):
+        with _in_this_form():
             asked = Asked(tuple(dict.fromkeys(ids)), size, now, stream)
             return await self._shared(self._around, self._ask_around, asked, alone=len(asked.ids) > LARGE)
 
@@ -229,8 +228,8 @@ class ReadModels:
     ) -> list[Found]:
         """Return up to `limit` things of a cooperation or party as of `size`, by date, each with its kind."""
         sort, last = after or (None, None)
-        subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
-        with _in_this_form(TOPICS):
+        with _in_this_form():
+            subject: str | list[str] = key if of == "cooperation" else await self.merged(key, size)
             records = await self._fetch(size, TIMELINE[f"of_{of}"], size, sort, last, limit, subject)
         return [_part(record) for record in records]
 
@@ -243,11 +242,11 @@ class ReadModels:
         """
         party = filters.get("party")
         same: list[list[Any] | None] = [None, None, None]
-        if isinstance(party, str):
-            ever = await self._fetch(size, PARTIES.queries["ever_merged"], party, size)
-            same = [[one[column] for one in ever] for column in ("id", "since", "until")]
-        others = filters.get("cooperation"), *same, filters.get("country")
-        with _in_this_form(PARTIES):
+        with _in_this_form():
+            if isinstance(party, str):
+                ever = await self._fetch(size, PARTIES.queries["ever_merged"], party, size)
+                same = [[one[column] for one in ever] for column in ("id", "since", "until")]
+            others = filters.get("cooperation"), *same, filters.get("country")
             records = await self._fetch(size, CALENDAR["of"], size, after, limit, *others, of)
         return [
             Dated(_found(one), one["stands"], one["ended"], one["changes"] - 1, one["recorded_at"]) for one in records
@@ -255,7 +254,8 @@ class ReadModels:
 
     async def statistics(self, by: str, size: int) -> list[dict[str, Any]]:
         """Return counts as of `size`, a row a country, field, stage or month (`by`); `statistics.sql` says of what."""
-        return [dict(record) for record in await self._fetch(size, STATISTICS["counts"], size, by)]
+        with _in_this_form():
+            return [dict(record) for record in await self._fetch(size, STATISTICS["counts"], size, by)]
 
     async def search(self, text: str, size: int, *, after: tuple[str, str] | None, limit: int) -> list[Found]:
         """Return up to `limit` things (`Hit`) that have all the words of a text (as beginnings of words).
@@ -266,17 +266,18 @@ class ReadModels:
         if not asked:
             return []
         sort, key = after or (None, None)
-        with _in_this_form(PARTIES):
+        with _in_this_form():
             records = await self._fetch(size, SEARCH["find"], size, sort, key, limit, asked, *titles(text))
         return [_hit(record) for record in records]
 
     async def merged(self, party: str, size: int) -> list[str]:
         """Return a party and all that it was merged with, either way, as of `size`."""
-        return [record["id"] for record in await self._fetch(size, PARTIES.queries["merged"], party, size)]
+        with _in_this_form():
+            return [record["id"] for record in await self._fetch(size, PARTIES.queries["merged"], party, size)]
 
     async def digested(self, size: int) -> Digested:
         """Digest all read models as of `size`. Raises `ReadModelBehind` while there are none."""
-        with _in_this_form(PARTIES):
+        with _in_this_form():
             async with self._pool.acquire() as connection:
                 await self._see(connection, size)
                 return Digested(size, await digests(connection, size), VERSION)
@@ -349,14 +350,16 @@ class ReadModels:
 
 
 @contextmanager
-def _in_this_form(model: Listed) -> Generator[None]:
-    """Say that there are no tables of this version yet, or none any more, rather than fail."""
+def _in_this_form(model: Listed | None = None) -> Generator[None]:
+    """Say that there are no tables of this version yet, or none any more, rather than fail.
+
+    Of which read model is said where one alone is read.
+    """
     try:
         yield
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as other:
-        raise ReadModelBehind(
-            f"The read model {model.name} is being built for a new version. Try again in a moment."
-        ) from other
+        what = f"The read model {model.name} is" if model else "The read models are"
+        raise ReadModelBehind(f"{what} being built for a new version. Try again in a moment.") from other
 
 
 def _part(record: asyncpg.Record) -> Found:

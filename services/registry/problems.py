@@ -56,8 +56,8 @@ class Forbidden(RegistryError):
 
     code = "forbidden"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, [FieldProblem("expected a token with another role", header="Authorization")])
+    def __init__(self, detail: str, *, expected: str = "a token with another role") -> None:
+        super().__init__(detail, [FieldProblem(f"expected {expected}", header="Authorization")])
 
 
 class MethodNotAllowed(RegistryError):
@@ -84,8 +84,8 @@ class UnsupportedMediaType(RegistryError):
 
     code = "unsupported-media-type"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, [FieldProblem(detail, header="Content-Type")])
+    def __init__(self, detail: str, *, header: str = "Content-Type") -> None:
+        super().__init__(detail, [FieldProblem(detail, header=header)])
 
 
 class NotReady(RegistryError):

@@ -6,6 +6,7 @@ from typing import Any
 from icalendar import Calendar
 
 from tests.contract.test_transitions import a_visit
+from tests.support.refusals import refused
 from tests.support.service import Service
 
 
@@ -179,7 +180,9 @@ async def test_a_token_in_the_address_is_a_readers_and_nothing_else(service: Ser
     reader, _ = await service.token("reader")
     recorder, _ = await service.token("reader", "recorder")
     assert (await stranger.get("/v1/calendar.ics", params={"token": reader})).status_code == 200
-    assert (await stranger.get("/v1/calendar.ics", params={"token": recorder})).status_code == 403
-    assert (await stranger.get("/v1/calendar.ics", params={"token": "reg_nothing"})).status_code == 401
-    assert (await stranger.get("/v1/calendar.ics")).status_code == 401
+    refused(await stranger.get("/v1/calendar.ics", params={"token": recorder}), 403, "forbidden", "?token")
+    for unknown in ("reg_nothing", "", [reader, reader]):
+        answer = await stranger.get("/v1/calendar.ics", params={"token": unknown})
+        refused(answer, 401, "unauthenticated", "?token")
+    refused(await stranger.get("/v1/calendar.ics"), 401, "unauthenticated", "@Authorization")
     assert (await stranger.get("/v1/parties", params={"token": reader})).status_code == 401

@@ -223,16 +223,16 @@ async def test_a_json_body_may_say_its_character_set(world: World):
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "named"),
     [
-        {"Content-Type": "application/json; charset=iso-8859-1"},
-        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        ({"Content-Type": "application/json; charset=iso-8859-1"}, "@Content-Type"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "@Content-Encoding"),
     ],
 )
-async def test_a_body_in_another_encoding_is_not_taken(world: World, headers: dict[str, str]):
+async def test_a_body_in_another_encoding_is_not_taken(world: World, headers: dict[str, str], named: str):
     async with nothing_left_behind(world.service):
         answer = await world.service.client.post("/v1/parties", content=b'{"name":"x"}', headers=headers)
-        refused(answer, 415, "unsupported-media-type", "@Content-Type")
+        refused(answer, 415, "unsupported-media-type", named)
 
 
 # What is recorded of a request
@@ -432,6 +432,12 @@ async def test_the_same_request_sent_many_times_at_once_is_recorded_once(world: 
 
 
 # If-Match
+
+
+async def test_what_does_not_exist_yet_is_at_no_revision(world: World):
+    answer = await post(world, "/v1/parties", party("Never met"), If_Match='"0"')
+    problem = refused(answer, 412, "wrong-expected-version", "@If-Match")
+    assert " does not exist yet. " in problem["detail"]
 
 
 async def test_the_etag_of_what_was_read_is_what_if_match_takes(world: World):

@@ -115,7 +115,7 @@ async def test_what_would_have_to_be_unpacked_is_not_taken(service: Service) -> 
     ):
         headers = {"Content-Type": media_type, "Content-Encoding": "gzip"}
         answer = await service.client.request(method, address, content=packed, headers=headers)
-        refused(answer, 415, "unsupported-media-type", "@Content-Type")
+        refused(answer, 415, "unsupported-media-type", "@Content-Encoding")
     assert await service.parts.pool.fetchval("SELECT count(*) FROM log.document") == 0
 
 

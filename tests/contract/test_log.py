@@ -218,6 +218,8 @@ async def test_entries_wait_for_the_least_size_and_refuse_one_that_is_none(world
     for least in ("x", "-1", "", "1.0", "9" * 19):
         answer = await client.get(path, headers={**headers, "Registry-Min-Size": least})
         refused(answer, 422, "invalid-field", "@Registry-Min-Size")
+    twice = [*headers.items(), ("Registry-Min-Size", "0"), ("Registry-Min-Size", "9")]
+    refused(await client.get(path, headers=twice), 422, "invalid-field", "@Registry-Min-Size")
     waiting = asyncio.create_task(client.get(path, headers={**headers, "Registry-Min-Size": str(size + 1)}))
     await world.service.post("/v1/parties", party("Waited for"))
     answer = await waiting

@@ -339,6 +339,12 @@ async def test_who_asks_for_nothing_that_there_is_gets_json(told: Told, accept: 
     assert answer.headers["content-type"] == "application/json"
 
 
+async def test_what_is_asked_for_in_several_fields_is_asked_for_in_one(told: Told):
+    for fields in (["application/json;q=0.1", "text/csv"], ["text/csv", "application/json;q=0.1"], ["", "text/csv"]):
+        answer = await told.service.client.get("/v1/parties", headers=[("Accept", field) for field in fields])
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+
+
 # Names, quotations, personal data
 
 

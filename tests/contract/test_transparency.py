@@ -122,6 +122,23 @@ async def test_a_tile_that_is_not_there_or_not_yet_is_not_found(audited: Service
         assert (answer.status_code, answer.json()["code"]) == (404, "not-found"), kind
 
 
+@pytest.mark.parametrize(
+    ("place", "parameters"),
+    [
+        ("64/000", ["?level"]),
+        ("a/000", ["?level"]),
+        ("0/0", ["?place"]),
+        ("0/001.p/45", ["?place"]),
+        ("a/0", ["?level", "?place"]),
+        ("entries/0", ["?place"]),
+    ],
+)
+async def test_every_part_of_a_tiles_address_that_is_wrong_is_named(
+    audited: Service, place: str, parameters: list[str]
+):
+    refused(await audited.client.get(f"/log/tile/{place}"), 404, "not-found", *parameters)
+
+
 @pytest.mark.parametrize("position", [0, 1, 255, 256, 299])
 async def test_an_entry_is_proved_at_the_published_checkpoint_and_at_any_size(audited: Service, position: int):
     expected = await leaves(audited)
@@ -185,6 +202,7 @@ async def test_consistency_leads_to_the_published_checkpoint_unless_told_otherwi
         ("?from=5&to=4", ["?to"]),
         ("?from=301", ["?from"]),
         ("?from=1&to=301", ["?to"]),
+        ("?from=301&to=302", ["?from", "?to"]),
         ("?from=1&from=2", ["?from"]),
         ("?from=1&size=2", ["?size"]),
         ("?from=99999999999999999999", ["?from"]),
@@ -193,12 +211,14 @@ async def test_consistency_leads_to_the_published_checkpoint_unless_told_otherwi
 async def test_a_consistency_proof_that_cannot_be_names_every_parameter(
     audited: Service, query: str, parameters: list[str]
 ):
-    refused(await audited.client.get(f"/v1/log/consistency{query}"), 422, "invalid-field", *parameters)
+    problem = refused(await audited.client.get(f"/v1/log/consistency{query}"), 422, "invalid-field", *parameters)
+    assert problem["detail"] == "The query is not valid; see errors."
 
 
 @pytest.mark.parametrize("size", ["7", "301", "0", "a", "-1", "1.5"])
 async def test_a_proof_at_a_size_without_the_entry_or_beyond_the_log_is_refused(audited: Service, size: str):
-    refused(await audited.client.get(f"/v1/log/entries/7/proof?size={size}"), 422, "invalid-field", "?size")
+    problem = refused(await audited.client.get(f"/v1/log/entries/7/proof?size={size}"), 422, "invalid-field", "?size")
+    assert problem["detail"] == "The query is not valid; see errors."
 
 
 @pytest.mark.parametrize("position", ["300", "-1", "a", "01", "1e3", "99999999999999999999"])

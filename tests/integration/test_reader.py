@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from events import sql
 from projections import LISTED, following, rebuild
-from projections.engine import VERSION, Connection, Projection, reader_of
+from projections.engine import FORM, VERSION, Connection, Projection, reader_of
 from projections.following import ReadModelBehind
 from projections.parties import PARTIES
 from projections.reader import ReadModels
@@ -209,6 +209,39 @@ async def test_tables_of_another_program_are_said_to_be_behind_rather_than_wrong
     of_tomorrow = sql.parse("tomorrow.sql", "-- name: items\nSELECT id, sort, refs, body FROM moods WHERE id = $1")
     with pytest.raises(ReadModelBehind, match="parties is being built"):
         await read_models.one(replace(PARTIES, queries=of_tomorrow), "party_1", 10)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda reader: reader.around(["party_1"], 10, 10),
+        lambda reader: reader.timeline("cooperation", "coop_1", 10, after=None, limit=1),
+        lambda reader: reader.timeline("party", "party_1", 10, after=None, limit=1),
+        lambda reader: reader.calendar("visits", 10, {}, after="", limit=1),
+        lambda reader: reader.calendar("visits", 10, {"party": "party_1"}, after="", limit=1),
+        lambda reader: reader.statistics("country", 10),
+        lambda reader: reader.search("works", 10, after=None, limit=1),
+        lambda reader: reader.merged("party_1", 10),
+        lambda reader: reader.digested(10),
+    ],
+    ids=[
+        "around",
+        "cooperation",
+        "party",
+        "calendar",
+        "calendar of a party",
+        "statistics",
+        "search",
+        "merged",
+        "digest",
+    ],
+)
+async def test_what_reads_several_tables_says_of_all_that_they_are_being_built(
+    read_models, projection, connection, ask
+):
+    await connection.execute(f"DROP SCHEMA {FORM} CASCADE")
+    with pytest.raises(ReadModelBehind, match=r"^The read models are being built for a new version\."):
+        await ask(read_models)
 
 
 async def test_no_ids_have_no_labels(read_models, projection):

@@ -6,7 +6,8 @@ long each holds is worked out here from whole states.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 
@@ -95,8 +96,13 @@ def _ended(version: Version, position: int) -> Version:
     return (key, born, position, *content)
 
 
+def _plain(version: Iterable[object]) -> Version:
+    """Return a version as tuples throughout: the database gives an array as a list."""
+    return tuple(tuple(cast("list[object]", value)) if isinstance(value, list) else value for value in version)
+
+
 def _compare(model: ReadModel, expected: list[Version], found: list[asyncpg.Record]) -> None:
-    rebuilt, live = ({version[:2]: version for version in map(tuple, versions)} for versions in (expected, found))
+    rebuilt, live = ({version[:2]: version for version in map(_plain, versions)} for versions in (expected, found))
     assert len(live) == len(found), f"{model.name} has two versions of one row that were born at once"
     for key in sorted(rebuilt.keys() | live.keys()):
         here, there = live.get(key), rebuilt.get(key)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -171,6 +172,23 @@ def test_a_command_without_the_settings_that_it_needs_names_them(
 def test_an_error_is_told_in_words(error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]):
     assert failures.told(error) == code
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("ends", ["sys.stdout.flush()", "None"], ids=["in the middle", "at the end"])
+def test_output_that_nobody_reads_to_its_end_is_no_fault_of_the_database(ends: str):
+    program = f"""
+import sys
+from services.registry.cli import app as cli
+cli.app = lambda _: (sys.stdout.write("many lines"), {ends}) and 0
+sys.exit(cli.main([]))
+"""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_a_day_is_its_beginning_and_an_instant_without_offset_is_utc():

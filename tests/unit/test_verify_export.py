@@ -104,6 +104,11 @@ def test_whatever_stands_in_place_of_a_file_is_found_and_never_a_crash(data: st.
         assert not verified(folder).verified
 
 
+def test_keys_that_are_cut_short_are_found_if_only_their_end_is_missing():
+    with unpacked(keys=exported()["keys"][:-1]) as folder:
+        assert "file keys: the last line has no end: the file is cut short" in lines(verified(folder))
+
+
 @pytest.mark.parametrize("path", sorted({"keys", "tile/0/000", "tile/0/002.p/88", "tile/1/000.p/2"}))
 def test_a_file_that_is_missing_is_found(path: str):
     with unpacked(**{path: None}) as folder:

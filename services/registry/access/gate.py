@@ -17,6 +17,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from events.errors import FieldProblem, RegistryError
 from services.registry.access.roles import Role
 from services.registry.access.tokens import Principal
 from services.registry.problems import Forbidden, Unauthenticated
@@ -47,8 +48,13 @@ def gate(identify: Identify) -> Callable[[ASGIApp], ASGIApp]:
             if needed is not None:
                 in_header = [value for name, value in scope["headers"] if name == b"authorization"]
                 in_address = None if in_header else _in_address(scope, handler)
-                principal = await identify(in_address or _presented(in_header), scope)
-                _must_open(principal, needed, in_address=in_address is not None)
+                try:
+                    principal = await identify(_presented(in_header) if in_address is None else in_address, scope)
+                    _must_open(principal, needed, in_address=in_address is not None)
+                except (Unauthenticated, Forbidden) as refused:
+                    if in_address is not None:
+                        _name_query(refused)
+                    raise
                 scope["auth"] = principal
             await app(scope, receive, send)
 
@@ -59,7 +65,10 @@ def gate(identify: Identify) -> Callable[[ASGIApp], ASGIApp]:
 
 def _must_open(principal: Principal, needed: frozenset[Role], *, in_address: bool) -> None:
     if in_address and principal.roles != frozenset({Role.READER}):
-        raise Forbidden("A token in an address lies about in many places: it may be a reader's and nothing else.")
+        raise Forbidden(
+            "A token in an address lies about in many places: it may be a reader's and nothing else.",
+            expected="a token with the role reader and no other",
+        )
     if principal.roles.isdisjoint(needed):
         raise Forbidden(
             f"This takes a token with one of the roles {_listed(needed)}; "
@@ -117,11 +126,19 @@ def _in_address(scope: Scope, handler: BaseRouteHandler) -> str | None:
         return None
     given = ASGIConnection[Any, Any, Any, Any](scope).query_params.getall("token", [])
     if len(given) != 1:
-        raise Unauthenticated(
-            "Send Authorization: Bearer, or ?token= with a token of the role reader.", presented=False
+        refused = Unauthenticated(
+            "Send Authorization: Bearer, or one ?token= with a token of the role reader.", presented=False
         )
+        if given:
+            _name_query(refused)
+        raise refused
     token: str = given[0]
     return token
+
+
+def _name_query(refused: RegistryError) -> None:
+    """Have a refusal say that the token stands in the query."""
+    refused.problems = tuple(FieldProblem(one.detail, parameter="token") for one in refused.problems)
 
 
 def _presented(in_header: Sequence[bytes]) -> str:

@@ -158,7 +158,8 @@ def must_be_uncoded(request: Asking) -> None:
     """Refuse a body that would have to be unpacked first: nothing here is, to whatever size. `UnsupportedMediaType`."""
     coding = header(request, b"content-encoding")
     if coding is not None and coding.strip().lower() != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, without the content coding {coding.strip().lower()}.")
+        detail = f"Send the body as it is, without the content coding {coding.strip().lower()}."
+        raise UnsupportedMediaType(detail, header="Content-Encoding")
 
 
 async def bounded(request: Asking, most: int, told: Callable[[bytes], object] | None = None) -> bytes:

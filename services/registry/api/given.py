@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -41,6 +41,11 @@ def present(request: Asking) -> Present:
     return found
 
 
+def invalid(problems: Iterable[FieldProblem]) -> InvalidField:
+    """Return the refusal of a query: one that could not have recorded anything says nothing of it."""
+    return InvalidField("The query is not valid; see errors.", problems)
+
+
 class Given:
     """The parameters of a request, taken one by one; what is wrong with any is gathered, each named once."""
 
@@ -66,9 +71,9 @@ class Given:
         """Return what is asked for, wherever in the list: everything but the place and the number."""
         return sorted((name, value) for name, value in self._values.items() if name not in ("cursor", "limit"))
 
-    def header(self, name: str) -> str | None:
-        """Return a header, whatever the case of its name."""
-        return header(self._request, name.lower().encode())
+    def headers(self, name: str) -> list[str]:
+        """Return every header with a name, whatever its case."""
+        return headers_named(self._request, name.lower().encode())
 
     def wrong(self, name: str, detail: str) -> None:
         """Say what is wrong with a parameter; what was said of it first holds."""
@@ -90,4 +95,4 @@ class Given:
     def finish(self) -> None:
         """Refuse what is left over, and everything that was wrong. Raises `InvalidField`."""
         if problems := self.problems():
-            raise InvalidField("The query is not valid; see errors.", problems)
+            raise invalid(problems)

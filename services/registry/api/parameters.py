@@ -71,12 +71,15 @@ def _moment(text: str) -> datetime | None:
 
 def least(given: Given) -> int:
     """The header `Registry-Min-Size`: the least size that the answer has to include."""
-    text = given.header("Registry-Min-Size")
-    if text is None:
+    sizes = given.headers("Registry-Min-Size")
+    if not sizes:
         return 0
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return int(text)
-    given.wrong_header("Registry-Min-Size", "expected a log size, such as 57")
+    if len(sizes) > 1:
+        given.wrong_header("Registry-Min-Size", "given more than once")
+    elif re.fullmatch(r"[0-9]{1,18}", sizes[0]):
+        return int(sizes[0])
+    else:
+        given.wrong_header("Registry-Min-Size", "expected a log size, such as 57")
     return 0
 
 

@@ -14,10 +14,13 @@ from events.errors import FieldProblem, InvalidField, NotFound
 from events.log.checkpoints import Signed
 from events.merkle.checkpoint import ProofFile, base64_of
 from services.registry.access.roles import AUDIT
-from services.registry.api import log_query, parameters, replies
+from services.registry.api import forms, log_query, parameters, replies
+from services.registry.api.given import invalid
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
 from services.registry.signing.signer import NotSigned
+
+TEXT = MediaType.TEXT.value
 
 
 class Inclusion(msgspec.Struct, frozen=True):
@@ -53,12 +56,12 @@ async def prove_entry(request: Asking) -> Response[bytes]:
     size, signed = await _size(parts, asked, position + 1, "size")
     entry = (await parts.log.read_all(position, 1))[0]
     path = await parts.tree.inclusion(position, size)
-    if request.accept.best_match([MediaType.JSON, MediaType.TEXT], default=MediaType.JSON) == MediaType.TEXT:
+    if forms.wanted(request, TEXT) == TEXT:
         if signed is None:
             problem = FieldProblem("no checkpoint was published over this size", parameter="size")
             raise InvalidField("A proof file has a checkpoint in it, and there is none of this size.", [problem])
         written = ProofFile(position, tuple(path), signed.note.encode()).encode()
-        answer = replies.answer(request, written, size, media_type=MediaType.TEXT.value)
+        answer = replies.answer(request, written, size, media_type=TEXT)
         answer.headers["Content-Disposition"] = f'attachment; filename="{position}.tlog-proof"'
         return answer
     proof = Inclusion(
@@ -78,8 +81,9 @@ async def prove_consistency(request: Asking) -> Response[bytes]:
     parts: Parts = request.app.state.parts
     first, to = log_query.of_consistency(request)
     head = (await parts.log.head()).size
-    if first > head:
-        raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="from")])
+    sizes = {"from": first, "to": to or 0}
+    if beyond := [name for name, size in sizes.items() if size > head]:
+        raise invalid(FieldProblem(f"the log has {head} entries", parameter=name) for name in beyond)
     second, _ = await _size(parts, to, first, "to")
     proof = Consistency(
         first=first,
@@ -114,7 +118,7 @@ async def _size(parts: Parts, asked: int | None, least: int, name: str) -> tuple
         return signed.checkpoint.size, signed
     head = (await parts.log.head()).size
     if not least <= asked <= head:
-        raise InvalidField.of([FieldProblem(f"expected a size from {least} to {head}", parameter=name)])
+        raise invalid([FieldProblem(f"expected a size from {least} to {head}", parameter=name)])
     return asked, await parts.publication.at(asked)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from events.errors import FieldProblem, InvalidField
+from events.errors import FieldProblem
 from events.log import Head
 from projections.model import Listed
 from projections.reader import FilterValue, Overdue
@@ -21,7 +21,7 @@ from services.registry.access.actions import Action
 from services.registry.access.record import Wanted
 from services.registry.api import parameters
 from services.registry.api.cursors import Cursor
-from services.registry.api.given import Asking, Given, present
+from services.registry.api.given import Asking, Given, invalid, present
 from services.registry.parts import Parts
 
 
@@ -254,7 +254,7 @@ async def resolve(
     if asked.problems:
         named = any(one.parameter == parameter for one in asked.problems)
         ahead = [] if named else await _ahead(parts, asked.as_of, parameter)
-        raise InvalidField("The query is not valid; see errors.", [*asked.problems, *ahead])
+        raise invalid([*asked.problems, *ahead])
     wait = parts.settings.min_size_wait
     generation, position = await parts.read_models.shown(asked.least, wait, present(request).live)
     size = cursor.size if cursor else await _size(parts, asked.as_of, position, parameter)
@@ -308,7 +308,7 @@ async def _size(parts: Parts, as_of: int | datetime | None, position: int, param
         return position
     known = isinstance(as_of, int) and as_of <= position
     if not known and (ahead := await _ahead(parts, as_of, parameter)):
-        raise InvalidField.of(ahead)
+        raise invalid(ahead)
     return as_of if isinstance(as_of, int) else await parts.log.size_at(as_of)
 
 

@@ -6,6 +6,8 @@ entries. What is served at an address never changes, but for checkpoint, keys an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from litestar import MediaType, Response, get
 
 from events.errors import FieldProblem, NotFound
@@ -76,15 +78,25 @@ async def _tile(request: Asking, level: str) -> tuple[Tile, int]:
     """Return the tile that is asked for and the log's size. Raises `NotFound` for one that the log does not have."""
     parts: Parts = request.app.state.parts
     query.nothing(request)
+    place = str(request.path_params["place"]).removeprefix("/")
     try:
-        tile = parse_path(level, str(request.path_params["place"]).removeprefix("/"))
+        tile = parse_path(level, place)
     except TileError as refused:
-        raise NotFound(f"There is no such tile: {refused}.", [FieldProblem(str(refused), parameter="place")]) from None
+        raise NotFound(f"There is no such tile: {refused}.", _refused(level, place)) from None
     size = (await parts.log.head()).size
     if tile.width > (width := width_at(size, tile.level, tile.index)):
         says = f"has {width} hashes now" if width else "is beyond the log's end"
         raise NotFound("The log has no such tile yet.", [FieldProblem(says, parameter="place")])
     return tile, size
+
+
+def _refused(level: str, place: str) -> Iterator[FieldProblem]:
+    """Say which parts of an address are none: each is tried beside one that is."""
+    for parameter, parts in (("level", (level, "000")), ("place", (ENTRIES, place))):
+        try:
+            parse_path(*parts)
+        except TileError as refused:
+            yield FieldProblem(str(refused), parameter=parameter)
 
 
 HANDLERS = [get_checkpoint, get_keys, get_origins, get_bundle, get_tile]

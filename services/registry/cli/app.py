@@ -58,11 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. What goes wrong is told on standard error, in words."""
     try:
         code: int | None = app(arguments)
+        sys.stdout.flush()
     except CycloptsError as error:
         sys.stderr.write(f"registry: {error}\n")
         return USED_WRONGLY
     except Exception as error:  # noqa: BLE001 - nobody is above who could do better
-        return failures.told(error)
+        return failures.FAILED if failures.unread(error) else failures.told(error)
     return code or 0
 
 

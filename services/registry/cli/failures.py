@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import traceback
 from collections.abc import Iterator
@@ -27,6 +28,18 @@ def told(error: Exception, where: str = "") -> int:
     if os.environ.get("REGISTRY_LOG_LEVEL") == "debug":
         traceback.print_exception(error)
     return SET_UP_WRONGLY if isinstance(error, InvalidSettings) else FAILED
+
+
+def unread(error: Exception) -> bool:
+    """Whether an error is that nobody reads standard output any more, which leads nowhere from then on."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    if not output.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails to flush it
+    return True
 
 
 def _lines(error: Exception) -> Iterator[str]:

@@ -36,6 +36,8 @@ class Keys(msgspec.Struct, frozen=True):
 def read_keys(raw: bytes, findings: Findings, *, file: str = "keys") -> tuple[VerifierKey, ...]:
     """Read published keys, one a line; what is no key is a finding."""
     keys: list[VerifierKey] = []
+    if raw and not raw.endswith(b"\n"):
+        findings.note(Finding("key-malformed", "the last line has no end: the file is cut short", file=file))
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n") if raw else (), 1):
         try:
             keys.append(VerifierKey.parse(line.decode()))
