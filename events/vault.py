@@ -142,7 +142,7 @@ class Vault:
     async def keys(self, owners: Collection[str]) -> dict[str, Key]:
         """Return the keys of those owners that have one, `Lack.DAMAGED` for an altered one; a destroyed key is missing.
 
-        Raises `MasterKeyUnusable` for a key wrapped by another master key.
+        Raises `MasterKeyUnusable` if keys are wrapped by another master key, and none by this one.
         """
         if not owners:
             return {}
@@ -161,22 +161,24 @@ class Vault:
         keys: dict[str, Key] = {}
         for record in await connection.fetch(QUERIES["keys"], sorted({owner for owners in asked for owner in owners})):
             if record["master_key_id"] != self._master.key_id:
-                raise MasterKeyUnusable(
-                    f"A key is wrapped by the master key {record['master_key_id']}; this is {self._master.key_id}."
-                )
+                await self._expect_use(connection, record["master_key_id"])
+                keys[record["owner"]] = Lack.DAMAGED
+                continue
             try:
                 keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
             except Corrupt:
                 keys[record["owner"]] = Lack.DAMAGED
         return {owners: {owner: keys[owner] for owner in owners if owner in keys} for owners in asked}
 
-    async def fits(self) -> bool:
-        """Whether the master key is the one that keys are wrapped by, as far as there are any.
+    async def _expect_use(self, connection: Any, other: str) -> None:
+        """Raise `MasterKeyUnusable` if no key at all is wrapped by this master key: it is another vault's then."""
+        if not await connection.fetchval(QUERIES["used"], self._master.key_id):
+            raise MasterKeyUnusable(f"A key is wrapped by the master key {other}; this is {self._master.key_id}.")
 
-        One is looked at, so this costs the same however many there are.
-        """
-        found: str | None = await self._pool.fetchval(QUERIES["any_key"])
-        return found in (None, self._master.key_id)
+    async def fits(self) -> bool:
+        """Whether the master key is one that keys are wrapped by, as far as there are any."""
+        fits: bool = await self._pool.fetchval(QUERIES["fits"], self._master.key_id)
+        return fits
 
     def new_salts(self, owners: Collection[str]) -> tuple[NewSalt, ...]:
         """Make what salts the hash of a command that names these owners: a part for each, gone with its key."""

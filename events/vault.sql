@@ -4,9 +4,13 @@
 -- The wrapped keys of owners, as far as they have not been destroyed: $1 owners.
 SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner = ANY ($1::text[]);
 
--- name: any_key
--- The master key that keys are wrapped by, as one of them has it.
-SELECT master_key_id FROM vault.key LIMIT 1;
+-- name: used
+-- Whether there is a key that a master key wrapped: $1 its id.
+SELECT EXISTS (SELECT FROM vault.key WHERE master_key_id = $1);
+
+-- name: fits
+-- The same, or no key at all.
+SELECT EXISTS (SELECT FROM vault.key WHERE master_key_id = $1) OR NOT EXISTS (SELECT FROM vault.key);
 
 -- name: add_key
 -- $1 owner, $2 wrapped key, $3 master key's id.

@@ -29,6 +29,7 @@ DAMAGES = {
     "altered": "UPDATE vault.key SET wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1) WHERE owner = ANY ($1)",
     "cut off": "UPDATE vault.key SET wrapped = substr(wrapped, 1, 5) WHERE owner = ANY ($1)",
     "empty": "UPDATE vault.key SET wrapped = '' WHERE owner = ANY ($1)",
+    "of no master key": "UPDATE vault.key SET master_key_id = 'x' WHERE owner = ANY ($1)",
     "another's": "UPDATE vault.key SET wrapped = "
     "(SELECT other.wrapped FROM vault.key AS other WHERE other.owner <> ALL ($1) LIMIT 1) WHERE owner = ANY ($1)",
 }

@@ -153,9 +153,9 @@ def judge_master(file: Path | None, wrapped: Sequence[Wrapped]) -> Iterator[Find
 def _opens(master: MasterKey, wrapped: Sequence[Wrapped]) -> Finding:
     if not wrapped:
         return ok(AREA, "master", f"the master key is {master.key_id}; nothing is wrapped by it yet")
-    foreign = dict.fromkeys(one.master_key_id for one in wrapped if one.master_key_id != master.key_id)
-    if foreign:
-        found = f"the file holds the master key {master.key_id}, but keys are wrapped by {', '.join(foreign)}"
+    others = dict.fromkeys(one.master_key_id for one in wrapped)
+    if master.key_id not in others:
+        found = f"the file holds the master key {master.key_id}, but keys are wrapped by {', '.join(others)}"
         return failed(AREA, "master", found, RIGHT_KEY)
     damaged = [one.owner for one in wrapped if not _opened(master, one)]
     if damaged:
@@ -166,6 +166,8 @@ def _opens(master: MasterKey, wrapped: Sequence[Wrapped]) -> Finding:
 
 
 def _opened(master: MasterKey, one: Wrapped) -> bool:
+    if one.master_key_id != master.key_id:
+        return False
     try:
         master.unwrap(one.owner, one.wrapped)
     except Corrupt:
