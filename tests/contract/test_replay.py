@@ -208,10 +208,11 @@ async def test_it_is_on_record_who_replays_before_anything_is_told(world: World)
         (("--to", "999"), "--to: the log has"),
         (("--subject", "x"), "--subject: expected the name of a stream"),
         (("--subject", "party/party_x", "--into", "postgresql://x"), "--subject: a replay into a database"),
+        (("--into", ""), "--into: expected where an empty database is"),
     ],
 )
 async def test_what_cannot_be_replayed_is_told(world: World, arguments: tuple[str, ...], said: str):
-    assert said in await run(world.service.database, "replay", *arguments, code=1)
+    assert said in await run(world.service.database, "replay", *arguments, code=2)
 
 
 async def test_the_console_names_what_differs_and_rebuilds(world: World):
@@ -227,5 +228,5 @@ async def test_the_console_names_what_differs_and_rebuilds(world: World):
     assert "is live now" in await run(database, "rebuild", "parties", "--accept-difference")
     assert f"What is live is what the log says: {len(MODELS)} read models" in await run(database, "rebuild", "--check")
     assert "is live now" in await run(database, "rebuild")
-    assert "MODEL: expected one of agreements, " in await run(database, "rebuild", "nothing", code=1)
-    assert "--size: the log has" in await run(database, "digest", "--size", "999", code=1)
+    assert "MODEL: expected one of agreements, " in await run(database, "rebuild", "nothing", code=2)
+    assert "--size: the log has" in await run(database, "digest", "--size", "999", code=2)

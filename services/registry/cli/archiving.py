@@ -9,7 +9,6 @@ from pathlib import Path
 
 import asyncpg
 
-from events.errors import FieldProblem, InvalidField
 from events.log.checkpoints import Checkpoints
 from events.log.migrate import check
 from events.log.servers import create_pool
@@ -22,6 +21,7 @@ from services.registry.archive.intake import Intake
 from services.registry.archive.reading import Export
 from services.registry.archive.writing import Writer
 from services.registry.cli import working
+from services.registry.cli.failures import UsedWrongly
 from services.registry.cli.operator import operator
 from services.registry.clock import now
 from services.registry.settings import Settings, load
@@ -97,7 +97,7 @@ def _keys(texts: Sequence[str]) -> tuple[VerifierKey, ...]:
     try:
         return tuple(VerifierKey.parse(text) for text in texts)
     except NoteError as refused:
-        raise InvalidField.of([FieldProblem(str(refused), parameter="--key")]) from None
+        raise UsedWrongly(str(refused), parameter="--key") from None
 
 
 def _warn(says: str) -> None:

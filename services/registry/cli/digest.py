@@ -7,12 +7,12 @@ import sys
 
 import uvloop
 
-from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check
 from events.log.read import Reader
 from events.log.servers import create_pool
 from projections.engine import READING
 from projections.reader import Digested, ReadModels
+from services.registry.cli.failures import UsedWrongly
 from services.registry.settings import Settings, load
 
 
@@ -34,7 +34,7 @@ async def _digest(settings: Settings, size: int | None) -> Digested:
             return await read_models.digested(await read_models.position())
         head = (await Reader(pool).head()).size
         if size > head:
-            raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="--size")])
+            raise UsedWrongly(f"the log has {head} entries", parameter="--size")
         await read_models.start()
         try:
             await read_models.wait_for(size, settings.min_size_wait)

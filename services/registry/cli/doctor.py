@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.registry.cli.failures import FAILED, SET_UP_WRONGLY
+from services.registry.cli.failures import FAILED, WRONGLY
 from services.registry.doctor.examination import Examination, examine, unset
 from services.registry.doctor.finding import Finding, Verdict
 from services.registry.settings import InvalidSettings, load
@@ -32,7 +32,7 @@ def doctor(*, json: bool, strict: bool) -> int:
         settings = load(os.environ, needed=["database_url"])
     except InvalidSettings as error:
         _print(unset(error), json=json)
-        return SET_UP_WRONGLY
+        return WRONGLY
     examination = uvloop.run(examine(settings))
     _print(examination, json=json)
     wrong = {Verdict.FAILED, Verdict.WARNING} if strict else {Verdict.FAILED}

@@ -17,8 +17,15 @@ class Unusable(Exception):
     """Something on this machine is not such that the command can do its work; the message says what to do."""
 
 
+class UsedWrongly(Exception):
+    """A parameter of a command has a value that it cannot have."""
+
+    def __init__(self, says: str, *, parameter: str) -> None:
+        super().__init__(f"{parameter}: {says}")
+
+
 FAILED: Final = 1
-SET_UP_WRONGLY: Final = 2
+WRONGLY: Final = 2  # used or set up
 
 
 def told(error: Exception, where: str = "") -> int:
@@ -27,7 +34,7 @@ def told(error: Exception, where: str = "") -> int:
     sys.stderr.write("\n".join([f"registry: {where}{first}", *rest]) + "\n")
     if os.environ.get("REGISTRY_LOG_LEVEL") == "debug":
         traceback.print_exception(error)
-    return SET_UP_WRONGLY if isinstance(error, InvalidSettings) else FAILED
+    return WRONGLY if isinstance(error, InvalidSettings | UsedWrongly) else FAILED
 
 
 def unread(error: Exception) -> bool:
@@ -52,7 +59,7 @@ def _lines(error: Exception) -> Iterator[str]:
         case InvalidSettings():
             yield "the settings are not in order."
             yield from (f"  {problem}" for problem in error.problems)
-        case EmbeddedPostgresError() | Unusable():
+        case EmbeddedPostgresError() | Unusable() | UsedWrongly():
             yield str(error)
         case OSError() if not error.filename:
             yield f"the database cannot be reached: {error.strerror or error}"

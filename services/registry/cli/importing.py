@@ -16,10 +16,10 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check
 from services.registry.access.tokens import MAX_NAME
 from services.registry.cli import failures
+from services.registry.cli.failures import UsedWrongly
 from services.registry.cli.lines import Lines
 from services.registry.commands import Actor, Commands
 from services.registry.main import open_registry
@@ -48,7 +48,7 @@ def import_file(file: str, actor: str) -> int:
     """Import a file; - is standard input. Whatever stops it is told with the number of its line."""
     settings = load(os.environ, needed=["database_url", "master_key_file"])
     if not _ACTOR.fullmatch(actor):
-        raise InvalidField.of([FieldProblem(f"1 to {MAX_NAME} characters, on one line", parameter="--as")])
+        raise UsedWrongly(f"1 to {MAX_NAME} characters, on one line", parameter="--as")
     tally = Tally()
     stopping = _Stopping()
     signal.signal(signal.SIGINT, stopping.asked_for)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from events.errors import FieldProblem, InvalidField
 from events.log.migrate import check as check_form
 from events.log.servers import connect
 from projections import MODELS, ReadModel
@@ -15,7 +14,7 @@ from projections.garbage import look_seldom
 from projections.renewal import LOCK, Renewed, renew
 from services.registry import journal
 from services.registry.cli import working
-from services.registry.cli.failures import FAILED, Unusable
+from services.registry.cli.failures import FAILED, Unusable, UsedWrongly
 from services.registry.settings import load
 
 
@@ -31,7 +30,7 @@ def rebuild(model: str | None, *, check: bool, accept: bool, if_changed: bool, p
 def _named(model: str | None) -> ReadModel | None:
     by_name = {one.name: one for one in MODELS}
     if model is not None and model not in by_name:
-        raise InvalidField.of([FieldProblem(f"expected one of {', '.join(sorted(by_name))}", parameter="MODEL")])
+        raise UsedWrongly(f"expected one of {', '.join(sorted(by_name))}", parameter="MODEL")
     return None if model is None else by_name[model]
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 from rich.text import Text
 
-from events.errors import FieldProblem, InvalidField, NotFound
+from events.errors import NotFound
 from events.log import Reader, Recorded
 from events.log.migrate import check
 from events.log.read import PAGE
@@ -19,6 +19,7 @@ from services.registry import journal
 from services.registry.access.actions import Action
 from services.registry.access.record import Looked, record
 from services.registry.cli import working
+from services.registry.cli.failures import UsedWrongly
 from services.registry.cli.operator import operator
 from services.registry.cli.replica import replay_into
 from services.registry.narration import Narrator, Told
@@ -32,10 +33,11 @@ def replay(to: int | None, subject: str | None, into: str | None) -> int:
     settings = load(os.environ, needed=["database_url"])
     journal.configure("debug" if settings.log_level == "debug" else "warning", settings.log_format)
     if subject is not None and into is not None:
-        raise InvalidField.of([FieldProblem("a replay into a database is of all streams", parameter="--subject")])
+        raise UsedWrongly("a replay into a database is of all streams", parameter="--subject")
     if subject is not None and not STREAM.fullmatch(subject):
-        expected = "expected the name of a stream, such as cooperation/coop_…"
-        raise InvalidField.of([FieldProblem(expected, parameter="--subject")])
+        raise UsedWrongly("expected the name of a stream, such as cooperation/coop_…", parameter="--subject")
+    if into == "":
+        raise UsedWrongly("expected where an empty database is, such as postgresql://…", parameter="--into")
     try:
         code = working.to_its_end(_replay(settings, to, subject, into))
         sys.stdout.flush()
@@ -52,7 +54,7 @@ async def _replay(settings: Settings, to: int | None, subject: str | None, into:
         reader = Reader(pool)
         head = (await reader.head()).size
         if to is not None and to > head:
-            raise InvalidField.of([FieldProblem(f"the log has {head} entries", parameter="--to")])
+            raise UsedWrongly(f"the log has {head} entries", parameter="--to")
         size = head if to is None else to
         asked = {"size": size, "into": into is not None} | ({} if subject is None else {"subject": subject})
         await record(pool, Looked(operator(), Action.REPLAY_LOG, asked))
