@@ -34,7 +34,7 @@ from services.registry.metrics import serving
 from services.registry.metrics.listener import listening
 from services.registry.metrics.requests import Requests
 from services.registry.parts import Parts
-from services.registry.present import PRESENT, Presently
+from services.registry.present import ASKED_WITH, PRESENT, Presently
 from services.registry.settings import InvalidSettings, Settings
 from services.registry.signing import policy
 from services.registry.signing.erasures import Erasures
@@ -234,7 +234,8 @@ def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Eve
 
     async def identify(presented: str, scope: Scope) -> tokens.Principal:
         parts: Parts = app.state.parts
-        token, scope["state"][PRESENT] = await parts.presently.of(tokens.hash_of(presented))
+        scope["state"][ASKED_WITH] = asked_with = tokens.hash_of(presented)
+        token, scope["state"][PRESENT] = await parts.presently.of(asked_with)
         return tokens.principal(token, now=parts.clock())
 
     app = Litestar(

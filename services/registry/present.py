@@ -23,6 +23,8 @@ from services.registry.access.tokens import Token
 
 PRESENT: Final = "present"
 """Where the state of a request's scope has it, on every route that is not open to all."""
+ASKED_WITH: Final = "asked_with"
+"""Where it has the SHA-256 of the token that was presented."""
 MOST: Final = 500  # tokens in one statement
 _SQL: Final = sql.load("services.registry", "present.sql")
 

@@ -9,10 +9,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from services.registry.api import streams
+from services.registry.access import tokens
+from services.registry.api import sending, streams
 from tests.contract.test_transitions import a_visit
 from tests.support.cluster import Database
-from tests.support.service import Service, running
+from tests.support.service import OPERATOR, Service, running
 
 
 async def as_form(service: Service, path: str, form: str) -> str:
@@ -38,6 +39,31 @@ async def test_a_list_is_streamed_to_its_end_as_ndjson_and_csv(
     rows = list(csv.DictReader(io.StringIO(await as_form(service, "/v1/parties?country=FR", "text/csv"))))
     assert [row["name"] for row in rows] == [item["name"] for item in pages]
     assert [json.loads(row["identifiers"]) for row in rows] == [[]] * 8
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+async def test_a_stream_is_cut_off_once_its_token_is_revoked(
+    service: Service, monkeypatch: pytest.MonkeyPatch, *, revoked: bool
+) -> None:
+    monkeypatch.setattr(streams, "PAGE", 1)
+    monkeypatch.setattr(sending, "LOOKED_AFTER", 0.0)
+    for number in range(4):
+        await service.post("/v1/parties", {"name": f"Party {number}", "kind": "company", "country": "FR"})
+    await as_form(service, "/v1/parties", "application/x-ndjson")  # they are projected
+    secret, made = await service.token("reader")
+    rendered, made_of = list[Any](), streams.Rendering.of
+
+    async def of(*asked: Any) -> Any:
+        rendered.append(await made_of(*asked))
+        if revoked and len(rendered) == 2:
+            await tokens.revoke(service.parts.pool, made.id, by=OPERATOR, now=service.parts.clock())
+        return rendered[-1]
+
+    monkeypatch.setattr(streams.Rendering, "of", of)
+    headers = {"Accept": "application/x-ndjson", "Authorization": f"Bearer {secret}"}
+    answer = await service.anonymous().get("/v1/parties", headers=headers)
+    assert len(answer.text.splitlines()) == (1 if revoked else 4)
+    assert len(rendered) == (2 if revoked else 4)
 
 
 async def test_a_cell_is_no_formula_and_people_and_commitments_have_their_columns(service: Service) -> None:

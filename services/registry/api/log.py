@@ -5,7 +5,7 @@ Before entries above public leave, it is recorded who gets which; of a stream of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -126,7 +126,7 @@ async def _of_some(parts: Parts, asked: EntriesQuery, head: int) -> AsyncGenerat
         left = None if left is None else left - len(entries)
 
 
-async def _lines(first: bytes, pages: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+async def _lines(first: bytes, pages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     async with aclosing(pages):
         if first:
             yield first

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from time import monotonic
 from typing import Final
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Scope
 
+from services.registry.access import tokens
 from services.registry.api.query import Asking
 from services.registry.parts import Parts
+from services.registry.present import ASKED_WITH
 
 SIZE: Final = b"registry-size"
+LOOKED_AFTER: Final = 1.0  # seconds
 
 
 def complete(message: Message, scope: Scope) -> None:
@@ -40,6 +45,22 @@ def answering_head(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandle
     return found
 
 
-def streamed(request: Asking, body: AsyncIterable[bytes]) -> AsyncIterable[bytes] | tuple[()]:
+def streamed(request: Asking, body: AsyncGenerator[bytes]) -> AsyncIterable[bytes] | tuple[()]:
     """Return what is to be streamed: to HEAD nothing, so that nothing is made either."""
-    return () if request.method == "HEAD" else body
+    return () if request.method == "HEAD" else _as_long_as_it_opens(request, body)
+
+
+async def _as_long_as_it_opens(request: Asking, body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield a body. Raises `Unauthenticated`, which cuts the answer off, once the token does not hold any more.
+
+    That is looked at ahead of each piece, if the last look is longer ago than `LOOKED_AFTER`.
+    """
+    parts: Parts = request.app.state.parts
+    looked = monotonic()
+    async with aclosing(body):
+        async for piece in body:
+            if monotonic() - looked >= LOOKED_AFTER:
+                token, _ = await parts.presently.of(request.scope["state"][ASKED_WITH])
+                tokens.principal(token, now=parts.clock())
+                looked = monotonic()
+            yield piece

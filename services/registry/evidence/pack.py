@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib import resources
 from typing import Final, Literal
 
@@ -59,7 +59,7 @@ class Packer:
         self._tree = tree
         self._vault = vault
 
-    async def pack(self, contents: Contents, signed: Signed, keys: Sequence[VerifierKey]) -> AsyncIterator[bytes]:
+    async def pack(self, contents: Contents, signed: Signed, keys: Sequence[VerifierKey]) -> AsyncGenerator[bytes]:
         """Yield the bytes of the archive. Contents and checkpoint are of the same size."""
         archive = Zip()
         note = signed.note.encode()
