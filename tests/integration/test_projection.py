@@ -259,7 +259,7 @@ def values_of(model: Listed, one: Filter, row: Row, oracle: Oracle) -> list[str]
         return [topic.columns[1] for topic in oracle.topics(row.id)]
     plural = {"party": "parties", "person": "persons"}.get(one.name, f"{one.name}s")
     value = columns[one.name] if one.name in columns else columns[plural]
-    return value if isinstance(value, list) else [value] if value is not None else []
+    return [*value] if isinstance(value, tuple) else [value] if value is not None else []
 
 
 @pytest.mark.parametrize(
