@@ -14,13 +14,14 @@ from services.registry.cli import working
 from services.registry.cli.failures import Unusable
 from services.registry.cli.operator import operator
 from services.registry.rewrapping import Rewrapped, Served, become_owner, rewrap, wrapped_by
-from services.registry.settings import load
+from services.registry.settings import InvalidSettings, load
 
 
 def rotate(file: Path, *, leave_damaged: bool, while_served: bool) -> int:
     """Wrap every key by the master key in `file`, which is made if need be."""
     settings = load(os.environ, needed=["owner_database_url", "master_key_file"])
-    assert settings.master_key_file is not None
+    if settings.master_key_file is None:
+        raise InvalidSettings(["REGISTRY_MASTER_KEY_FILE is not set."])
     dsn, present = settings.owner_database_url, MasterKey.from_file(settings.master_key_file)
     there = MasterKey.from_file(file) if file.exists() else None
     if there is not None and there.key_id == present.key_id:
