@@ -143,8 +143,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     owner_database_url: Annotated[
         str,
         Setting(
-            "The database, as its owner. `migrate` and `master-key` need it; `doctor` sees through it what only a monitor may, where "
-            "the service is none.",
+            "The database, as its owner. `migrate` and `master-key` need it; `doctor` sees through it what only a "
+            "monitor may, where the service is none.",
             _DSN,
             secret=True,
         ),

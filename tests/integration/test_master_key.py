@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from events.log.servers import connect
-from events.vault import MasterKey, MasterKeyUnusable
+from events.vault import MasterKey
 from services.registry import rewrapping
 from services.registry.access.record import Who
 from tests.support.check_log import check_log
@@ -132,10 +132,13 @@ async def test_everything_reads_and_is_found_as_before_with_the_new_file_and_not
     verified = await asyncio.to_thread(recorded.verify, recorded.new)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
-    with pytest.raises(MasterKeyUnusable):
-        async with running(recorded.database, recorded.folder, project=False):
-            pass
-    assert "keys are wrapped by" in (await asyncio.to_thread(recorded.verify, recorded.old)).stderr
+    async with running(recorded.database, recorded.folder) as service:
+        refused = await service.get(f"/v1/people/{recorded.people[NAMES[0]]}", status=500)
+        assert refused["code"] == "master-key-unusable"
+        assert (await service.client.get("/health/ready")).status_code == 503
+        assert await found(service, NAMES[0]) == []
+    verified = await asyncio.to_thread(recorded.verify, recorded.old)
+    assert (verified.returncode, f"is wrapped by the master key {new.key_id}" in verified.stderr) == (2, True)
 
 
 async def test_no_name_is_in_the_database_or_on_the_output(recorded: Recorded):
@@ -236,6 +239,15 @@ async def test_damaged_keys_are_named_and_stop_it_unless_they_are_left(recorded:
     damaged = [row for row in before[0] if row[0] in {one, other}]
     assert [row for row in after[0] if row[0] in {one, other}] == damaged
     assert not {one, other} & {row[0] for row in after[1]}
+
+    async with running(recorded.database, recorded.folder) as holding_old:
+        assert (await holding_old.client.get("/health/ready")).status_code == 503
+        refused = await holding_old.get(f"/v1/people/{recorded.people[NAMES[2]]}", status=500)
+        assert refused["code"] == "master-key-unusable"
+    async with running(recorded.database, recorded.folder, master_key_file=recorded.new) as holding_new:
+        assert (await holding_new.client.get("/health/ready")).status_code == 200
+        assert (await holding_new.get(f"/v1/people/{recorded.people[NAMES[2]]}"))["name"] == NAMES[2]
+        assert (await holding_new.get(f"/v1/people/{recorded.people[NAMES[0]]}"))["name"] == {"unreadable": "damaged"}
 
     old = MasterKey.from_file(recorded.old)
     service = await asyncpg.connect(recorded.database.service_dsn)
