@@ -199,6 +199,24 @@ async def test_a_process_that_has_the_old_file_still_is_told_and_adds_no_key(rec
         assert await recorded.vault() == after
 
 
+async def test_a_process_that_connects_meanwhile_is_found_at_the_end(recorded: Recorded):
+    before = await recorded.vault()
+    old, new = MasterKey.from_file(recorded.old), MasterKey.create_file(recorded.new)
+    owner, services = await connect(recorded.database.owner_dsn), list[asyncpg.Connection]()
+    real = rewrapping.record
+
+    async def connecting(*what: Any) -> None:
+        await real(*what)
+        services.append(await asyncpg.connect(recorded.database.service_dsn))
+
+    options = {"leave_damaged": False, "while_served": False}
+    with patch.object(rewrapping, "record", connecting), pytest.raises(rewrapping.Served):
+        await rewrapping.rewrap(owner, old, new, WHO, progress=lambda _: None, **options)
+    assert await recorded.vault() == before
+    for connection in (owner, *services):
+        await connection.close()
+
+
 async def test_the_owner_and_whoever_restores_an_older_vault_may_put_back_keys_of_before(recorded: Recorded):
     keys, _, _ = await recorded.vault()
     await asyncio.to_thread(recorded.rotate)
