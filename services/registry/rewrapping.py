@@ -88,6 +88,7 @@ async def rewrap(
 
 
 async def _expect_nobody(connection: Connection) -> None:
+    await connection.execute(_SQL["look_again"])
     if processes := [row["process"] for row in await connection.fetch(_SQL["served_by"])]:
         raise Served(", ".join(processes))
 

@@ -14,6 +14,10 @@ SELECT FROM log.head WHERE one FOR UPDATE;
 -- No key is made or destroyed until the transaction ends; they can be read.
 LOCK TABLE vault.key IN EXCLUSIVE MODE;
 
+-- name: look_again
+-- Within a transaction PostgreSQL goes on saying who was connected when that was first asked.
+SELECT pg_stat_clear_snapshot();
+
 -- name: served_by
 -- The processes that are connected as the service, if there are any.
 SELECT format('%s (process %s)', coalesce(nullif(a.application_name, ''), a.usename), a.pid) AS process

@@ -210,11 +210,13 @@ async def test_a_process_that_connects_meanwhile_is_found_at_the_end(recorded: R
         services.append(await asyncpg.connect(recorded.database.service_dsn))
 
     options = {"leave_damaged": False, "while_served": False}
-    with patch.object(rewrapping, "record", connecting), pytest.raises(rewrapping.Served):
-        await rewrapping.rewrap(owner, old, new, WHO, progress=lambda _: None, **options)
-    assert await recorded.vault() == before
-    for connection in (owner, *services):
-        await connection.close()
+    try:
+        with patch.object(rewrapping, "record", connecting), pytest.raises(rewrapping.Served):
+            await rewrapping.rewrap(owner, old, new, WHO, progress=lambda _: None, **options)
+        assert await recorded.vault() == before
+    finally:
+        for connection in (owner, *services):
+            await connection.close()
 
 
 async def test_the_owner_and_whoever_restores_an_older_vault_may_put_back_keys_of_before(recorded: Recorded):
