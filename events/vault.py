@@ -79,6 +79,11 @@ class MasterKey:
         """Return 32 bytes for another purpose than wrapping, independent of those for any other."""
         return hmac.digest(self._key, purpose.encode(), "sha256")
 
+    def blind(self, distinct: Iterable[str]) -> list[bytes]:
+        """Return the token of each word by which an owner is found, in their order."""
+        key = self.derive("blind tokens")
+        return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in distinct]
+
     def wrap(self, owner: str, key: bytes) -> bytes:
         """Seal an owner's key."""
         return seal(self._key, f"key of {owner}", key)
@@ -214,18 +219,14 @@ class Vault:
             (token, term, reading, len(one))
             for term, either in enumerate(meant)
             for reading, one in enumerate(either)
-            for token in self._tokens(one)
+            for token in self._master.blind(one)
         ]
         columns = [list(column) for column in zip(*asked, strict=True)]
         records = await self._pool.fetch(QUERIES["found"], *columns, len(meant), after, limit)
         return [record["owner"] for record in records]
 
     def _blind(self, text: str) -> list[bytes]:
-        return self._tokens(dict.fromkeys(words(text)))
-
-    def _tokens(self, distinct: Iterable[str]) -> list[bytes]:
-        key = self._master.derive("blind tokens")
-        return [hmac.digest(key, word.encode(), "sha256")[:TOKEN_BYTES] for word in distinct]
+        return self._master.blind(dict.fromkeys(words(text)))
 
     async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
         """Return what is on file of documents, by SHA-256 in hex, whether their keys were destroyed or not."""

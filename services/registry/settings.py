@@ -143,8 +143,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     owner_database_url: Annotated[
         str,
         Setting(
-            "The database, as its owner. `migrate` needs it; `doctor` sees through it what only a monitor may, where "
-            "the service is none.",
+            "The database, as its owner. `migrate` and `master-key` need it; `doctor` sees through it what only a "
+            "monitor may, where the service is none.",
             _DSN,
             secret=True,
         ),
@@ -185,7 +185,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     master_key_file: Annotated[
         Path | None,
         Setting(
-            "The file with the master key, which wraps the keys of people and documents. `serve` and `import` need it.",
+            "The file with the master key, which wraps the keys of people and documents. `serve`, `import` and "
+            "`master-key` need it.",
             _PATH,
         ),
     ] = None

@@ -101,7 +101,8 @@ def settings_for(database: Database, folder: Path, **more: Any) -> Settings:
     if not ring.keys(ORIGIN):
         ring.create(ORIGIN)
     return Settings(
-        database_url=database.service_dsn, master_key_file=key, **{"origin": ORIGIN, "key_dir": ring.folder, **more}
+        database_url=database.service_dsn,
+        **{"master_key_file": key, "origin": ORIGIN, "key_dir": ring.folder, **more},
     )
 
 

@@ -22,7 +22,7 @@ from services.registry.version import VERSION
 
 COMMANDS = (
     "up", "serve", "project", "migrate", "rebuild", "replay", "digest", "import", "token", "access", "key", "log",
-    "settings", "provision", "sample", "doctor",
+    "master-key", "settings", "provision", "sample", "doctor",
 )  # fmt: skip
 
 

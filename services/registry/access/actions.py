@@ -19,4 +19,5 @@ class Action(StrEnum):
     REVOKE_TOKEN = "revoke-token"  # noqa: S105
     CREATE_KEY = "create-key"
     ROTATE_KEY = "rotate-key"
+    ROTATE_MASTER_KEY = "rotate-master-key"
     ADOPT_LOG = "adopt-log"

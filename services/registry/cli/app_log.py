@@ -10,6 +10,7 @@ from cyclopts import App, Group, Parameter
 PROVE = Group("What proves the log", sort_key=3)
 
 key = App(name="key", help="Make, list and replace the keys that the log's checkpoints are signed with.", group=PROVE)
+master_key = App(name="master-key", help="Replace the key that wraps the keys of people and documents.", group=PROVE)
 log = App(name="log", help="The log as a whole.", group=PROVE)
 
 
@@ -87,6 +88,37 @@ def list_() -> int:
     from services.registry.cli.keys import list_all
 
     return list_all()
+
+
+@master_key.command(name="rotate")
+def rotate_master_key(
+    newfile: Path,
+    /,
+    *,
+    leave_damaged: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    while_served: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Wrap the keys of people and documents by another master key. What they seal, and the log, stay as they are.
+
+    All is changed, or nothing. Stop `registry serve` before, and start it with the new file afterwards: the old one is
+    refused from then on. An import whose lines have no `key` of their own is to be completed before: the new master key
+    gives the lines other ones, so that they would be recorded again. Keep the old file for as long as backups from
+    before are kept.
+
+    Needs `REGISTRY_OWNER_DATABASE_URL`, and in `REGISTRY_MASTER_KEY_FILE` the present master key. It is recorded who
+    did it (`registry access list`).
+
+    :param newfile: The file of the new master key. It is made, for its owner alone to read, and never written over:
+        one that is there has to hold a master key, as when the command is repeated after an interruption.
+    :param leave_damaged: Leave keys that cannot be opened as they are, and name them; without it nothing is changed if
+        there are any.
+    :param while_served: Do it while processes are connected as the service. Until they are started with the new file
+        they answer with errors, and a person whose name is being corrected at that moment may not be found by it until
+        the master key is replaced again.
+    """
+    from services.registry.cli.master_key import rotate
+
+    return rotate(newfile, leave_damaged=leave_damaged, while_served=while_served)
 
 
 @log.command

@@ -46,8 +46,9 @@ TRIGGERS: Final = (
     "access.record record_refuses_change",
     "access.record record_refuses_row_change",
     "vault.key key_changes_mark",
+    "vault.key key_refuses_another_master_key",
 )
-"""What refuses changes, and what tells of those to keys (ADR 0030)."""
+"""What refuses changes, what tells of those to keys (ADR 0030), and what refuses those of another master key (0041)."""
 RESTORE: Final = "Run roles.sql as an administrator, and compare the grants with those in events/log/migrations."
 
 
