@@ -86,27 +86,6 @@ async def test_replicas_whose_clocks_are_an_hour_apart_lose_and_double_nothing(s
         await asyncio.to_thread(stack.docker.containers.get(name).remove, force=True)
 
 
-async def test_replicas_that_are_known_before_they_listen_fail_no_request(stack: Compose):
-    """As many as there are more at a time in an upgrade, and one more: the proxy prefers who has least to do."""
-    names = [f"{stack.project}-deaf-{number}" for number in range(3)]
-    (proxy,) = stack.containers("proxy")
-    since = int(time.time())
-    secret = await asyncio.to_thread(stack.registry, "token", "create", "beside", "--role=recorder", "--role=reader")
-    try:
-        async with loaded(stack, "deaf") as load, reading(stack, secret):
-            for name in names:
-                deaf = ("run", "--detach", "--no-deps", "--use-aliases", "--entrypoint", "sleep", "--name", name)
-                await asyncio.to_thread(stack.run, *deaf, "api", "infinity")
-            async with asyncio.timeout(30):
-                while proxy.logs(since=since).count(b"is DOWN") < 2 * len(names):  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.2)
-            await back_in_time(stack, load)
-        assert (load.unavailable, load.broken) == (0, 0)
-    finally:
-        for name in names:
-            await asyncio.to_thread(stack.docker.containers.get(name).remove, force=True)
-
-
 async def test_an_upgrade_to_another_migration_and_another_read_model_fails_no_request(stack: Compose):
     newer = await asyncio.to_thread(engine.derive, "newer")
     older = stack.containers("api", all=False)
