@@ -163,22 +163,22 @@ class Vault:
     async def _ask_keys(
         self, connection: Any, asked: Collection[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Key]]:
-        keys: dict[str, Key] = {}
-        for record in await connection.fetch(QUERIES["keys"], sorted({owner for owners in asked for owner in owners})):
-            if record["master_key_id"] != self._master.key_id:
-                await self._expect_use(connection, record["master_key_id"])
-                keys[record["owner"]] = Lack.DAMAGED
-                continue
-            try:
-                keys[record["owner"]] = self._master.unwrap(record["owner"], record["wrapped"])
-            except Corrupt:
-                keys[record["owner"]] = Lack.DAMAGED
+        records = await connection.fetch(QUERIES["keys"], sorted({owner for owners in asked for owner in owners}))
+        others = {record["master_key_id"] for record in records} - {self._master.key_id}
+        if others and not await connection.fetchval(QUERIES["fits"], self._master.key_id):
+            named = ", ".join(sorted(others))
+            raise MasterKeyUnusable(f"A key is wrapped by the master key {named}; this is {self._master.key_id}.")
+        keys: dict[str, Key] = {record["owner"]: self._unwrapped(record) for record in records}
         return {owners: {owner: keys[owner] for owner in owners if owner in keys} for owners in asked}
 
-    async def _expect_use(self, connection: Any, other: str) -> None:
-        """Raise `MasterKeyUnusable` if no key at all is wrapped by this master key: it is another vault's then."""
-        if not await connection.fetchval(QUERIES["used"], self._master.key_id):
-            raise MasterKeyUnusable(f"A key is wrapped by the master key {other}; this is {self._master.key_id}.")
+    def _unwrapped(self, record: Any) -> Key:
+        """Open a row of `vault.key`; one that names another master key than the others is as damaged as any."""
+        if record["master_key_id"] != self._master.key_id:
+            return Lack.DAMAGED
+        try:
+            return self._master.unwrap(record["owner"], record["wrapped"])
+        except Corrupt:
+            return Lack.DAMAGED
 
     async def fits(self) -> bool:
         """Whether the master key is one that keys are wrapped by, as far as there are any."""
@@ -196,7 +196,7 @@ class Vault:
 
     def blind(self, owner: str, text: str) -> tuple[NewToken, ...]:
         """Return the tokens by which an owner is found by the words of a text: in the order of the words, each once."""
-        return tuple(NewToken(owner, token) for token in self._blind(text))
+        return tuple(NewToken(owner, token) for token in self._master.blind(dict.fromkeys(words(text))))
 
     async def tokens(self, owners: Collection[str]) -> tuple[NewToken, ...]:
         """Return the tokens that owners have been found by until now."""
@@ -224,9 +224,6 @@ class Vault:
         columns = [list(column) for column in zip(*asked, strict=True)]
         records = await self._pool.fetch(QUERIES["found"], *columns, len(meant), after, limit)
         return [record["owner"] for record in records]
-
-    def _blind(self, text: str) -> list[bytes]:
-        return self._master.blind(dict.fromkeys(words(text)))
 
     async def documents(self, hashes: Collection[str]) -> dict[str, Document]:
         """Return what is on file of documents, by SHA-256 in hex, whether their keys were destroyed or not."""

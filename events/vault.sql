@@ -4,16 +4,9 @@
 -- The wrapped keys of owners, as far as they have not been destroyed: $1 owners.
 SELECT owner, wrapped, master_key_id FROM vault.key WHERE owner = ANY ($1::text[]);
 
--- name: used
--- Whether there is a key that a master key wrapped, and keys were not wrapped anew by another since: $1 its id.
-SELECT EXISTS (SELECT FROM vault.key WHERE master_key_id = $1) AND NOT EXISTS (
-    SELECT FROM vault.mark AS m
-    CROSS JOIN LATERAL (SELECT FROM vault.key AS k WHERE k.master_key_id = m.master_key_id LIMIT 1) AS anew
-    WHERE m.one AND m.master_key_id <> $1
-);
-
 -- name: fits
--- The same, or no key at all.
+-- Whether there is a key that a master key wrapped, and keys were not wrapped anew by another since, or there is no key at
+-- all: $1 its id.
 SELECT NOT EXISTS (SELECT FROM vault.key) OR EXISTS (SELECT FROM vault.key WHERE master_key_id = $1) AND NOT EXISTS (
     SELECT FROM vault.mark AS m
     CROSS JOIN LATERAL (SELECT FROM vault.key AS k WHERE k.master_key_id = m.master_key_id LIMIT 1) AS anew

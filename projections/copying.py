@@ -32,13 +32,7 @@ def head(key: str, born: int, sort: str, columns: Sequence[object]) -> bytes:
     value of another type.
     """
     parts = [(len(columns) + BESIDE).to_bytes(2), _sized(key.encode()), position(born), _text(sort)]
-    for value in columns:
-        if value is None:
-            parts.append(NULL)
-        elif type(value) is str:
-            parts.append(_again(value) if len(value) <= SHORT else _sized(value.encode()))
-        else:
-            parts.append(_FORMS[type(value)](value))
+    parts += [NULL if value is None else _FORMS[type(value)](value) for value in columns]
     return b"".join(parts)
 
 
@@ -91,6 +85,7 @@ def _day(day: date) -> bytes:
 _FORMS: Final[dict[type, Callable[[Any], bytes]]] = {
     int: position,
     bool: {False: _sized(b"\0"), True: _sized(b"\1")}.__getitem__,
+    str: _text,
     date: _day,
     tuple: _array,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 from cyclopts.exceptions import CycloptsError
@@ -17,8 +17,6 @@ from cyclopts.validators import Number
 from services.registry.access.actions import Action
 from services.registry.access.roles import Role
 from services.registry.cli import app_log, app_witness, failures, moments
-
-USED_WRONGLY: Final = 2
 
 
 def _version() -> str:
@@ -62,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         sys.stderr.write(f"registry: {error}\n")
-        return USED_WRONGLY
+        return failures.WRONGLY
     except Exception as error:  # noqa: BLE001 - nobody is above who could do better
         return failures.FAILED if failures.unread(error) else failures.told(error)
     return code or 0
