@@ -30,6 +30,10 @@ CREATE INDEX IF NOT EXISTS agreements_cooperation ON agreements (cooperation);
 CREATE INDEX IF NOT EXISTS agreements_parties ON agreements USING gin (parties);
 CREATE INDEX IF NOT EXISTS agreements_words ON agreements USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM agreements WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE agreements;

@@ -18,7 +18,7 @@ from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
 from events.codec import decode_entries
 from events.errors import Corrupt
-from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Connection, writing
+from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Commit, Connection, writing
 from projections.folding import NOTHING, after, whole
 from projections.gathering import Concerns, Gathered, KnownRows
 from projections.model import ReadModel
@@ -60,6 +60,7 @@ class Filling:
         self._models = models
         self._concerns = Concerns(models)
         self._gathered = self._begin()
+        self._looked: dict[str, int] = {}  # pages of each table whose rows were looked at
         self._held = 0  # entries whose rows are held, and that nobody was told of yet
 
     async def do(self, work: Work, told: Told = lambda _entries: None) -> int:
@@ -73,7 +74,7 @@ class Filling:
             case Streams():
                 return await self._fill(work, told)
             case Held():
-                await self._write(told)
+                await self._write(told, "off")
             case Indexes():
                 await self._index(next(model for model in self._models if model.name == work.model))
         return 0
@@ -96,21 +97,39 @@ class Filling:
                     continue
                 self._gathered.settle_at_once()
                 if self._gathered.size > ROWS_HELD:
-                    async with writing(self._connection, self._schema, waited=False):
+                    async with writing(self._connection, self._schema, "local"):
                         await self._gathered.write_ended(self._connection, self._schema)
+                    await self._look()
                     parted = True
                     self._tell(told)
         # Its streams are done: so are the versions that were kept in case they went on.
         if parted or self._gathered.size > ROWS_HELD // 2:
-            await self._write(told)
+            await self._write(told, "local")
+            await self._look()
         return entries
 
-    async def _write(self, told: Told) -> None:
+    async def _write(self, told: Told, commit: Commit) -> None:
         self._gathered.settle_at_once()
-        async with writing(self._connection, self._schema, waited=False):
+        async with writing(self._connection, self._schema, commit):
             await self._gathered.write(self._connection, self._schema)
         self._gathered = self._begin()
         self._tell(told)
+
+    async def _look(self) -> None:
+        """Look at the rows written since last time, while their pages are at hand and no checkpoint came between.
+
+        PostgreSQL notes with a row that its transaction has committed when the row is first looked at, once that commit
+        is on disk. Had the making of indexes been the first to look, each page would have gone whole into the WAL, and
+        once more to its table.
+        """
+        async with writing(self._connection, self._schema, "off"):
+            there = await self._connection.fetch(QUERIES["pages"], self._schema)
+            for model in self._models:
+                pages = next(record["pages"] for record in there if record["name"] == model.name)
+                looked = self._looked.get(model.name, 0)
+                if pages > looked:
+                    await self._connection.fetchval(model.queries["seen"], (looked, 0))
+                    self._looked[model.name] = pages - 1  # on which the next ones may stand as well
 
     def _begin(self) -> Gathered:
         return Gathered(self._concerns, KnownRows(0))  # a stream that is done is not met again
@@ -120,7 +139,7 @@ class Filling:
         self._held = 0
 
     async def _index(self, model: ReadModel) -> None:
-        async with writing(self._connection, self._schema, waited=False):
+        async with writing(self._connection, self._schema, "off"):
             await self._connection.execute(QUERIES["indexing"])
             try:
                 await self._connection.execute(model.queries["index"])

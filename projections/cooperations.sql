@@ -20,6 +20,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS cooperations_current ON cooperations (id) WHER
 CREATE INDEX IF NOT EXISTS cooperations_order ON cooperations (sort, id);
 CREATE INDEX IF NOT EXISTS cooperations_parties ON cooperations USING gin (parties);
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM cooperations WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE cooperations;

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from functools import lru_cache
 from typing import Any, Final
 
 BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
 BESIDE: Final = 5  # columns that a row has beside its own: id, born and sort before them, body and died after them
-KEPT: Final = 1_000  # of each kind, kept once written: versions of rows, and rows of one cooperation, say the same
-SHORT: Final = 64  # characters of a text that is kept
-FEW: Final = 8  # texts of an array that is kept
+KEPT: Final = 4_000  # values, once written: versions of rows, and rows of one cooperation, say the same again
+SHORT: Final = 300  # bytes of a written value that is kept
 _EPOCH: Final = date(2000, 1, 1).toordinal()
 _NO_BOUND: Final = {date.min: -(2**31), date.max: 2**31 - 1}  # -infinity and infinity
 _TEXT: Final = (25).to_bytes(4)  # the type of an array's elements, by its oid
@@ -28,11 +26,11 @@ _NOTHING: Final = bytes(4) + bytes(4) + _TEXT  # an array of no dimensions
 def head(key: str, born: int, sort: str, columns: Sequence[object]) -> bytes:
     """Return how a row begins: its id, the position that it is from, its sort key, and its own columns.
 
-    Those are texts, days, truth values, whole numbers (bigint) and tuples of texts, or None. Raises `KeyError` for a
-    value of another type.
+    Those are texts, days, truth values and tuples of texts, or None. Raises `KeyError` for a value of another type,
+    unless that equals one of these.
     """
-    parts = [(len(columns) + BESIDE).to_bytes(2), _sized(key.encode()), position(born), _text(sort)]
-    parts += [NULL if value is None else _FORMS[type(value)](value) for value in columns]
+    parts = [(len(columns) + BESIDE).to_bytes(2), _sized(key.encode()), position(born), _written(sort)]
+    parts += map(_written, columns)
     return b"".join(parts)
 
 
@@ -46,46 +44,41 @@ def position(number: int) -> bytes:
     return b"\0\0\0\x08" + number.to_bytes(8, signed=True)
 
 
-def _text(value: str) -> bytes:
-    return _again(value) if len(value) <= SHORT else _sized(value.encode())
-
-
-def _array(values: tuple[str, ...]) -> bytes:
-    """Return texts as a column of type text[]."""
-    return _array_again(values) if len(values) <= FEW else _elements(values)
-
-
-def _elements(values: tuple[str, ...]) -> bytes:
-    # One dimension, no nulls, so many elements, of which the first has the number 1.
-    head = b"\0\0\0\1\0\0\0\0" + _TEXT + len(values).to_bytes(4) + b"\0\0\0\1" if values else _NOTHING
-    return _sized(b"".join((head, *map(_text, values))))
-
-
 def _sized(said: bytes) -> bytes:
     return len(said).to_bytes(4) + said
 
 
-@lru_cache(KEPT)
-def _again(short: str) -> bytes:
-    return _sized(short.encode())
+def _text(value: str) -> bytes:
+    return _sized(value.encode())
 
 
-@lru_cache(KEPT)
-def _array_again(few: tuple[str, ...]) -> bytes:
-    return _elements(few)
+def _array(values: tuple[str, ...]) -> bytes:
+    """Return texts as a column of type text[]: one dimension, no nulls, so many elements, the first being number 1."""
+    head = b"\0\0\0\1\0\0\0\0" + _TEXT + len(values).to_bytes(4) + b"\0\0\0\1" if values else _NOTHING
+    return _sized(b"".join((head, *map(_written, values))))
 
 
-@lru_cache(KEPT)
 def _day(day: date) -> bytes:
     """The first and the last day that there are stand for no bound, as where asyncpg sends what is looked for."""
     number = _NO_BOUND.get(day, day.toordinal() - _EPOCH)
     return _sized(number.to_bytes(4, signed=True))
 
 
-_FORMS: Final[dict[type, Callable[[Any], bytes]]] = {
-    int: position,
-    bool: {False: _sized(b"\0"), True: _sized(b"\1")}.__getitem__,
-    str: _text,
-    date: _day,
-    tuple: _array,
-}
+_ALWAYS: Final[dict[object, bytes]] = {None: NULL, False: _sized(b"\0"), True: _sized(b"\1")}
+_FORMS: Final[dict[type, Callable[[Any], bytes]]] = {str: _text, date: _day, tuple: _array}
+
+
+class _Kept(dict[object, bytes]):
+    """Values as they are written. Short ones are kept, until there are so many that it is begun anew."""
+
+    def __missing__(self, value: object) -> bytes:
+        written = _FORMS[type(value)](value)
+        if len(written) <= SHORT:
+            if len(self) >= KEPT:
+                self.clear()
+                self.update(_ALWAYS)
+            self[value] = written
+        return written
+
+
+_written: Final = _Kept(_ALWAYS).__getitem__

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import asyncpg
 
@@ -84,17 +84,21 @@ READING: Final = MappingProxyType({"search_path": FORM})
 """What connections are set to over which read models are read: names mean the tables that this program knows."""
 
 
+Commit: TypeAlias = Literal["off", "local"]
+"""How little of a commit is waited for: nothing, or until it is durable on this server, whatever is set for others."""
+
+
 @asynccontextmanager
-async def writing(connection: Connection, schema: str, *, waited: bool) -> AsyncGenerator[None]:
-    """A transaction in which unqualified names mean the tables in `schema`. Its commit is `waited` for, or not.
+async def writing(connection: Connection, schema: str, commit: Commit | None = None) -> AsyncGenerator[None]:
+    """A transaction in which unqualified names mean the tables in `schema`. Its `commit` is waited for as is set.
 
     It need not be for what nobody sees yet: a crash leaves nothing of a generation that is being built, and the commit
     that shows it is waited for, so that all before it are durable then.
     """
-    unhurried = not waited and not connection.is_in_transaction()
+    unhurried = commit is not None and not connection.is_in_transaction()
     async with connection.transaction():
         if unhurried:
-            await connection.execute(QUERIES["unhurried"])
+            await connection.execute(QUERIES["unhurried"], commit)
         await connection.execute(QUERIES["search_path"], schema)
         yield
 
@@ -357,7 +361,7 @@ class Projection:
 
     async def _write(self, gathered: Gathered, position: int, begun: float, progress: Progress) -> None:
         first = self.position
-        async with writing(self._connection, self._schema, waited=self._shown):
+        async with writing(self._connection, self._schema, None if self._shown else "off"):
             await self._advance(position)
             await gathered.write(self._connection, self._schema)
             if self._shown:

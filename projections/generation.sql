@@ -53,6 +53,11 @@ SELECT projection.open_schema($1);
 SELECT relname FROM pg_class
 WHERE relnamespace = $1::regnamespace AND relkind = 'r' ORDER BY pg_relation_size(oid) DESC, relname;
 
+-- name: pages
+-- How many pages each table of a schema has: $1 schema.
+SELECT relname AS name, pg_relation_size(oid) / current_setting('block_size')::bigint AS pages
+FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'r';
+
 -- name: search_path
 -- Let unqualified names mean the tables of a generation, until the transaction ends: $1 its schema. Meanwhile statements
 -- are planned once, for any number of rows, and rows are found through an index, however few there were then.
@@ -62,8 +67,9 @@ SELECT
     set_config('enable_seqscan', 'off', true);
 
 -- name: unhurried
--- Let this transaction's commit not be waited for: it is durable at the latest with the next one that is waited for.
-SELECT set_config('synchronous_commit', 'off', true);
+-- Let this transaction's commit be waited for less than is set: it is durable everywhere at the latest with the next one
+-- that is waited for as is set. $1 off: not at all; local: until it is on disk here.
+SELECT set_config('synchronous_commit', $1, true);
 
 -- name: indexing
 -- Until the transaction ends, let indexes be made in memory, and statistics rest on a small sample: enough to plan by

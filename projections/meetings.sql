@@ -31,6 +31,10 @@ CREATE INDEX IF NOT EXISTS meetings_cooperation ON meetings (cooperation);
 CREATE INDEX IF NOT EXISTS meetings_parties ON meetings USING gin (parties);
 CREATE INDEX IF NOT EXISTS meetings_words ON meetings USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM meetings WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE meetings;

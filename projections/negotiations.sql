@@ -29,6 +29,10 @@ CREATE INDEX IF NOT EXISTS negotiations_cooperation ON negotiations (cooperation
 CREATE INDEX IF NOT EXISTS negotiations_parties ON negotiations USING gin (parties);
 CREATE INDEX IF NOT EXISTS negotiations_words ON negotiations USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM negotiations WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE negotiations;

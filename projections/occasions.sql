@@ -27,6 +27,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS occasions_current ON occasions (id) WHERE died
 CREATE INDEX IF NOT EXISTS occasions_order ON occasions (sort, id);
 CREATE INDEX IF NOT EXISTS occasions_words ON occasions USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM occasions WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE occasions;

@@ -27,6 +27,10 @@ CREATE INDEX IF NOT EXISTS parties_identifiers ON parties USING gin (identifiers
 CREATE INDEX IF NOT EXISTS parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX IF NOT EXISTS parties_words ON parties USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM parties WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE parties;

@@ -20,6 +20,10 @@ CREATE INDEX IF NOT EXISTS people_order ON people (sort, id);
 CREATE INDEX IF NOT EXISTS people_parties ON people USING gin (parties);
 CREATE INDEX IF NOT EXISTS people_ever ON people USING gin (ever);
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM people WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE people;

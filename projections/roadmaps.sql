@@ -26,6 +26,10 @@ CREATE INDEX IF NOT EXISTS roadmaps_order ON roadmaps (sort, id);
 CREATE INDEX IF NOT EXISTS roadmaps_cooperation ON roadmaps (cooperation);
 CREATE INDEX IF NOT EXISTS roadmaps_parties ON roadmaps USING gin (parties);
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM roadmaps WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE roadmaps;

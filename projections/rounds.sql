@@ -36,6 +36,10 @@ CREATE INDEX IF NOT EXISTS rounds_cooperation ON rounds (cooperation);
 CREATE INDEX IF NOT EXISTS rounds_parties ON rounds USING gin (parties);
 CREATE INDEX IF NOT EXISTS rounds_words ON rounds USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM rounds WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE rounds;

@@ -26,6 +26,10 @@ CREATE INDEX IF NOT EXISTS sources_order ON sources (sort, id);
 CREATE INDEX IF NOT EXISTS sources_sha256 ON sources (sha256);
 CREATE INDEX IF NOT EXISTS sources_words ON sources USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM sources WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE sources;

@@ -25,6 +25,10 @@ CREATE INDEX IF NOT EXISTS titles_promised ON titles (sort, id) WHERE sort <> ''
 CREATE INDEX IF NOT EXISTS titles_promise_ended ON titles (died) WHERE sort <> '' AND died IS NOT NULL;
 CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM titles WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE titles;

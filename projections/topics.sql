@@ -21,6 +21,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS topics_current ON topics (id) WHERE died IS NU
 CREATE INDEX IF NOT EXISTS topics_cooperation ON topics (cooperation);
 CREATE INDEX IF NOT EXISTS topics_words ON topics USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM topics WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE topics;

@@ -40,6 +40,10 @@ CREATE INDEX IF NOT EXISTS visits_cooperation ON visits (cooperation);
 CREATE INDEX IF NOT EXISTS visits_parties ON visits USING gin (parties);
 CREATE INDEX IF NOT EXISTS visits_words ON visits USING gin ((words::tsvector));
 
+-- name: seen
+-- Look at the rows from a page of the table on: $1 its number and 0.
+SELECT count(*) FROM visits WHERE ctid >= $1;
+
 -- name: analyze
 -- Take its statistics, which PostgreSQL does by itself some minutes later.
 ANALYZE visits;
