@@ -11,7 +11,8 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -23,9 +24,11 @@ from events.log.transfer import receive
 from projections import rebuild
 from projections.engine import ENTRIES, SESSION
 from projections.garbage import look_seldom
+from projections.shares import Helpers
 from services.registry.provision import Access
 
 PAGE = 1_000
+HELPING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'registry-rebuild-share'"
 TARGETS = {"read_and_decode": 0.2, "itself_when_small": 0.8, "one_core": 1.6}
 
 
@@ -34,7 +37,7 @@ class Contest:
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], dsn: str) -> None:
         self._connection = connection
-        self._helpers = rebuild.Helpers(dsn)
+        self._helpers = Helpers(dsn)
         self.size = 0
 
     async def grow(self, access: Access, size: int) -> None:
@@ -75,14 +78,27 @@ class Contest:
         with one_core(self._connection.get_server_pid()):
             return await self._build(self._helpers)
 
-    async def _build(self, helpers: rebuild.Helpers | None) -> float:
-        begun = time.perf_counter()
-        projection = await rebuild.build(self._connection, helpers=helpers)
-        rate = self.size / (time.perf_counter() - begun)
+    async def _build(self, helpers: Helpers | None) -> float:
+        async with self._ready(helpers):
+            begun = time.perf_counter()
+            projection = await rebuild.build(self._connection, helpers=helpers)
+            rate = self.size / (time.perf_counter() - begun)
         async with asyncio.timeout(60):
             while not await self._dropped(projection.generation):  # noqa: ASYNC110 - nobody tells when it is done
                 await asyncio.sleep(0.2)
         return rate
+
+    @asynccontextmanager
+    async def _ready(self, helpers: Helpers | None) -> AsyncGenerator[None]:
+        """Have those who help started and connected, as this process is: `registry rebuild` starts them at once."""
+        if helpers is None:
+            yield
+            return
+        async with helpers:
+            async with asyncio.timeout(60):
+                while await self._connection.fetchval(HELPING) < helpers.of(self.size) - 1:  # noqa: ASYNC110 - as below
+                    await asyncio.sleep(0.02)
+            yield
 
     async def _dropped(self, generation: int) -> bool:
         """Remove a generation, unless PostgreSQL is just analyzing it by itself."""

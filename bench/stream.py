@@ -29,7 +29,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
     found: dict[str, list[float]] = {"one_stream": [], "many_streams": []}
     for number in range(rounds + 1):
         projection = await rebuild.begin(connection)
-        await shares.fill(projection, access.projector, 1, 0)  # nothing: with its indexes, as if it were followed
+        await shares.fill(projection, 0)  # nothing: with its indexes, as if it were followed
         for name, until in (("one_stream", size), ("many_streams", 2 * size)):
             begun = time.perf_counter()
             await projection.catch_up(until, batch=4_000)

@@ -34,7 +34,8 @@ from projections.engine import (
 )
 from projections.model import ReadModel
 from projections.observer import CHANNEL, Observer
-from projections.rebuild import Helpers, ensure, tidy
+from projections.rebuild import ensure, tidy
+from projections.shares import Helpers
 
 LOCK = int.from_bytes(b"registry", "big") >> 1  # held by who keeps up the live generation, of whatever version
 STANDBY_SECONDS = 1.0  # a lock waited for inside PostgreSQL would hold a snapshot, so standing by means asking again

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -19,20 +18,11 @@ import structlog
 from projections import MODELS, shares
 from projections.engine import BUILDERS, ENTRIES, QUERIES, Connection, Progress, Projection, version_of
 from projections.model import ReadModel
+from projections.shares import Helpers
 
 SWITCH_SECONDS = 0.2  # to wait before trying again to switch where readers were in the way
 
 log = structlog.get_logger("rebuild")
-
-
-class Helpers(NamedTuple):
-    """Processes that a build of this program's read models is shared out among, and where they connect.
-
-    None is as many as are worth it, 1 is the own alone.
-    """
-
-    dsn: str
-    processes: int | None = None
 
 
 async def shown(connection: Connection, models: Sequence[ReadModel] = MODELS) -> Projection | None:
@@ -110,10 +100,7 @@ async def catch_up(
     until: int | None = await connection.fetchval(QUERIES["position"], projection.version) if alone else None
     if projection.position == 0:
         size: int = await connection.fetchval(ENTRIES["size"]) if until is None else until
-        dsn, processes = ("", 1) if helpers is None else helpers
-        if processes is None:
-            processes = shares.wanted(size)
-        await shares.fill(projection, dsn, processes, size, progress)
+        await shares.fill(projection, size, helpers, progress)
     await projection.catch_up(until, progress=progress)
 
 

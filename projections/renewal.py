@@ -18,6 +18,7 @@ from projections import MODELS, rebuild
 from projections.comparison import Compared, compare
 from projections.engine import QUERIES, VERSION, Connection, Progress, Projection
 from projections.model import ReadModel
+from projections.shares import Helpers
 
 LOCK: Final = int.from_bytes(b"rebuilds", "big") >> 1
 """The advisory lock of whoever renews: one at a time in a database."""
@@ -51,7 +52,7 @@ async def renew(
     check: bool = False,
     accept: bool = False,
     progress: Progress = lambda _position: None,
-    helpers: rebuild.Helpers | None = None,
+    helpers: Helpers | None = None,
 ) -> Renewed:
     """Build all read models or one `alone` beside those that are shown, compare, and switch unless it is a `check`.
 

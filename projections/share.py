@@ -1,7 +1,7 @@
 """The process that helps with a rebuild: `python -m projections.share`, started by `projections.shares`.
 
-It reads its assignment and then its orders from standard input, a line each, writes reports to standard output, and
-ends when whoever started it closes the former or is gone.
+It reads where to connect, its assignment and then its orders from standard input, a line each, writes reports to
+standard output, and ends when whoever started it closes the former or is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from events.errors import Corrupt
-from events.log.failure import TRANSIENT
+from events.log.failure import FAILURES, TRANSIENT
 from events.log.servers import connect
 from projections import MODELS
 from projections.bulk import Filling, Work
@@ -28,11 +28,15 @@ async def _help() -> None:
     """Do what standard input says, until it ends."""
     orders: asyncio.Queue[bytes] = asyncio.Queue()
     listening = asyncio.create_task(_listen(orders))
-    assignment = msgspec.json.decode(await orders.get(), type=Assignment)
-    models = [model for model in MODELS if assignment.alone in {None, model.name}]
     session = {**SESSION, "application_name": "registry-rebuild-share"}
-    connection = await connect(assignment.dsn, server_settings=session)
     try:
+        connection = await connect(msgspec.json.decode(await orders.get(), type=str), server_settings=session)
+    except FAILURES as refused:  # whoever gives the orders is refused as well, and tells it
+        _report(Report(lost=type(refused).__name__))
+        return
+    try:
+        assignment = msgspec.json.decode(await orders.get(), type=Assignment)
+        models = [model for model in MODELS if assignment.alone in {None, model.name}]
         await connection.execute(QUERIES["hold_share"], SHARES, assignment.generation)
         filling = Filling(connection, assignment.generation, assignment.until, models)
         while True:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import msgspec
 
@@ -35,7 +36,6 @@ _Hand: TypeAlias = Callable[[Work, Told], Coroutine[Any, Any, int]]
 class Assignment(msgspec.Struct, frozen=True):
     """What a process is to help with: a generation as of a position, of all read models or the one `alone`."""
 
-    dsn: str
     generation: int
     until: int
     alone: str | None
@@ -60,18 +60,44 @@ def wanted(entries: int) -> int:
     return len(os.sched_getaffinity(0)) if entries >= WORTH else 1
 
 
+class Helpers:
+    """Processes that a build of this program's read models is shared out among, and where they connect.
+
+    They are started when they are needed, or ahead of that: `async with` begins to start them, so that they are ready
+    by the time that it is known what there is to do, and ends those that nothing was found for.
+    """
+
+    def __init__(self, dsn: str, processes: int | None = None) -> None:
+        """Take how many there are to be with the own: None is as many as are worth it."""
+        self._dsn = dsn
+        self._processes = processes
+        self._ahead: list[Process] = []
+
+    def of(self, entries: int) -> int:
+        """Return how many processes there are to be, with the own, for so many entries."""
+        return wanted(entries) if self._processes is None else self._processes
+
+    async def __aenter__(self) -> Self:
+        while len(self._ahead) < self.of(WORTH) - 1:
+            self._ahead.append(await _started(self._dsn))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while self._ahead:
+            await _end(self._ahead.pop())
+
+    async def one(self) -> Process:
+        """Return one, which is the caller's to end."""
+        return self._ahead.pop() if self._ahead else await _started(self._dsn)
+
+
 async def fill(
-    projection: Projection,
-    dsn: str,
-    processes: int,
-    until: int,
-    progress: Progress = lambda _position: None,
+    projection: Projection, until: int, helpers: Helpers | None = None, progress: Progress = lambda _position: None
 ) -> None:
     """Bring a generation that shows nothing yet up to a position, and make its indexes.
 
-    By so many processes, of which this is one; the others have connections of their own, and know this program's read
-    models only: all, or one. `progress` is told of how many entries the rows are written. Raises `Corrupt`, `Moved`,
-    `ShareLost`, and what asyncpg raises.
+    `helpers` have connections of their own, and know this program's read models only: all, or one. `progress` is told
+    of how many entries the rows are written. Raises `Corrupt`, `Moved`, `ShareLost`, and what asyncpg raises.
     """
     filled = 0
 
@@ -82,11 +108,9 @@ async def fill(
 
     models = projection.models
     own = Filling(projection.connection, projection.generation, until, models)
-    alone = models[0].name if len(models) == 1 else None
-    assignment = Assignment(dsn, projection.generation, until, alone)
-    async with _helped(projection, assignment, processes - 1) as others:
+    async with _helped(projection, until, helpers) as others:
         hands = (own.do, *others)
-        many = RANGE if processes == 1 else max(1, min(RANGE, until // (RANGES * processes)))
+        many = max(1, min(RANGE, until // (RANGES * len(hands)))) if others else RANGE
         ranges = await projection.connection.fetch(ENTRIES["ranges"], many)
         found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
         if found != until:
@@ -126,26 +150,27 @@ async def _together(works: Iterable[Coroutine[Any, Any, int]]) -> int:
 
 
 @asynccontextmanager
-async def _helped(projection: Projection, assignment: Assignment, many: int) -> AsyncGenerator[list[_Hand]]:
-    """Start processes, and end them; then PostgreSQL is done with whatever they had sent, and nobody else writes."""
+async def _helped(projection: Projection, until: int, helpers: Helpers | None) -> AsyncGenerator[list[_Hand]]:
+    """Have processes help, and end them: PostgreSQL is done with what they had sent then, and nobody else writes."""
+    many = 0 if helpers is None else helpers.of(until) - 1
+    if helpers is None or not many:
+        yield []
+        return
+    models = projection.models
+    alone = models[0].name if len(models) == 1 else None
+    assignment = Assignment(projection.generation, until, alone)
     try:
         async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(_process(assignment)) for _ in range(many)]
+            yield [await stack.enter_async_context(_hand(await helpers.one(), assignment)) for _ in range(many)]
     finally:
-        if many:
-            held = SHARES, projection.generation
-            await projection.connection.execute(QUERIES["hold"], *held)
-            await projection.connection.execute(QUERIES["let_go"], *held)
+        held = SHARES, projection.generation
+        await projection.connection.execute(QUERIES["hold"], *held)
+        await projection.connection.execute(QUERIES["let_go"], *held)
 
 
 @asynccontextmanager
-async def _process(assignment: Assignment) -> AsyncGenerator[_Hand]:
-    process = await asyncio.create_subprocess_exec(
-        *_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    orders, reports = process.stdin, process.stdout
-    if orders is None or reports is None:
-        raise ShareLost("a process that rebuilds has no pipes")
+async def _hand(process: Process, assignment: Assignment) -> AsyncGenerator[_Hand]:
+    orders, reports = _pipes(process)
 
     async def do(work: Work, told: Told) -> int:
         orders.write(msgspec.json.encode(work) + b"\n")
@@ -164,6 +189,25 @@ async def _process(assignment: Assignment) -> AsyncGenerator[_Hand]:
         orders.write(msgspec.json.encode(assignment) + b"\n")
         yield do
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _end(process)
+
+
+async def _started(dsn: str) -> Process:
+    """Begin to start a process, which connects while it waits for its assignment."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*_COMMAND, stdin=pipe, stdout=pipe)
+    orders, _ = _pipes(process)
+    orders.write(msgspec.json.encode(dsn) + b"\n")
+    return process
+
+
+def _pipes(process: Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    if process.stdin is None or process.stdout is None:
+        raise ShareLost("a process that rebuilds has no pipes")
+    return process.stdin, process.stdout
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()

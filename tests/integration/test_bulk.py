@@ -17,7 +17,7 @@ from events.errors import Corrupt
 from projections import bulk, copying, engine, gathering, rebuild, shares, versions
 from projections.engine import ENTRIES
 from projections.gathering import Gathered
-from projections.rebuild import Helpers
+from projections.shares import Helpers
 from tests.support.check_log import check_log
 from tests.support.chronicle import Happening, command
 from tests.support.cluster import Database
@@ -77,7 +77,7 @@ async def test_rows_are_the_same_however_much_is_held_read_and_handed_out_at_a_t
 async def test_what_is_filled_as_of_a_position_and_then_followed_is_as_if_all_was_followed(recorded):
     async with projecting(recorded) as connection:
         projection = await rebuild.begin(connection)
-        await shares.fill(projection, recorded.projector_dsn, 1, SIZE // 3)
+        await shares.fill(projection, SIZE // 3)
         assert projection.position == SIZE // 3
         await rebuild.catch_up(connection, projection)
         await rebuild.switch(connection, projection)
@@ -135,7 +135,7 @@ async def test_a_table_that_is_filled_has_the_indexes_that_one_filled_entry_by_e
     async with projecting(recorded) as connection:
         full = await rebuild.build(connection)
         empty = await rebuild.begin(connection)
-        await shares.fill(empty, recorded.projector_dsn, 1, 0)
+        await shares.fill(empty, 0)
         found = [
             {
                 (record["tablename"], record["indexdef"].replace(schema, "read"))

@@ -22,9 +22,8 @@ from projections.digest import digest, digests, line
 from projections.engine import FORM, QUERIES
 from projections.meetings import MEETINGS
 from projections.projector import Projector
-from projections.rebuild import Helpers
 from projections.renewal import LOCK, Renewed, renew
-from projections.shares import SHARES, ShareLost
+from projections.shares import SHARES, Helpers, ShareLost
 from projections.titles import TITLES
 from projections.topics import TOPICS
 from tests.integration.test_projector import NEWER, states
@@ -471,6 +470,24 @@ async def test_a_rebuild_that_is_shared_out_gives_what_one_process_does(projecte
     assert (found.differing, found.position) == ([], SIZE)
     assert found.compared
     await assert_as_rebuilt(projected)
+
+
+async def test_processes_that_are_started_ahead_are_those_that_help(projected):
+    async with Helpers(projected.projector_dsn, 3) as helpers:
+        ahead = children()
+        assert len(ahead) == 2
+        seen: set[int] = set()
+        async with projecting(projected) as connection:
+            found = await renew(connection, progress=lambda _: seen.update(children()), helpers=helpers)
+        assert (found.differing, found.position, seen) == ([], SIZE, {*ahead})
+        assert children() == []
+    await assert_as_rebuilt(projected)
+
+
+async def test_processes_that_nothing_was_found_for_are_ended(projected):
+    async with Helpers(projected.projector_dsn, 3):
+        assert len(children()) == 2
+    assert children() == []
 
 
 async def test_what_is_recorded_while_a_rebuild_is_shared_out_is_in_it(projected, recorder):

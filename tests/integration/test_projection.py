@@ -398,7 +398,7 @@ async def test_versions_that_end_are_found_through_an_index_from_the_first(datab
     await recorder.record(200)
     async with projecting(database) as connection:
         projection = await rebuild.begin(connection)
-        await shares.fill(projection, database.projector_dsn, 1, 0)
+        await shares.fill(projection, 0)
         before = await whole_reads(connection, projection.generation)
         await projection.catch_up(batch=10)
         assert await whole_reads(connection, projection.generation) == before
@@ -411,7 +411,7 @@ async def test_versions_that_end_are_found_through_an_index_however_small_the_ta
     await recorder.record(200)
     async with projecting(database) as connection:
         projection = await rebuild.begin(connection)
-        await shares.fill(projection, database.projector_dsn, 1, 40)
+        await shares.fill(projection, 40)
         for model in MODELS:
             await connection.execute(f"ANALYZE read_{projection.generation}.{model.name}")
         before = await whole_reads(connection, projection.generation)

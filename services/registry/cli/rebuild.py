@@ -9,9 +9,10 @@ from events.log.migrate import check as check_form
 from events.log.servers import connect
 from projections import MODELS, ReadModel
 from projections import rebuild as generations
-from projections.engine import ENTRIES, QUERIES, SESSION
+from projections.engine import ENTRIES, QUERIES, SESSION, Connection
 from projections.garbage import look_seldom
 from projections.renewal import LOCK, Renewed, renew
+from projections.shares import Helpers
 from services.registry import journal
 from services.registry.cli import working
 from services.registry.cli.failures import FAILED, Unusable, UsedWrongly
@@ -22,9 +23,17 @@ def rebuild(model: str | None, *, check: bool, accept: bool, if_changed: bool, p
     """Build, compare, and switch or not; 1 where there is a difference that is not accepted."""
     settings = load(os.environ, needed=["projector_database_url"])
     journal.configure("debug" if settings.log_level == "debug" else "warning", settings.log_format)
-    helpers = generations.Helpers(settings.projector_database_url, processes)
     look_seldom()
-    return working.to_its_end(_rebuild(helpers, _named(model), check=check, accept=accept, if_changed=if_changed))
+    return working.to_its_end(
+        _rebuild(
+            settings.projector_database_url,
+            _named(model),
+            processes,
+            check=check,
+            accept=accept,
+            if_changed=if_changed,
+        )
+    )
 
 
 def _named(model: str | None) -> ReadModel | None:
@@ -35,29 +44,36 @@ def _named(model: str | None) -> ReadModel | None:
 
 
 async def _rebuild(
-    helpers: generations.Helpers, model: ReadModel | None, *, check: bool, accept: bool, if_changed: bool
+    dsn: str, model: ReadModel | None, processes: int | None, *, check: bool, accept: bool, if_changed: bool
 ) -> int:
-    await check_form(helpers.dsn)
-    connection = await connect(helpers.dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
-    try:
-        if not await connection.fetchval(QUERIES["lock"], LOCK):
-            raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")
-        ours = await generations.shown(connection)
-        if if_changed and ours is not None:
-            sys.stdout.write("There are read models of this version of the program: nothing to do.\n")
-            return 0
-        if ours is None and check:
-            raise Unusable("There are no read models of this version to compare with yet. Is the projector running?")
-        if model is not None and ours is None:
-            raise Unusable(
-                "One read model can be rebuilt only among others of the same version of the program, and the live ones "
-                "are of another, or not there. Rebuild all of them: leave out the name."
-            )
-        size = await connection.fetchval(ENTRIES["size"])
-        with working.bar("rebuilding" if model is None else f"rebuilding {model.name}", size) as progress:
-            renewed = await renew(connection, model, check=check, accept=accept, progress=progress, helpers=helpers)
-    finally:
-        await connection.close(timeout=10)
+    async with Helpers(dsn, processes) as helpers:
+        await check_form(dsn)
+        connection = await connect(dsn, server_settings={**SESSION, "application_name": "registry-rebuild"})
+        try:
+            return await _renewed(connection, helpers, model, check=check, accept=accept, if_changed=if_changed)
+        finally:
+            await connection.close(timeout=10)
+
+
+async def _renewed(
+    connection: Connection, helpers: Helpers, model: ReadModel | None, *, check: bool, accept: bool, if_changed: bool
+) -> int:
+    if not await connection.fetchval(QUERIES["lock"], LOCK):
+        raise Unusable("Somebody else is rebuilding the read models of this database. Wait for them, and see.")
+    ours = await generations.shown(connection)
+    if if_changed and ours is not None:
+        sys.stdout.write("There are read models of this version of the program: nothing to do.\n")
+        return 0
+    if ours is None and check:
+        raise Unusable("There are no read models of this version to compare with yet. Is the projector running?")
+    if model is not None and ours is None:
+        raise Unusable(
+            "One read model can be rebuilt only among others of the same version of the program, and the live ones "
+            "are of another, or not there. Rebuild all of them: leave out the name."
+        )
+    size = await connection.fetchval(ENTRIES["size"])
+    with working.bar("rebuilding" if model is None else f"rebuilding {model.name}", size) as progress:
+        renewed = await renew(connection, model, check=check, accept=accept, progress=progress, helpers=helpers)
     return _told(renewed, check=check)
 
 

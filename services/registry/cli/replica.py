@@ -17,6 +17,7 @@ from events.merkle.tree import extend, root_of_frontier
 from projections import rebuild
 from projections.engine import QUERIES, SESSION
 from projections.projector import OWN_LOCK
+from projections.shares import Helpers
 from services.registry.cli import working
 from services.registry.cli.failures import Unusable
 from services.registry.provision import grant
@@ -94,7 +95,7 @@ async def _build(url: str, progress: Callable[[int], None]) -> int:
         if not await connection.fetchval(QUERIES["lock"], OWN_LOCK):
             raise Unusable("A projector is at work on the database already; it builds the read models.")
         await rebuild.tidy(connection)
-        projection = await rebuild.build(connection, progress, helpers=rebuild.Helpers(url))
+        projection = await rebuild.build(connection, progress, helpers=Helpers(url))
         await rebuild.switch(connection, projection)
         return projection.generation
     finally:
