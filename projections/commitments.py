@@ -6,6 +6,7 @@ the day of asking and so stands in no row: it is worked out for each answer. One
 one no more, as is one whose cooperation has ended.
 
 They have no table of their own: a commitment stands in the row of the visit, round or milestone that it is (ADR 0040).
+Of a milestone that row has nothing else to serve. What a visit or round promises is told from what it is served as.
 
 It rests on the entry that says when it is due: the last that rescheduled it, or else the one that promised it. What it
 cites and how it was corrected is told of both, and it is classified as the stricter of them.
@@ -13,16 +14,20 @@ cites and how it was corrected is told of both, and it is classified as the stri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, get_args
+
+import msgspec
 
 from events.catalogue import Entry, Event
 from events.catalogue.cooperation_state import Cooperation, MilestoneState, Round, Visit
 from events.edtf import EdtfDate
 from events.entry import canonical
+from events.shape import from_text
 from events.sql import load
 from events.values import Classification
-from projections.model import Filter, Listed, bounds, provenance
+from projections.model import Filter, Item, Listed, Statement, bounds, stated
 from projections.within import OF_COOPERATION, CooperationPart
 
 CommitmentKind = Literal["visit", "round", "milestone"]
@@ -40,32 +45,29 @@ class CommitmentItem(CooperationPart, frozen=True, kw_only=True):
     due_to: date | None
 
 
-PROMISED: Final = ("due", "promise")
-"""The columns of a visit or round that is a commitment: its sort key and its JSON object; null of one that is none."""
+PROMISED: Final = ("due", "promised")
+"""The columns of a visit or round that is a commitment: its sort key and how it is classified, or else null."""
 
 
-class _Open(NamedTuple):
-    """What was promised: its id, kind, subject, whose it is, when it is due, the entry that did so, what changed."""
+class _Scheduled(Item, frozen=True, kw_only=True):
+    """What is told of a commitment, of all that a visit (which has a purpose) or a round (which has a subject) says."""
 
-    id: str
-    kind: CommitmentKind
-    subject: str
-    parties: tuple[str, ...]
-    due: EdtfDate | None
-    entry: Entry[Event]
-    changes: tuple[Entry[Event], ...]
-    roadmap: str | None = None
+    cooperation: str
+    purpose: str = ""
+    subject: str = ""
+    window: EdtfDate | None
+    changes: tuple[Statement, ...]
 
 
-def of_event(
-    state: Cooperation, key: str, one: Visit | Round, subject: str, parties: tuple[str, ...]
-) -> tuple[str | None, str | None]:
+_scheduled: Final = msgspec.json.Decoder(_Scheduled, dec_hook=from_text)
+_STRICTNESS: Final[tuple[Classification, ...]] = get_args(Classification)
+
+
+def of_event(state: Cooperation, one: Visit | Round) -> tuple[str | None, str | None]:
     """Return the columns `PROMISED` of a visit or round: one that is scheduled, and its cooperation has not ended."""
     if state.closed or one.status != "scheduled":
         return None, None
-    kind = "visit" if isinstance(one, Visit) else "round"
-    due, body = _told(state, _Open(key, kind, subject, parties, one.window, one.scheduled, one.changes))
-    return due, body.decode()
+    return _sort(one.window), _classification(one.scheduled, one.changes)
 
 
 def of_milestone(state: Cooperation, key: str, one: MilestoneState, parties: tuple[str, ...]) -> tuple[str, bytes]:
@@ -76,39 +78,72 @@ def of_milestone(state: Cooperation, key: str, one: MilestoneState, parties: tup
     if state.closed or one.status != "open":
         return "", b""
     entry = state.roadmaps[one.roadmap]
-    return _told(state, _Open(key, "milestone", one.title, parties, one.due, entry, one.changes, one.roadmap))
-
-
-def _told(state: Cooperation, one: _Open) -> tuple[str, bytes]:
-    earliest, latest, _ = bounds(one.due)
-    item = CommitmentItem(
-        id=one.id,
+    promised = Statement(**stated(entry))
+    return _sort(one.due), _told(
+        "milestone",
+        promised,
+        Statement(**stated(one.changes[-1])) if one.changes else promised,
+        id=key,
         cooperation=state.id,
-        kind=one.kind,
-        subject=one.subject,
-        parties=one.parties,
-        roadmap=one.roadmap,
+        subject=one.title,
+        parties=parties,
         due=one.due,
+        roadmap=one.roadmap,
+        classification=_classification(entry, one.changes),
+    )
+
+
+def of_row(kind: CommitmentKind, body: bytes, parties: Sequence[str], promised: Classification) -> bytes:
+    """Return the JSON object of a visit or round that is a commitment, from its row: its body, parties and `promised`.
+
+    Raises what msgspec raises for a body that is none.
+    """
+    one = _scheduled.decode(body)
+    return _told(
+        kind,
+        one,
+        one.changes[-1] if one.changes else one,
+        id=one.id,
+        cooperation=one.cooperation,
+        subject=one.purpose or one.subject,
+        parties=tuple(parties),
+        due=one.window,
+        roadmap=None,
+        classification=promised,
+    )
+
+
+def _told(kind: CommitmentKind, promised: Statement, moved: Statement, *, due: EdtfDate | None, **said: Any) -> bytes:
+    """Tell a commitment, which rests on what says when it is due (all that changed one which is open moved it)."""
+    citations, corrections = promised.citations, promised.corrections
+    if moved is not promised:
+        citations = tuple(dict.fromkeys((*citations, *moved.citations)))
+        corrections = tuple(sorted((*corrections, *moved.corrections), key=lambda made: made.position))
+    earliest, latest, _ = bounds(due)
+    item = CommitmentItem(
+        kind=kind,
+        due=due,
         due_from=earliest,
         due_to=latest,
-        **_rests_on(one),
+        position=moved.position,
+        recorded_at=moved.recorded_at,
+        citations=citations,
+        note=moved.note,
+        corrections=corrections,
+        **said,
     )
-    return latest.isoformat() if latest else "9999-12-31", canonical.encode(item)
+    return canonical.encode(item)
 
 
-def _rests_on(one: _Open) -> dict[str, Any]:
-    """Return where it says when a commitment is due (all that changed one which is open still rescheduled it)."""
-    if not one.changes:
-        return provenance(one.entry)
-    promised, moved = one.entry, one.changes[-1]
-    return provenance(moved) | {
-        "classification": max(promised.classification, moved.classification, key=_STRICTNESS.index),
-        "citations": tuple(dict.fromkeys((*promised.event.citations, *moved.event.citations))),
-        "corrections": tuple(sorted((*promised.corrections, *moved.corrections), key=lambda made: made.position)),
-    }
+def _sort(due: EdtfDate | None) -> str:
+    return due.latest.isoformat() if due and due.latest else "9999-12-31"
 
 
-_STRICTNESS: tuple[Classification, ...] = get_args(Classification)
+def _classification(promised: Entry[Event], changes: Sequence[Entry[Event]]) -> Classification:
+    """Return the stricter classification of what promised a thing and what last said when it is due."""
+    both: list[Classification] = [one.classification for one in (promised, *changes[-1:])]
+    return max(both, key=_STRICTNESS.index)
+
 
 COMMITMENTS = Listed(
     name="commitments",

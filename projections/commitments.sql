@@ -7,13 +7,13 @@
 
 -- name: items
 -- Items as of a log size: $1 ids, $2 size.
-SELECT id, due AS sort, convert_to(promise, 'UTF8') AS body FROM visits
+SELECT 'visit' AS kind, id, due AS sort, body, parties, promised FROM visits
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND due IS NOT NULL
 UNION ALL
-SELECT id, due, convert_to(promise, 'UTF8') FROM rounds
+SELECT 'round', id, due, body, parties, promised FROM rounds
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND due IS NOT NULL
 UNION ALL
-SELECT id, sort, body FROM titles
+SELECT 'milestone', id, sort, body, parties, NULL FROM titles
 WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND sort <> '';
 
 -- name: page
@@ -24,38 +24,38 @@ WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2) AND s
 --   $7 kind, or null for any
 --   $8, $9 first and last day of the time at which it is due (null: no bound); $10 whether it must lie there, not only may
 --   $11 whether it has to be overdue (null: either), $12 on which day
-SELECT id, sort, body FROM (
-    SELECT 'visit' AS kind, id, born, died, false AS ended, due IS NOT NULL AS promised,
-        due AS sort, convert_to(promise, 'UTF8') AS body,
+SELECT kind, id, sort, body, parties, promised FROM (
+    SELECT 'visit' AS kind, id, born, died, false AS ended, due IS NOT NULL AS open,
+        due AS sort, body, promised,
         cooperation, parties, earliest, latest, qualified
     FROM visits
     UNION ALL
     SELECT 'round', id, born, died, false, due IS NOT NULL,
-        due, convert_to(promise, 'UTF8'),
+        due, body, promised,
         cooperation, parties, earliest, latest, qualified
     FROM rounds
     UNION ALL
     SELECT 'milestone', id, born, died, false, sort <> '',
-        sort, body,
+        sort, body, NULL,
         cooperation, parties, earliest, latest, qualified
     FROM titles
     UNION ALL
     SELECT 'visit', id, born, died, true, due IS NOT NULL,
-        due, convert_to(promise, 'UTF8'),
+        due, body, promised,
         cooperation, parties, earliest, latest, qualified
     FROM visits
     UNION ALL
     SELECT 'round', id, born, died, true, due IS NOT NULL,
-        due, convert_to(promise, 'UTF8'),
+        due, body, promised,
         cooperation, parties, earliest, latest, qualified
     FROM rounds
     UNION ALL
     SELECT 'milestone', id, born, died, true, sort <> '',
-        sort, body,
+        sort, body, NULL,
         cooperation, parties, earliest, latest, qualified
     FROM titles
 ) AS commitments
-WHERE born < $1 AND promised AND (NOT ended AND died IS NULL OR ended AND died >= $1)
+WHERE born < $1 AND open AND (NOT ended AND died IS NULL OR ended AND died >= $1)
   AND ($2::text IS NULL OR (sort, id) > ($2 COLLATE "C", $3::text))
   AND ($5::text IS NULL OR cooperation = $5)
   AND ($6::text[] IS NULL OR parties && $6)

@@ -27,7 +27,7 @@ from events.log.servers import Pool
 from events.log.together import Ask, K, Together, V
 from events.sql import load
 from events.words import prefixes, titles
-from projections import around
+from projections import around, commitments
 from projections.around import Around, Asked
 from projections.digest import digests
 from projections.engine import QUERIES, VERSION
@@ -377,4 +377,6 @@ def _hit(record: asyncpg.Record) -> Found:
 
 def _found(record: asyncpg.Record) -> Found:
     body = record["body"]
+    if (promised := record.get("promised")) is not None:
+        body = commitments.of_row(record["kind"], body, record["parties"], promised)
     return Found(id=record["id"], sort=record["sort"], refs=around.refs_of(body), body=body)

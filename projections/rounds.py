@@ -60,7 +60,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             item.status,
             *bounds(one.window),
             *bounds(item.held),
-            *of_event(state, key, one, event.subject, parties),
+            *of_event(state, one),
             *titled(event.subject, said(one.changes)),
         )
 

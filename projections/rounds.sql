@@ -20,7 +20,7 @@ CREATE TABLE rounds (
     held_latest date,
     held_qualified boolean NOT NULL,
     due text COLLATE "C",
-    promise text,
+    promised text,
     title text NOT NULL,
     words text NOT NULL
 ) WITH (toast_tuple_target = 4080);

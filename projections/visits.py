@@ -81,7 +81,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             item.status,
             *bounds(visit.window),
             *bounds(item.held),
-            *of_event(state, key, visit, event.purpose, parties),
+            *of_event(state, visit),
             *titled(event.purpose, said(visit.changes)),
         )
 

@@ -17,8 +17,9 @@ from events.codec import decode_entry
 from events.edtf import EdtfDate
 from events.entry import canonical
 from projections import LISTED, MODELS, Filter, Listed, Row, engine, folding, gathering, rebuild, shares
-from projections.commitments import COMMITMENTS
+from projections.commitments import COMMITMENTS, CommitmentKind, of_row
 from projections.cooperations import COOPERATIONS
+from projections.model import ReadModel
 from projections.names import NAMED
 from projections.people import PEOPLE
 from projections.reader import Lies, ReadModels
@@ -128,13 +129,14 @@ class Oracle:
 
     def commitments(self) -> Iterator[Row]:
         """What stands in the rows of visits, rounds and milestones."""
-        for kind, model in (("visit", VISITS), ("round", ROUNDS), ("milestone", TITLES)):
+        kinds: dict[CommitmentKind, ReadModel] = {"visit": VISITS, "round": ROUNDS, "milestone": TITLES}
+        for kind, model in kinds.items():
             for row in self.rows[model.name].values():
                 said = dict(zip(model.columns, row.columns, strict=True))
-                sort, body = said.get("due", row.sort), said.get("promise", row.body.decode())
-                if sort:
+                if sort := said.get("due", row.sort):
                     columns = (said["cooperation"], said["parties"], kind)
-                    yield Row(id=row.id, body=body.encode(), sort=sort, columns=columns)
+                    body = of_row(kind, row.body, said["parties"], said["promised"]) if "due" in said else row.body
+                    yield Row(id=row.id, body=body, sort=sort, columns=columns)
 
     def page(self, model: Listed) -> list[tuple[str, str, bytes]]:
         """The whole list, in its order."""

@@ -396,7 +396,7 @@ def test_a_page_goes_on_in_its_own_order_as_of_its_size(model):
     assert f'($2::text IS NULL OR (sort, id) {ways[way]} ($2 COLLATE "C", $3::text))' in page
     holds = "(died IS NULL OR died >= $1)"
     if model is COMMITMENTS:  # each part either of what stands or of what ended later, and only while it is promised
-        holds = "promised AND (NOT ended AND died IS NULL OR ended AND died >= $1)"
+        holds = "open AND (NOT ended AND died IS NULL OR ended AND died >= $1)"
     assert f"WHERE born < $1 AND {holds}" in page
     its_own = "WHERE id = ANY ($1::text[]) AND born < $2 AND (died IS NULL OR died >= $2)"
     assert its_own in model.queries["items"]
@@ -411,7 +411,7 @@ def test_what_is_open_is_asked_for_as_it_is_indexed(model):
     assert (died, promised, stands, is_over) == ("died", as_promised, "died IS NULL", "died IS NOT NULL")
     assert sort in {"due, id", "sort, id"}
     for branch, ended in zip(branches, ("false", "true"), strict=True):
-        said = " ".join(branch.replace(" AS ended", "").replace(" AS promised", "").replace(" AS sort", "").split())
+        said = " ".join(branch.replace(" AS ended", "").replace(" AS open", "").replace(" AS sort", "").split())
         assert f"id, born, died, {ended}, {promised}, {sort.removesuffix(', id')}, " in said
 
 
