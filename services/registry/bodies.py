@@ -90,7 +90,7 @@ def read_all(asked: Iterable[Asked]) -> tuple[list[Body], list[FieldProblem]]:
 
 
 def read(asked: Asked) -> Body:
-    """Check a body. Raises `InvalidField` only where nothing more can be said of it: it is of no known command."""
+    """Check a body. Raises `InvalidField` only where nothing comes of it: what it asks for, or of what, is unknown."""
     aggregate, command = _command(asked)
     problems: list[FieldProblem] = []
     data = clean(asked.data, asked.pointer, problems)
@@ -105,7 +105,10 @@ def read(asked: Asked) -> Body:
         problems.append(
             FieldProblem("expected one of " + ", ".join(CLASSIFICATIONS), f"{asked.pointer}/classification")
         )
-    if command.opens:
+    if aggregate is None:
+        problems.append(FieldProblem("expected the name of a stream", f"{within(asked.pointer)}/subject"))
+        stream = ""
+    elif command.opens:
         stream = _new_stream(aggregate, asked, filled, problems)
     else:
         stream = _subject(aggregate, asked, problems)
@@ -115,6 +118,8 @@ def read(asked: Asked) -> Body:
     if isinstance(data, dict):
         found, leaves = examine(filled, command.body, asked.pointer)
         problems += found
+    if aggregate is None:
+        raise InvalidField.of(problems)
     return Body(
         aggregate=aggregate,
         command=command,
@@ -182,13 +187,12 @@ def _keep_id(filled: dict[str, Any], path: tuple[str, ...], key: str, at: str) -
         yield FieldProblem(f"is {key}, and cannot be corrected", f"{at}/{'/'.join(path)}")
 
 
-def _command(asked: Asked) -> tuple[Aggregate, CommandType]:
+def _command(asked: Asked) -> tuple[Aggregate | None, CommandType]:
+    """Return a command and what it is about: None where only the subject could tell, and does not."""
     found = COMMANDS.get(asked.command) if isinstance(asked.command, str) else None
     if found is None and isinstance(asked.command, str) and asked.command in AMENDING:
         kind = asked.subject.partition("/")[0] if isinstance(asked.subject, str) else ""
-        if kind not in AGGREGATES:
-            raise InvalidField.of([FieldProblem("expected the name of a stream", f"{within(asked.pointer)}/subject")])
-        found = AGGREGATES[kind], AMENDING[asked.command]
+        return AGGREGATES.get(kind), AMENDING[asked.command]
     if found is None:
         names = ", ".join((*COMMANDS, *AMENDING))
         raise InvalidField.of([FieldProblem(f"expected one of {names}", f"{within(asked.pointer)}/command")])

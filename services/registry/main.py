@@ -18,6 +18,7 @@ from events.log.checkpoints import Checkpoints
 from events.log.failure import FAILURES
 from events.log.servers import Pool, create_pool
 from events.log.tree import Tree
+from events.shape import countries
 from events.vault import MasterKey, Vault
 from projections.engine import READING
 from projections.reader import ReadModels
@@ -185,7 +186,7 @@ async def _tracing(parts: Parts, recording: Recording | None) -> AsyncGenerator[
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None]:
+async def _beside(work: Coroutine[Any, Any, object], name: str) -> AsyncGenerator[None]:
     """Do something meanwhile. That it failed, which it should not, is journalled when it does."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_told)
@@ -196,7 +197,7 @@ async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _told(task: asyncio.Task[None]) -> None:
+def _told(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         failure(error)
 
@@ -210,6 +211,7 @@ async def _running(app: Litestar) -> AsyncGenerator[None]:
         _signing(parts),
         _measuring(parts, app.state.requests),
         _tracing(parts, recording),
+        _beside(asyncio.to_thread(countries), "countries"),  # which the first to name one would wait for
     ):
         app.state.parts = parts
         app.state.recording = recording

@@ -100,6 +100,23 @@ async def test_what_cannot_be_amended_is_pointed_to_in_its_command(service: Serv
             refused(answer, 409, "not-correctable", f"/commands/1/data/{next(iter(data))}")
 
 
+@pytest.mark.parametrize("subject", [{}, {"subject": None}, {"subject": "ship/ship_1"}, {"subject": 7}], ids=str)
+async def test_of_an_amendment_of_no_stream_all_that_is_wrong_is_named(service: Service, subject: dict[str, Any]):
+    commands = [
+        {"command": "retract-entry", **subject, "data": {"retracts": "first", "classification": "secret", "why": "x"}},
+        {"command": "correct-entry", **subject, "data": {"corrects": 0, "reason": "misread"}},
+    ]
+    expected = [
+        "/commands/0/subject",
+        *(f"/commands/0/data/{name}" for name in ("retracts", "classification", "why", "reason")),
+        "/commands/1/subject",
+        "/commands/1/data/replacement",
+    ]
+    async with nothing_left_behind(service):
+        answer = await service.client.post("/v1/batch", json={"commands": commands})
+        refused(answer, 422, "invalid-field", *expected)
+
+
 async def test_a_correction_keeps_what_it_cited_of_a_source_that_was_withdrawn_since(service: Service):
     text = "One sentence. Another."
     about = {"title": "T", "publisher": "P", "published": "2019", "language": "en", "media_type": "text/plain"}

@@ -21,7 +21,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from litestar.types import Receive, Scope, Send
 
 from services.registry.answers import Answers, Kept
-from services.registry.api.given import Asking, header, present
+from services.registry.api.given import Asking, headers_named, present
 from services.registry.api.query import AsOf
 from services.registry.version import VERSION
 
@@ -137,8 +137,9 @@ def tag_of_stream(request: Asking, size: int, *others: object) -> str:
 
 
 def _held(request: Asking) -> set[str]:
-    given = header(request, b"if-none-match")
-    return set() if given is None else {one.strip().removeprefix("W/") for one in given.split(",")}
+    """Read the tags of `If-None-Match`, which may come in several fields (RFC 9110, section 5.3)."""
+    fields = headers_named(request, b"if-none-match")
+    return {one.strip().removeprefix("W/") for given in fields for one in given.split(",")}
 
 
 def _headers(tag: str, size: int, links: str = "") -> dict[str, str]:
