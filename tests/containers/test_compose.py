@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable
+from textwrap import dedent
 from typing import Any
 
 import asyncpg
@@ -19,11 +20,12 @@ from services.registry.access.roles import Role
 from services.registry.metrics.catalogue import REBUILD_PROGRESS
 from tests.support import console
 from tests.support.check_log import check_log
-from tests.support.engine import Compose, fetch
+from tests.support.engine import ROOT, Compose, fetch
 from tests.support.faults import BACK_SECONDS, back_in_time, loaded
 from tests.support.watching import ALERTS, SHOWN
 from tests.support.world import party
 
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 ONCE = ("secrets", "provision", "migrate", "key")
 SECRET = re.compile(r"password=|://[^/@\s]+:[^/@\s]+@|[0-9a-f]{64}", re.IGNORECASE)
 WATCHED_SECONDS = 90.0  # four intervals of Prometheus's, which reads and evaluates every 15 seconds, and room
@@ -196,6 +198,28 @@ async def test_a_password_is_changed_as_the_manual_says(stack: Compose, token: s
     async with stack.client(token) as client:
         recorded = await client.post("/v1/parties", json=party("With another password"))
         assert recorded.status_code == 201, recorded.text
+
+
+async def test_the_master_key_is_replaced_as_the_manual_says(stack: Compose, token: str):
+    section = OPERATIONS.partition("## Replace the master key\n")[2].partition("\n## ")[0]
+    wrap, put_in_place = (dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.M | re.S))
+    key = stack.folder / "deploy" / "secrets" / "serve" / "master.key"
+    old = key.read_text()
+    async with stack.client(token) as client:
+        before = (await client.get("/v1/people")).json()["items"]
+        name = next(person["name"] for person in before)
+    told = await asyncio.to_thread(stack.shell, wrap)
+    assert re.search("[0-9]+ keys are wrapped by the master key [0-9a-f]{16} now", told), told
+    await asyncio.to_thread(stack.shell, put_in_place)
+    assert key.read_text() != old
+    async with stack.client(token) as client:
+        assert (await client.get("/v1/people")).json()["items"] == before
+        found = (await client.get("/v1/search", params={"q": name})).json()["items"]
+        assert before[0]["id"] in {hit["id"] for hit in found}
+        added = await client.post("/v1/people", json={"name": "Added After It"})
+        assert added.status_code == 201, added.text
+    verified = await asyncio.to_thread(stack.run, "run", "--rm", "-T", "registry", "verify")
+    assert "Verified" in verified
 
 
 async def test_prometheus_finds_every_replica_evaluates_every_alert_and_can_draw_the_dashboard(
