@@ -78,8 +78,12 @@ class Helpers:
         return wanted(entries) if self._processes is None else self._processes
 
     async def __aenter__(self) -> Self:
-        while len(self._ahead) < self.of(WORTH) - 1:
-            self._ahead.append(await _started(self._dsn))
+        try:
+            while len(self._ahead) < self.of(WORTH) - 1:
+                self._ahead.append(await _started(self._dsn))
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -202,7 +202,9 @@ async def test_a_password_is_changed_as_the_manual_says(stack: Compose, token: s
 
 async def test_the_master_key_is_replaced_as_the_manual_says(stack: Compose, token: str):
     section = OPERATIONS.partition("## Replace the master key\n")[2].partition("\n## ")[0]
-    wrap, put_in_place = (dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.M | re.S))
+    wrap, put_in_place = (
+        dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
+    )
     key = stack.folder / "deploy" / "secrets" / "serve" / "master.key"
     old = key.read_text()
     async with stack.client(token) as client:
