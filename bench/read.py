@@ -33,6 +33,7 @@ async def measure(room: Room, *, quick: bool) -> Result:
         beside = {name: peer for name, peer in others.items() if name in PEERS}
         for peer in beside.values():
             await peer.append(32, 32_000)
+        await room.settle()
         reader = Reader(pool)
 
         async def ours() -> float:

@@ -18,6 +18,7 @@ import asyncpg
 
 from bench import history
 from bench.cores import one_core
+from bench.database import Room
 from bench.measure import Figure, Result, interleave
 from events.codec import decode_entries
 from events.log.transfer import receive
@@ -25,7 +26,6 @@ from projections import rebuild
 from projections.engine import ENTRIES, SESSION
 from projections.garbage import look_seldom
 from projections.shares import Helpers
-from services.registry.provision import Access
 
 PAGE = 1_000
 HELPING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'registry-rebuild-share'"
@@ -40,9 +40,9 @@ class Contest:
         self._helpers = Helpers(dsn)
         self.size = 0
 
-    async def grow(self, access: Access, size: int) -> None:
+    async def grow(self, room: Room, size: int) -> None:
         """Record the history up to a size: a longer one begins with the shorter."""
-        recorder = await asyncpg.connect(access.service)
+        recorder = await asyncpg.connect(room.service)
         begun, held = time.perf_counter(), self.size
 
         async def following() -> AsyncIterator[bytes]:
@@ -54,10 +54,7 @@ class Contest:
 
         await receive(recorder, following())
         await recorder.close()
-        # As PostgreSQL does by itself within a minute or two: whoever is the first to read would do a part of it.
-        owner = await asyncpg.connect(access.owner)
-        await owner.execute("VACUUM (ANALYZE) log.entry")
-        await owner.close()
+        await room.settle()
         self.size = size
         print(f"{size:,} entries are there after {time.perf_counter() - begun:.0f} s", file=sys.stderr)
 
@@ -113,18 +110,18 @@ class Contest:
         return True
 
 
-async def measure(access: Access, *, quick: bool) -> Result:
+async def measure(room: Room, *, quick: bool) -> Result:
     """Measure at several sizes, each in rounds: the larger, the fewer."""
     sizes: Sequence[tuple[int, int]] = (
         [(2_000, 3), (10_000, 3)] if quick else [(10_000, 5), (100_000, 3), (1_000_000, 3)]
     )
     look_seldom()  # as `registry rebuild` does
-    connection = await asyncpg.connect(access.projector, server_settings=dict(SESSION))
-    contest = Contest(connection, access.projector)
+    connection = await asyncpg.connect(room.projector, server_settings=dict(SESSION))
+    contest = Contest(connection, room.projector)
     figures: dict[str, Figure] = {}
     ratios: dict[str, float] = {}
     for size, rounds in sizes:
-        await contest.grow(access, size)
+        await contest.grow(room, size)
         works = {"rebuild": contest.rebuild, "read_and_decode": contest.read_and_decode}
         if size == sizes[1][0]:
             works["one_core"] = contest.on_one_core
