@@ -23,7 +23,8 @@ CREATE TABLE agreements (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS agreements_versions ON agreements (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS agreements_versions ON agreements (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS agreements_current ON agreements (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS agreements_order ON agreements (sort, id);
 CREATE INDEX IF NOT EXISTS agreements_cooperation ON agreements (cooperation);
 CREATE INDEX IF NOT EXISTS agreements_parties ON agreements USING gin (parties);

@@ -15,7 +15,8 @@ CREATE TABLE cooperations (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS cooperations_versions ON cooperations (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS cooperations_versions ON cooperations (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS cooperations_current ON cooperations (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS cooperations_order ON cooperations (sort, id);
 CREATE INDEX IF NOT EXISTS cooperations_parties ON cooperations USING gin (parties);
 

@@ -24,7 +24,8 @@ CREATE TABLE meetings (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS meetings_versions ON meetings (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS meetings_versions ON meetings (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS meetings_current ON meetings (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS meetings_order ON meetings (sort, id);
 CREATE INDEX IF NOT EXISTS meetings_cooperation ON meetings (cooperation);
 CREATE INDEX IF NOT EXISTS meetings_parties ON meetings USING gin (parties);

@@ -22,7 +22,8 @@ CREATE TABLE negotiations (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS negotiations_versions ON negotiations (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS negotiations_versions ON negotiations (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS negotiations_current ON negotiations (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS negotiations_order ON negotiations (sort, id);
 CREATE INDEX IF NOT EXISTS negotiations_cooperation ON negotiations (cooperation);
 CREATE INDEX IF NOT EXISTS negotiations_parties ON negotiations USING gin (parties);

@@ -22,7 +22,8 @@ CREATE TABLE occasions (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS occasions_versions ON occasions (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS occasions_versions ON occasions (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS occasions_current ON occasions (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS occasions_order ON occasions (sort, id);
 CREATE INDEX IF NOT EXISTS occasions_words ON occasions USING gin ((words::tsvector));
 

@@ -20,7 +20,8 @@ CREATE TABLE parties (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS parties_versions ON parties (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS parties_versions ON parties (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS parties_current ON parties (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS parties_order ON parties (sort, id);
 CREATE INDEX IF NOT EXISTS parties_identifiers ON parties USING gin (identifiers);
 CREATE INDEX IF NOT EXISTS parties_merged_into ON parties (merged_into) WHERE merged_into IS NOT NULL;

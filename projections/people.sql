@@ -14,7 +14,8 @@ CREATE TABLE people (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS people_versions ON people (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS people_versions ON people (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS people_current ON people (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS people_order ON people (sort, id);
 CREATE INDEX IF NOT EXISTS people_parties ON people USING gin (parties);
 CREATE INDEX IF NOT EXISTS people_ever ON people USING gin (ever);

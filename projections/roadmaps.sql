@@ -20,7 +20,8 @@ CREATE TABLE roadmaps (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_versions ON roadmaps (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_versions ON roadmaps (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS roadmaps_current ON roadmaps (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS roadmaps_order ON roadmaps (sort, id);
 CREATE INDEX IF NOT EXISTS roadmaps_cooperation ON roadmaps (cooperation);
 CREATE INDEX IF NOT EXISTS roadmaps_parties ON roadmaps USING gin (parties);

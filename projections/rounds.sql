@@ -27,7 +27,8 @@ CREATE TABLE rounds (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS rounds_versions ON rounds (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS rounds_current ON rounds (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS rounds_order ON rounds (sort, id);
 CREATE INDEX IF NOT EXISTS rounds_promised ON rounds (due, id) WHERE due IS NOT NULL AND died IS NULL;
 CREATE INDEX IF NOT EXISTS rounds_promise_ended ON rounds (died) WHERE due IS NOT NULL AND died IS NOT NULL;

@@ -20,7 +20,8 @@ CREATE TABLE sources (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS sources_versions ON sources (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS sources_versions ON sources (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS sources_current ON sources (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS sources_order ON sources (sort, id);
 CREATE INDEX IF NOT EXISTS sources_sha256 ON sources (sha256);
 CREATE INDEX IF NOT EXISTS sources_words ON sources USING gin ((words::tsvector));

@@ -19,7 +19,8 @@ CREATE TABLE titles (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS titles_versions ON titles (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS titles_current ON titles (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS titles_promised ON titles (sort, id) WHERE sort <> '' AND died IS NULL;
 CREATE INDEX IF NOT EXISTS titles_promise_ended ON titles (died) WHERE sort <> '' AND died IS NOT NULL;
 CREATE INDEX IF NOT EXISTS titles_words ON titles USING gin ((words::tsvector));

@@ -16,7 +16,8 @@ CREATE TABLE topics (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS topics_versions ON topics (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS topics_versions ON topics (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS topics_current ON topics (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS topics_cooperation ON topics (cooperation);
 CREATE INDEX IF NOT EXISTS topics_words ON topics USING gin ((words::tsvector));
 

@@ -31,7 +31,8 @@ CREATE TABLE visits (
 
 -- name: index
 -- Its indexes, once it is filled.
-CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, died) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX IF NOT EXISTS visits_versions ON visits (id, born);
+CREATE UNIQUE INDEX IF NOT EXISTS visits_current ON visits (id) WHERE died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_order ON visits (sort, id);
 CREATE INDEX IF NOT EXISTS visits_promised ON visits (due, id) WHERE due IS NOT NULL AND died IS NULL;
 CREATE INDEX IF NOT EXISTS visits_promise_ended ON visits (died) WHERE due IS NOT NULL AND died IS NOT NULL;

@@ -55,7 +55,7 @@ async def test_read_models_that_are_behind_are_held_to_what_they_show(database):
 )
 async def test_a_row_that_was_altered_taken_away_or_put_in_is_found(projected, statement, named):
     async with connected(projected.admin_dsn) as administrator:
-        await administrator.execute("DROP INDEX read_1.cooperations_versions")
+        await administrator.execute("DROP INDEX read_1.cooperations_current")
         done = await administrator.execute(statement.format(named, named))
         assert not done.endswith(" 0")
     with pytest.raises(AssertionError, match=rf"^{named}, \w+ born [0-9]+: live "):

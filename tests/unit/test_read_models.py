@@ -323,9 +323,10 @@ def test_a_table_has_the_columns_that_rows_fill(model):
 
 
 @each_model
-def test_a_row_has_one_version_that_is_current_and_one_that_ended_at_a_position(model):
-    (versions, *_) = re.findall("CREATE UNIQUE INDEX IF NOT EXISTS (.*);", model.queries["index"])
-    assert versions == f"{model.name}_versions ON {model.name} (id, died) NULLS NOT DISTINCT"
+def test_a_row_has_one_version_at_a_time_and_no_two_of_one_position(model):
+    index = [statement.strip() for statement in model.queries["index"].split(";")]
+    assert index[0].endswith(f"\nCREATE UNIQUE INDEX IF NOT EXISTS {model.name}_versions ON {model.name} (id, born)")
+    assert f"CREATE UNIQUE INDEX IF NOT EXISTS {model.name}_current ON {model.name} (id) WHERE died IS NULL" in index
 
 
 @each_model
