@@ -141,7 +141,9 @@ def _sort(due: EdtfDate | None) -> str:
 
 def _classification(promised: Entry[Event], changes: Sequence[Entry[Event]]) -> Classification:
     """Return the stricter classification of what promised a thing and what last said when it is due."""
-    both: list[Classification] = [one.classification for one in (promised, *changes[-1:])]
+    if not changes:
+        return promised.classification
+    both: tuple[Classification, ...] = promised.classification, changes[-1].classification
     return max(both, key=_STRICTNESS.index)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from struct import Struct
 from typing import Any, Final
 
 BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -17,6 +18,7 @@ NULL: Final = b"\xff\xff\xff\xff"
 BESIDE: Final = 5  # columns that a row has beside its own: id, born and sort before them, body and died after them
 KEPT: Final = 4_000  # values, once written: versions of rows, and rows of one cooperation, say the same again
 SHORT: Final = 300  # bytes of a written value that is kept
+_POSITION: Final = Struct(">iq").pack
 _EPOCH: Final = date(2000, 1, 1).toordinal()
 _NO_BOUND: Final = {date.min: -(2**31), date.max: 2**31 - 1}  # -infinity and infinity
 _TEXT: Final = (25).to_bytes(4)  # the type of an array's elements, by its oid
@@ -41,7 +43,7 @@ def tail(body: bytes, died: int | None) -> tuple[bytes, ...]:
 
 def position(number: int) -> bytes:
     """Return a whole number as a column of type bigint."""
-    return b"\0\0\0\x08" + number.to_bytes(8, signed=True)
+    return _POSITION(8, number)
 
 
 def _sized(said: bytes) -> bytes:

@@ -79,7 +79,7 @@ class ReadModel(Listed, frozen=True, kw_only=True):
     columns: tuple[str, ...]
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class Statement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What everything that is served has: the entry that it rests on, what that cites, and its corrections in force."""
 
     position: int

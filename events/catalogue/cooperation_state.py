@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -41,7 +41,7 @@ Status = Literal["scheduled", "held", "cancelled"]
 MilestoneStatus = Literal["open", "met", "missed"]
 
 
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
+class Visit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A visit: as it was scheduled, when it is due now, and what became of it."""
 
     scheduled: Entry[VisitScheduled]
@@ -50,7 +50,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Entry[Event], ...] = ()
 
 
-class Round(msgspec.Struct, frozen=True, kw_only=True):
+class Round(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A round of discussions: as it was scheduled, when it is due now, and what became of it."""
 
     scheduled: Entry[RoundScheduled]
@@ -59,7 +59,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Entry[Event], ...] = ()
 
 
-class MilestoneState(msgspec.Struct, frozen=True, kw_only=True):
+class MilestoneState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A milestone: the roadmap that it is of, when it is due now, and what became of it."""
 
     roadmap: str
@@ -70,7 +70,7 @@ class MilestoneState(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Entry[Event], ...] = ()
 
 
-class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+class Agreement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An agreement: as it was reached, its terms now, and whether it was terminated."""
 
     reached: Entry[AgreementReached]
@@ -79,7 +79,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Entry[Event], ...] = ()
 
 
-class Cooperation(msgspec.Struct, frozen=True, kw_only=True):
+class Cooperation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a cooperation; `standing` are the entries that suspended, resumed or closed it."""
 
     id: str
@@ -118,13 +118,13 @@ def evolve(state: Cooperation | None, entry: Entry[Any]) -> Cooperation:
 
     The cooperation itself counts as touched where its stage, its standing or its last activity may change.
     """
-    event = entry.event
+    event: Event = entry.event
     if isinstance(event, CooperationOpened):
         cooperation = entry.stream.partition("/")[2]
         return Cooperation(id=cooperation, opened=entry, touched=(cooperation,))
     if state is None:
         raise TypeError(f"{entry.stream} begins with {event.event_type}")
-    step = _STEPS.get(cast("type[Event]", type(event)))
+    step = _STEPS.get(type(event))
     if step is None:
         raise TypeError(f"{event.event_type} is no event of a cooperation")
     return step(state, entry)
@@ -137,15 +137,13 @@ def _topic(state: Cooperation, entry: Entry[TopicRaised]) -> Cooperation:
 
 def _meeting(state: Cooperation, entry: Entry[MeetingHeld]) -> Cooperation:
     key = entry.event.meeting_id
-    after = replace(state, meetings=with_item(state.meetings, key, entry), touched=(key,))
-    return _active(after, entry.event.held)
+    return _active(state, entry.event.held, (key,), meetings=with_item(state.meetings, key, entry))
 
 
 def _negotiations(state: Cooperation, entry: Entry[NegotiationsHeld]) -> Cooperation:
     key = entry.event.negotiations_id
     touched = (key,) if state.negotiations else (state.id, key)
-    after = replace(state, negotiations=with_item(state.negotiations, key, entry), touched=touched)
-    return _active(after, entry.event.held)
+    return _active(state, entry.event.held, touched, negotiations=with_item(state.negotiations, key, entry))
 
 
 def _roadmap(state: Cooperation, entry: Entry[RoadmapAgreed]) -> Cooperation:
@@ -154,13 +152,9 @@ def _roadmap(state: Cooperation, entry: Entry[RoadmapAgreed]) -> Cooperation:
         one.milestone_id: MilestoneState(roadmap=key, milestone_id=one.milestone_id, title=one.title, due=one.due)
         for one in entry.event.milestones
     }
-    after = replace(
-        state,
-        roadmaps=with_item(state.roadmaps, key, entry),
-        milestones={**state.milestones, **new},
-        touched=(key, *new) if state.roadmaps else (state.id, key, *new),
-    )
-    return _active(after, entry.event.agreed)
+    touched = (key, *new) if state.roadmaps else (state.id, key, *new)
+    roadmaps = with_item(state.roadmaps, key, entry)
+    return _active(state, entry.event.agreed, touched, roadmaps=roadmaps, milestones={**state.milestones, **new})
 
 
 def _milestone(
@@ -176,12 +170,9 @@ def _milestone(
             milestone = replace(milestone, status="missed", changes=changes)
         case MilestoneRescheduled():
             milestone = replace(milestone, due=event.due, changes=changes)
-    after = replace(
-        state,
-        milestones=with_item(state.milestones, event.milestone_id, milestone),
-        touched=(milestone.roadmap, event.milestone_id),
-    )
-    return _active(after, event.met) if isinstance(event, MilestoneMet) else after
+    done = event.met if isinstance(event, MilestoneMet) else None
+    touched = milestone.roadmap, event.milestone_id
+    return _active(state, done, touched, milestones=with_item(state.milestones, event.milestone_id, milestone))
 
 
 def _visit(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -191,8 +182,8 @@ def _visit(state: Cooperation, entry: Entry[Any]) -> Cooperation:
         visit = Visit(scheduled=entry, window=event.window)
     else:
         visit = _changed(state.visits[key], entry)
-    after = replace(state, visits=with_item(state.visits, key, visit), touched=(key,))
-    return _active(after, event.held) if isinstance(event, VisitHeld) else after
+    held = event.held if isinstance(event, VisitHeld) else None
+    return _active(state, held, (key,), visits=with_item(state.visits, key, visit))
 
 
 def _round(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -202,8 +193,8 @@ def _round(state: Cooperation, entry: Entry[Any]) -> Cooperation:
         one = Round(scheduled=entry, window=event.window)
     else:
         one = _changed(state.rounds[key], entry)
-    after = replace(state, rounds=with_item(state.rounds, key, one), touched=(key,))
-    return _active(after, event.held) if isinstance(event, RoundHeld) else after
+    held = event.held if isinstance(event, RoundHeld) else None
+    return _active(state, held, (key,), rounds=with_item(state.rounds, key, one))
 
 
 def _changed(thing: Any, entry: Entry[Any]) -> Any:
@@ -231,14 +222,14 @@ def _agreement(state: Cooperation, entry: Entry[Any]) -> Cooperation:
         else:
             agreement = replace(agreement, terminated=entry, changes=changes)
     touched = (key,) if state.agreements else (state.id, key)
-    after = replace(state, agreements=with_item(state.agreements, key, agreement), touched=touched)
     match event:
         case AgreementReached():
-            return _active(after, event.reached)
+            done = event.reached
         case AgreementAmended():
-            return _active(after, event.amended)
+            done = event.amended
         case _:
-            return after
+            done = None
+    return _active(state, done, touched, agreements=with_item(state.agreements, key, agreement))
 
 
 def _standing(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -261,13 +252,18 @@ def _promised(state: Cooperation) -> Iterator[str]:
     yield from (key for key, milestone in state.milestones.items() if milestone.status == "open")
 
 
-def _active(state: Cooperation, when: EdtfDate) -> Cooperation:
-    """Keep the date that may reach furthest; an open end reaches furthest, and the newer record wins a tie."""
+def _active(state: Cooperation, done: EdtfDate | None, touched: tuple[str, ...], **changed: Any) -> Cooperation:
+    """Change a state by what touched some things, and keep the date that may reach furthest of what was ever done.
+
+    An open end reaches furthest, and the newer record wins a tie.
+    """
     last = state.last_activity
-    if last is not None and when.latest is not None and (last.latest is None or last.latest > when.latest):
-        return state
-    touched = state.touched if state.id in state.touched else (state.id, *state.touched)
-    return replace(state, last_activity=when, touched=touched)
+    if done is None or (
+        last is not None and done.latest is not None and (last.latest is None or last.latest > done.latest)
+    ):
+        return replace(state, touched=touched, **changed)
+    concerned = touched if state.id in touched else (state.id, *touched)
+    return replace(state, touched=concerned, last_activity=done, **changed)
 
 
 _STEPS: dict[type[Event], Callable[[Cooperation, Entry[Any]], Cooperation]] = {
