@@ -27,23 +27,23 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 class Room(provision.Access, frozen=True):
-    """Where a work is measured: the registry's database, and the server's administrator for those of others."""
+    """Where a work is measured: the registry's database, and the server's administrator for those of others.
+
+    `databases` are those that were made for it and are there, by name.
+    """
 
     admin: str
+    databases: set[str]
 
     async def settle(self) -> None:
         """Vacuum and analyze what all contestants have recorded, as PostgreSQL does by itself within a minute or two.
 
         Whoever is the first to read would do a part of it, and plans made before know nothing of what is there.
         """
-        admin = await asyncpg.connect(self.admin)
-        databases = [row["datname"] for row in await admin.fetch("SELECT datname FROM pg_database WHERE datallowconn")]
-        await admin.close()
-        for database in databases:
-            if database.startswith("bench_"):
-                inside = await asyncpg.connect(provision.dsn_for(self.admin, database=database))
-                await inside.execute("VACUUM (ANALYZE)")
-                await inside.close()
+        for database in sorted(self.databases):
+            inside = await asyncpg.connect(provision.dsn_for(self.admin, database=database))
+            await inside.execute("VACUUM (ANALYZE)")
+            await inside.close()
 
     @asynccontextmanager
     async def beside(self, name: str) -> AsyncGenerator[str, None]:
@@ -52,8 +52,10 @@ class Room(provision.Access, frozen=True):
         admin = await asyncpg.connect(self.admin)
         try:
             await admin.execute(f'CREATE DATABASE "{made}"')
+            self.databases.add(made)
             yield provision.dsn_for(self.admin, database=made)
         finally:
+            self.databases.discard(made)
             await admin.execute(f'DROP DATABASE IF EXISTS "{made}" WITH (FORCE)')
             await admin.close()
 
@@ -68,7 +70,7 @@ async def database(admin_dsn: str, work: str) -> AsyncGenerator[Room, None]:
         await _refuse_shortcuts(admin)
         access = await provision.provision(admin_dsn, name, passwords=passwords)
         await migrate(access.owner)
-        yield Room(access.owner, access.service, access.projector, access.reader, admin_dsn)
+        yield Room(access.owner, access.service, access.projector, access.reader, admin_dsn, {name})
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.execute("CHECKPOINT")  # what one work wrote is not still being written while the next is measured
