@@ -268,3 +268,9 @@ class EntryTooNew(Corrupt):
     """A newer version of the program recorded this, and this one cannot read it."""
 
     code = "entry-too-new"
+
+
+class MasterKeyUnusable(RegistryError):
+    """The master key is missing, malformed, or not the one that the vault's keys are wrapped by."""
+
+    code = "master-key-unusable"

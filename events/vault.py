@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from events.errors import Corrupt, RegistryError, SourceWithdrawn
+from events.errors import Corrupt, MasterKeyUnusable, SourceWithdrawn
 from events.log import NewKey, NewSalt, NewToken
 from events.log.servers import Pool
 from events.log.together import Together
@@ -37,12 +38,6 @@ TOKEN_BYTES = 16
 MOST = 100  # who ask for keys in one statement, and documents
 TOGETHER = 8 * 2**20  # bytes of documents that are in memory together; a larger one is there alone
 AT_ONCE = 32 * 1024  # bytes that are opened sooner than a thread would begin to
-
-
-class MasterKeyUnusable(RegistryError):
-    """The master key is missing, malformed, or not the one that the vault's keys are wrapped by."""
-
-    code = "master-key-unusable"
 
 
 class MasterKey:
@@ -261,7 +256,7 @@ class Vault:
         """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then.
 
         `sha256` is its hash in hex, where that is known already. Raises `SourceWithdrawn` for one whose key was
-        destroyed.
+        destroyed, and `MasterKeyUnusable`.
         """
         if sha256 is None:
             sha256 = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
@@ -274,7 +269,10 @@ class Vault:
                 QUERIES["file"], bytes.fromhex(sha256), media_type, len(content), characters, sealed
             )
             if new:
-                await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)
+                try:
+                    await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)
+                except asyncpg.RestrictViolationError as refused:
+                    raise MasterKeyUnusable(str(refused)) from refused
             elif not await connection.fetch(QUERIES["keys"], [owner]):
                 raise SourceWithdrawn("The document was withdrawn; what was destroyed is not filed again.")
         return document, bool(new)
@@ -371,7 +369,6 @@ __all__ = [
     "Key",
     "Lack",
     "MasterKey",
-    "MasterKeyUnusable",
     "Vault",
     "document_owner",
     "person_owner",

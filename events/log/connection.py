@@ -13,7 +13,7 @@ import msgspec
 from asyncpg.prepared_stmt import PreparedStatement
 
 from events import sql
-from events.errors import Corrupt
+from events.errors import Corrupt, MasterKeyUnusable
 from events.log.command import Head
 from events.log.confirmation import Confirmation
 from events.log.failure import TRANSIENT
@@ -72,11 +72,15 @@ class WriterConnection:
     async def append(self, arguments: Sequence[object]) -> Found | None:
         """Send one batch (`Batch.arguments`); None when it is recorded, and durable.
 
-        What is found to be recorded already is durable too: the head's lock is WAL, which is waited for.
+        What is found to be recorded already is durable too: the head's lock is WAL, which is waited for. Raises
+        `MasterKeyUnusable` where a key is to be added that is wrapped by one which was replaced.
         """
         _, append = await self._ready()
-        with self._watch():
-            return _found(await append.fetchrow(*arguments))
+        try:
+            with self._watch():
+                return _found(await append.fetchrow(*arguments))
+        except asyncpg.RestrictViolationError as refused:
+            raise MasterKeyUnusable(str(refused)) from refused
 
     async def recorded(self, command_ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
         """Read back what commands recorded."""

@@ -21,7 +21,6 @@ from events import errors
 from events.errors import FieldProblem, InvalidField, NotFound, RegistryError
 from events.log import migrate
 from events.log.failure import TRANSIENT
-from events.vault import MasterKeyUnusable
 from projections.following import ReadModelBehind
 from services.registry import journal
 from services.registry.archive.folder import ArchiveUnusable
@@ -157,7 +156,7 @@ STATUSES: Final[Mapping[type[RegistryError], HTTPStatus]] = {
     KeyRingUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     StateUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
-    MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.MasterKeyUnusable: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.MigrationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.InvalidMigrations: HTTPStatus.INTERNAL_SERVER_ERROR,
     migrate.MigrationEdited: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -17,9 +17,9 @@ from events import sql
 from events.catalogue.history import ever_said
 from events.catalogue.person import PersonRegistered
 from events.codec import decode_entries
-from events.errors import Corrupt, EntryTooNew, NotCorrectable
+from events.errors import Corrupt, EntryTooNew, MasterKeyUnusable, NotCorrectable
 from events.log.read import Connection
-from events.vault import MasterKey, MasterKeyUnusable, person_owner, unseal
+from events.vault import MasterKey, person_owner, unseal
 from events.words import words
 from services.registry.access.actions import Action
 from services.registry.access.record import Looked, Who, record

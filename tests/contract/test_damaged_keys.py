@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from events.vault import MasterKey, MasterKeyUnusable, Vault, document_owner, person_owner
+from events.errors import MasterKeyUnusable
+from events.vault import MasterKey, Vault, document_owner, person_owner
 from services.registry.doctor.examination import examine
 from services.registry.doctor.finding import Verdict
 from services.registry.verify.database import Database as Stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 
+from events.errors import MasterKeyUnusable
 from events.log.servers import connect
 from events.vault import MasterKey
 from services.registry import rewrapping
@@ -190,10 +192,12 @@ async def test_a_process_that_has_the_old_file_still_is_told_and_adds_no_key(rec
         done = await asyncio.to_thread(recorded.rotate, "--while-served")
         assert done.returncode == 0, done.stderr
         after = await recorded.vault()
-        await service.post("/v1/people", {"name": "Too Late"}, status=500)
-        unfiled = await service.client.put(f"/v1/documents/{'0' * 64}", content=b"x", headers={"Content-Type": "a/b"})
-        assert unfiled.status_code >= 400
-        with pytest.raises(asyncpg.RestrictViolationError, match="is refused: keys are wrapped by"):
+        refused = await service.post("/v1/people", {"name": "Too Late"}, status=500)
+        assert refused["code"] == "master-key-unusable"
+        path = f"/v1/documents/{hashlib.sha256(b'x').hexdigest()}"
+        unfiled = await service.client.put(path, content=b"x", headers={"Content-Type": "text/plain"})
+        assert (unfiled.status_code, unfiled.json()["code"]) == (500, "master-key-unusable")
+        with pytest.raises(MasterKeyUnusable, match="is refused: keys are wrapped by"):
             await service.parts.vault.file(b"too late", "text/plain", 8)
         assert (await service.client.get("/health/ready")).status_code == 503
         assert await recorded.vault() == after

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from events.errors import Corrupt
+from events.errors import Corrupt, MasterKeyUnusable
 from events.log.checkpoints import Signed
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import NoteError, VerifierKey
-from events.vault import MasterKey, MasterKeyUnusable
+from events.vault import MasterKey
 from services.registry.doctor.finding import Finding, failed, ok, warning
 from services.registry.signing.keyring import KeyRing, KeyRingUnusable
 
