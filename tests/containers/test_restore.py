@@ -115,9 +115,15 @@ def verify_against(stack: Compose, note: bytes, tmp_path: Path) -> str:
     kept.write_bytes(note)
     kept.chmod(0o644)
     tmp_path.chmod(0o755)
-    return stack.run(
-        "run", "--rm", "-T", "--no-deps", "--volume", f"{kept}:/kept:ro", "registry", "verify", "--against", "/kept"
-    )
+    alone = ("run", "--rm", "-T", "--no-deps", "--env", "REGISTRY_KEY_DIR=/nowhere", "--volume", f"{kept}:/kept:ro")
+    return stack.run(*alone, "registry", "verify", "--against", "/kept")
+
+
+def behind(stack: Compose) -> tuple[str, int]:
+    """What is found to be wrong of a log that has fewer entries than were signed, and which size was."""
+    said = stack.shell("docker compose run --rm -T --no-deps registry verify --json || test $? = 1")
+    (found,) = json.loads(said)["findings"]
+    return found["code"], found["size"]
 
 
 def doctor(stack: Compose) -> dict[str, dict[str, str]]:
@@ -172,8 +178,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
     await run(destroy, stack)
 
     # To the last received: nothing is lost that was acknowledged and received.
-    told = await run(restore, stack)
-    assert "0 erasures" not in told
+    assert "0 erasures" not in await run(restore, stack)
     await recorded_once(stack.dsn(), first)
     assert (await check_log(stack.dsn())).size == there + 2
     await run(verify_against, stack, lost, tmp_path)
@@ -184,6 +189,7 @@ async def test_what_was_backed_up_is_restored_to_a_time_and_to_the_last_received
     await recorded_once(stack.dsn(), first)
     await check_log(stack.dsn())
     await run(verify_against, stack, kept, tmp_path)
+    assert await run(behind, stack) == ("rolled-back", there + 2)
 
     # The log is behind what was signed: that is named, nothing is signed, and another name is the way on.
     await run(start, stack)

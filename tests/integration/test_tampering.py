@@ -14,9 +14,11 @@ import pytest
 import pytest_asyncio
 
 from events.entry import leaf_hash
-from events.merkle.note import ED25519, SigningKey, VerifierKey
+from events.merkle.checkpoint import Checkpoint
+from events.merkle.note import ED25519, Note, SigningKey, VerifierKey
 from events.merkle.tree import root_of
 from services.registry.provision import dsn_for
+from services.registry.signing.keyring import KeyRing
 from services.registry.signing.signer import LogRolledBack
 from services.registry.verify import database
 from services.registry.verify.database import Database as Stored
@@ -103,6 +105,12 @@ async def tampered(recorded: Recorded) -> AsyncGenerator[tuple[asyncpg.Connectio
 async def verified(dsn: str, recorded: Recorded, **asked: Any) -> Report:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
         return await verify(Stored(pool, ORIGIN), Asked(**{"keys": tuple(recorded.keys), "processes": 0, **asked}))
+
+
+async def held_by_ring(dsn: str, recorded: Recorded, ring: Path | None = None) -> Report:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
+        source = Stored(pool, ORIGIN, None, KeyRing(ring or recorded.ring))
+        return await verify(source, Asked(keys=tuple(recorded.keys), processes=0))
 
 
 async def rehash(connection: asyncpg.Connection[asyncpg.Record], position: int, content: bytes) -> None:
@@ -506,6 +514,62 @@ async def test_yesterdays_backup_is_told_by_todays_checkpoint_and_is_not_signed(
     assert alone.verified
     assert (found.code, found.size) == ("rolled-back", 110)
     assert "the log has 100 entries, and today's checkpoint vouches for 110" in found.line
+
+
+async def test_checkpoints_that_were_deleted_are_missed_by_what_the_key_ring_remembers(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        assert (await held_by_ring(dsn, recorded)).verified
+        await connection.execute(
+            "DELETE FROM log.signature WHERE size = 400; DELETE FROM log.checkpoint WHERE size = 400"
+        )
+        assert (await held_by_ring(dsn, recorded)).verified  # nothing outside says that there was one
+        await connection.execute("DELETE FROM log.signature; DELETE FROM log.checkpoint")
+        (found,) = (await held_by_ring(dsn, recorded)).findings
+        settings = {"REGISTRY_DATABASE_URL": dsn, "REGISTRY_KEY_DIR": str(recorded.ring), "REGISTRY_ORIGIN": ORIGIN}
+        said = registry("verify", settings=settings)
+
+    assert (said.returncode, found.line in said.stdout) == (1, True), said.stdout + said.stderr
+    assert (found.code, found.size) == ("checkpoint-missing", ENTRIES)
+    assert "the key ring remembers that this checkpoint was signed" in found.line
+
+
+async def test_a_log_that_was_cut_short_with_its_checkpoints_is_told_by_what_the_key_ring_remembers(recorded: Recorded):
+    short = 400
+    async with tampered(recorded) as (connection, dsn):
+        for table in ("signature", "checkpoint"):
+            await connection.execute(f"DELETE FROM log.{table} WHERE size > $1", short)
+        await connection.execute("DELETE FROM log.claim WHERE position >= $1", short)
+        await connection.execute("DELETE FROM log.entry WHERE position >= $1", short)
+        await connection.execute("DELETE FROM log.tile WHERE index > 0")
+        leaves = [row["leaf"] for row in await connection.fetch("SELECT leaf FROM log.entry ORDER BY position")]
+        await connection.execute(
+            "UPDATE log.head SET size = $1, frontier = $2, last_recorded_at = "
+            "(SELECT recorded_at FROM log.entry ORDER BY position DESC LIMIT 1)",
+            short,
+            [root_of(leaves[:256]), root_of(leaves[256:384]), root_of(leaves[384:])],
+        )
+        assert (await verified(dsn, recorded)).verified
+        (found,) = (await held_by_ring(dsn, recorded)).findings
+
+    assert (found.code, found.size) == ("rolled-back", ENTRIES)
+    assert "the checkpoint that the key ring remembers vouches for 600" in found.line
+
+
+async def test_a_key_ring_that_cannot_be_read_or_is_of_another_log_is_no_reason_to_accuse_one(
+    recorded: Recorded, tmp_path: Path
+):
+    shutil.copytree(recorded.ring, tmp_path / "ring")
+    (tmp_path / "ring" / "signed").write_text("nothing of the kind")
+    unread = await held_by_ring(recorded.database.service_dsn, recorded, tmp_path / "ring")
+    assert unread.verified
+    assert any("the checkpoint that the key ring remembers: " in one for one in unread.not_checked)
+
+    KeyRing(tmp_path / "another").create("log.example/another")
+    note = SigningKey("log.example/another", ED25519, bytes(32))
+    other = Checkpoint("log.example/another", 10_000, bytes(32))
+    KeyRing(tmp_path / "another").remember(other, Note(other.text, (note.sign(other.text),)).encode())
+    assert (await held_by_ring(recorded.database.service_dsn, recorded, tmp_path / "another")).verified
+    assert (await held_by_ring(recorded.database.service_dsn, recorded, tmp_path / "none")).verified
 
 
 async def test_a_forged_checkpoint_of_a_name_that_was_given_up_is_named_beyond_the_logs_end_too(

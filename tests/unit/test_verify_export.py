@@ -115,6 +115,12 @@ def test_a_file_that_is_missing_is_found(path: str):
         assert not verified(folder).verified
 
 
+@pytest.mark.parametrize("name", ["keys", "origins"])
+def test_a_file_that_is_missing_is_named_though_the_key_was_given(name: str):
+    with unpacked(**{name: None}) as folder:
+        assert lines(verified(folder, keys=(KEY.verifier,))) == [f"file {name}: it is not there"]
+
+
 def test_a_bundle_that_is_missing_is_named_by_its_positions():
     with unpacked(**{"tile/entries/001": None}) as folder:
         assert "position 256: the entries from here to 511 are not there" in lines(verified(folder))

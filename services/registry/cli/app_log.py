@@ -30,7 +30,8 @@ def verify(
     the database (`REGISTRY_DATABASE_URL`), where the columns beside the entries, the head, claims, and all checkpoints
     that were ever signed are held against the entries too. With the master key (`REGISTRY_MASTER_KEY_FILE`) it opens
     every key in the vault and every document that there is a key of, which it holds, and the columns beside it, against
-    its hash and its content.
+    its hash and its content. With the folder of the signing keys (`REGISTRY_KEY_DIR`) the log is held against the
+    checkpoint that is remembered there, unless the database is a standby, which may be behind it.
 
     Exits with 0 if everything is in order, 1 if something is wrong, 2 if it cannot be verified.
 

@@ -84,15 +84,17 @@ def _verified(what: str | None, asked: Asked, token_file: Path | None) -> Report
 
 async def _database(asked: Asked) -> Report:
     from events.vault import MasterKey, Vault
+    from services.registry.signing.keyring import KeyRing
     from services.registry.verify.database import Database
 
     settings = load(os.environ, needed=["database_url"])
     master = MasterKey.from_file(settings.master_key_file) if settings.master_key_file else None
+    ring = KeyRing(settings.key_dir) if settings.key_dir else None
     await check(settings.database_url)
     async with create_pool(
         settings.database_url, min_size=1, max_size=2, server_settings={"application_name": "registry verify"}
     ) as pool:
-        return await verify(Database(pool, settings.origin, Vault(pool, master) if master else None), asked)
+        return await verify(Database(pool, settings.origin, Vault(pool, master) if master else None, ring), asked)
 
 
 def _service(url: str, token_file: Path | None) -> Source:

@@ -14,12 +14,14 @@ from events.log.checkpoints import Checkpoints
 from events.log.read import Pool, reachable
 from events.log.tree import Tree
 from events.merkle import VerificationError
+from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import Signature
 from events.merkle.tiles import WIDTH, Tile, hashes_of
 from events.merkle.tree import Frontier, root_of
 from events.vault import Lack, Vault, document_owner
 from services.registry.filing import SHA256
 from services.registry.media import told_by_content
+from services.registry.signing.keyring import KeyRing, KeyRingUnusable
 from services.registry.signing.published import encode_origins, origins
 from services.registry.signing.signer import current_origin
 from services.registry.verify.chunk import Bundle, Columns
@@ -64,8 +66,11 @@ class Database:
     complete = False
     events = True
 
-    def __init__(self, pool: Pool, origin: str, vault: Vault | None = None) -> None:
-        """Take a vault to have documents opened and held against their hashes."""
+    def __init__(self, pool: Pool, origin: str, vault: Vault | None = None, ring: KeyRing | None = None) -> None:
+        """Take a vault to have documents opened and held against their hashes.
+
+        And a key ring, to hold the log against the checkpoint that it remembers, which is stored as well.
+        """
         self.checks: Sequence[str] = (
             "the columns beside every entry, the head, claims, stored tiles",
             "every checkpoint that was stored",
@@ -83,6 +88,8 @@ class Database:
             else "documents: that needs the master key (REGISTRY_MASTER_KEY_FILE), as do keys in the vault",
         )
         self._vault = vault
+        self._ring = ring
+        self._remembered: Checkpoint | None = None
         self._pool = pool
         self._settings_origin = origin
         self._tree = Tree(pool)
@@ -101,7 +108,8 @@ class Database:
         """End."""
 
     async def published(self) -> Published:
-        """Read the head, the last checkpoint, keys and names."""
+        """Read the head, the last checkpoint, keys and names, and before them what the key ring remembers."""
+        remembered, unread = self._of_ring()
         with reachable():
             row = await self._pool.fetchrow(_HEAD)
             keys = await self._pool.fetch(_KEYS)
@@ -116,6 +124,12 @@ class Database:
             self._findings.add("entry-beyond", words, position=row["last"])
         origin = await current_origin(self._checkpoints, self._settings_origin)
         latest = await self._checkpoints.latest(origin)
+        if row["standby"] and remembered:
+            unread = "a standby may be behind it"
+        if unread:
+            self.beyond = (*self.beyond, f"the checkpoint that the key ring remembers: {unread}")
+        elif remembered and remembered[0].origin == origin:
+            self._remembered = remembered[0]
         return Published(
             checkpoint=latest.note.encode() if latest else None,
             keys="".join(f"{key['key']}\n" for key in keys).encode(),
@@ -123,7 +137,15 @@ class Database:
             size=size,
             frontier=self._frontier(row),
             origin=origin,
+            remembered=remembered[1] if self._remembered and remembered else None,
         )
+
+    def _of_ring(self) -> tuple[tuple[Checkpoint, bytes] | None, str]:
+        """Return the checkpoint that the key ring remembers, or why it cannot be read."""
+        try:
+            return (self._ring.remembered() if self._ring else None), ""
+        except KeyRingUnusable as refused:
+            return None, refused.detail
 
     def _frontier(self, row: asyncpg.Record) -> Frontier | None:
         try:
@@ -210,12 +232,27 @@ class Database:
         for row in beyond:
             path = Tile(row["level"], row["index"]).path.removeprefix("tile/")
             findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
+        await self._check_remembered(size, findings)
         await self._check_stray_claims(findings)
         await self._check_upper_tiles(findings)
         await self._check_missing_tiles(size, findings)
         if self._vault is not None:
             await self._check_keys(self._vault, findings)
             await self._check_documents(self._vault, findings)
+
+    async def _check_remembered(self, size: int, findings: Findings) -> None:
+        """Check that the checkpoint which the key ring remembers, or one over more entries, is stored."""
+        known = self._remembered
+        if known is None or known.size > size:  # that there are fewer entries has been found
+            return
+        async with self._checkpoints.signing():  # whoever signs lets the ring remember it first
+            stored = await self._checkpoints.covering(known.origin, known.size)
+        if stored is None:
+            words = (
+                "the key ring remembers that this checkpoint was signed, and neither it nor one over more entries is "
+                "stored: it was deleted, or whoever signed it was stopped before it was stored"
+            )
+            findings.add("checkpoint-missing", words, size=known.size)
 
     async def _check_stray_claims(self, findings: Findings) -> None:
         """Check that every claim is one that the command which it rests on makes: others would be kept from theirs."""

@@ -2,9 +2,10 @@
 -- column cannot be null it is asked for as if it could: whoever alters rows may take constraints away, too.
 
 -- name: head
--- The head, and the first and the last position that there are, as of one moment.
+-- The head, and the first and the last position that there are, as of one moment; whether this is a standby.
 SELECT h.size, coalesce(h.frontier, '{}') AS frontier, h.last_recorded_at::text AS last_recorded_at,
-    (SELECT min(position) FROM log.entry) AS first, (SELECT max(position) FROM log.entry) AS last
+    (SELECT min(position) FROM log.entry) AS first, (SELECT max(position) FROM log.entry) AS last,
+    pg_is_in_recovery() AS standby
 FROM (VALUES (true)) AS always (one)
 LEFT JOIN log.head AS h ON h.one;
 

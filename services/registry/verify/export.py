@@ -16,6 +16,8 @@ from services.registry.verify.files import MAX_BUNDLE_BYTES, read
 from services.registry.verify.findings import Finding, Findings
 from services.registry.verify.source import Head, Published, Unreadable
 
+KEYS: Final = "keys"
+ORIGINS: Final = "origins"
 MAX_ORIGINS_BYTES: Final = 10_000_000
 IN_AN_IMPORT: Final = "the form of what entries say (RFC 8785): the database, a service and an import are held to it"
 ONLY_IN_THE_DATABASE: Final = "columns, claims and checkpoints of the past: they are in the database only"
@@ -47,8 +49,8 @@ class Export:
         checkpoint = self._file("checkpoint", MAX_NOTE_BYTES)
         if checkpoint is None:
             raise Unreadable(f"{self._folder} is no export of a log: there is no file named checkpoint in it.")
-        keys = self._file("keys", MAX_NOTE_BYTES) or b""
-        return Published(checkpoint, keys, self._file("origins", MAX_ORIGINS_BYTES))
+        keys = self._file(KEYS, MAX_NOTE_BYTES) or b""
+        return Published(checkpoint, keys, self._file(ORIGINS, MAX_ORIGINS_BYTES))
 
     async def bundles(self, first: int, end: int) -> Sequence[Bundle]:
         """Say where the bundles and the tiles of level 0 beside them are: whoever examines them reads them."""
@@ -76,7 +78,10 @@ class Export:
             yield none
 
     async def more(self, size: int, findings: Findings) -> None:
-        """Check that tiles and bundles that older checkpoints left are the beginnings of those of today."""
+        """Check that all is there, and that what older checkpoints left is the beginning of what is there today."""
+        for name in (KEYS, ORIGINS):
+            if not (self._folder / name).is_file():
+                findings.note(Finding("file-missing", "it is not there", file=name))
         for level, place in self._partial():
             try:
                 tile = parse_path(level, place)

@@ -36,7 +36,7 @@ class Published(msgspec.Struct, frozen=True):
     """What a log says of itself: its checkpoint (a signed note; None if it has none), keys and names, as they stand.
 
     `size` is that of the log, where it is known beside the checkpoint; `frontier` that which it is kept with, `origin`
-    the name that it has now.
+    the name that it has now. `remembered` is a checkpoint, as a signed note, that is known from elsewhere.
     """
 
     checkpoint: bytes | None
@@ -45,6 +45,7 @@ class Published(msgspec.Struct, frozen=True):
     size: int | None = None
     frontier: Frontier | None = None
     origin: str | None = None
+    remembered: bytes | None = None
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -110,7 +110,7 @@ class _Verification:
 
     async def _verify(self, published: Published, origin: str | None, origins: Origins | None, size: int) -> Report:
         saved = self._state.load(origin or "")
-        self._keep(origin, origins)
+        self._keep(origin, origins, published.remembered)
         with ExitStack() as stack:
             resumption, folder = await self._resumption(saved, size, stack)
             began = resumption.frontier.size
@@ -134,9 +134,11 @@ class _Verification:
             self._state.forget_unfinished()
         return self._report(origin, size, frontier.root() if whole else None, began, ())
 
-    def _keep(self, origin: str | None, origins: Origins | None) -> None:
-        """Read what today's log is to be held against: what the caller kept, and what was verified last."""
+    def _keep(self, origin: str | None, origins: Origins | None, remembered: bytes | None) -> None:
+        """Read what today's log is to be held against: what the caller or the key ring kept, what was verified last."""
         kept = [self._asked.against] if self._asked.against else []
+        if remembered is not None:
+            kept.append(Earlier(remembered, "the checkpoint that the key ring remembers"))
         verified = self._state.verified()
         if verified and verified.checkpoint:
             kept.append(Earlier(verified.checkpoint, "the checkpoint that was verified last"))
