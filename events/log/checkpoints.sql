@@ -60,8 +60,9 @@ SELECT key FROM log.verifier ORDER BY number DESC;
 INSERT INTO log.verifier (key, added_at) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT verifier_key_key DO NOTHING;
 
 -- name: origins
--- The newest first.
-SELECT origin, size, replaces, last_checkpoint, reason, adopted_at, statement FROM log.origin ORDER BY number DESC;
+-- The newest first. A time that somebody took away is told as one that nobody signed.
+SELECT origin, size, replaces, last_checkpoint, reason, coalesce(adopted_at, 'epoch') AS adopted_at, statement
+FROM log.origin ORDER BY number DESC;
 
 -- name: adopt
 -- $1 origin, $2 size, $3 the name before, $4 its last checkpoint or null, $5 reason, $6 now, $7 what was signed of it.

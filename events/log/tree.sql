@@ -1,4 +1,5 @@
--- The Merkle tree of the log as it is stored: full tiles, and leaves beside the entries.
+-- The Merkle tree of the log as it is stored: full tiles, and leaves beside the entries. Nothing of it is null; what somebody
+-- made so all the same is as if it were not there.
 
 -- name: tiled
 -- How many full tiles of level 0 there are.
@@ -8,15 +9,16 @@ SELECT coalesce(max(index) + 1, 0) FROM log.tile WHERE level = 0;
 -- Full tiles, those that are stored. $1 levels, $2 indexes, in parallel.
 SELECT t.level, t.index, t.hashes
 FROM unnest($1::smallint[], $2::bigint[]) AS asked (level, index)
-JOIN log.tile AS t ON t.level = asked.level AND t.index = asked.index;
+JOIN log.tile AS t ON t.level = asked.level AND t.index = asked.index
+WHERE t.hashes IS NOT NULL;
 
 -- name: roots
 -- What full tiles of one level are in the level above, in order. $1 level, $2 first index, $3 the index to stop before.
-SELECT index, root FROM log.tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
+SELECT index, root FROM log.tile WHERE level = $1 AND index >= $2 AND index < $3 AND root IS NOT NULL ORDER BY index;
 
 -- name: leaves
 -- $1 first position, $2 the position to stop before.
-SELECT leaf FROM log.entry WHERE position >= $1 AND position < $2 ORDER BY position;
+SELECT leaf FROM log.entry WHERE position >= $1 AND position < $2 AND leaf IS NOT NULL ORDER BY position;
 
 -- name: entries
 -- $1 first position, $2 the position to stop before.

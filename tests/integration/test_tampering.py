@@ -408,13 +408,15 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
         ("head", "last_recorded_at = '0044-03-15 BC'", "size 600: "),
         ("tile", "index = 9223372036854775807 WHERE level = 0 AND index = 1", "tile 0/x009/"),
         ("tile", "hashes = NULL WHERE level = 0 AND index = 1", "tile 0/001: "),
+        ("tile", "root = NULL WHERE level = 0 AND index = 0", "tile 0/000: "),
+        ("entry", "leaf = NULL WHERE position = 599", "position 599: "),
         ("checkpoint", "root = NULL WHERE size = 400", "size 400: "),
         ("signature", "blob = NULL WHERE size = 400", "size 400: "),
     ],
 )
 async def test_what_a_column_cannot_say_is_named_too(recorded: Recorded, table: str, change: str, where: str):
     async with tampered(recorded) as (connection, dsn):
-        for name in ("ordinal", "frontier", "root", "hashes", "blob"):
+        for name in ("ordinal", "frontier", "root", "hashes", "blob", "leaf"):
             with suppress(asyncpg.UndefinedColumnError):
                 await connection.execute(f"ALTER TABLE log.{table} ALTER {name} DROP NOT NULL")
         await connection.execute(f"UPDATE log.{table} SET {change}")
@@ -607,6 +609,10 @@ async def test_a_checkpoint_of_a_name_that_the_log_never_had_is_named(recorded: 
             "the reason that was signed is 'the disk was lost', not 'a drill'",
         ),
         ("UPDATE log.origin SET adopted_at = adopted_at - interval '1 day'", "the date that was signed is "),
+        (
+            "ALTER TABLE log.origin ALTER adopted_at DROP NOT NULL; UPDATE log.origin SET adopted_at = NULL",
+            "the date that was signed is ",
+        ),
         ("UPDATE log.origin SET size = size - 1", "the size that was signed is 600, not 599"),
         ("UPDATE log.origin SET statement = null", "nobody signed it"),
         ("UPDATE log.origin SET statement = replace(statement, 'lost', 'sold'), reason = 'the disk was sold'", "text"),
