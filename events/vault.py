@@ -25,7 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt, MasterKeyUnusable, SourceWithdrawn
-from events.log import NewKey, NewSalt, NewToken
+from events.log import NewKey, NewSalt, NewToken, Overtaken
 from events.log.servers import Pool
 from events.log.together import Together
 from events.sql import load
@@ -251,12 +251,19 @@ class Vault:
             return Lack.DAMAGED
 
     async def file(
-        self, content: bytes, media_type: str, characters: int | None, sha256: str | None = None
+        self,
+        content: bytes,
+        media_type: str,
+        characters: int | None,
+        sha256: str | None = None,
+        *,
+        as_of: int | None = None,
     ) -> tuple[Document, bool]:
         """Put a document on file, sealed under a key of its own, and say whether it was new; durable by then.
 
-        `sha256` is its hash in hex, where that is known already. Raises `SourceWithdrawn` for one whose key was
-        destroyed, and `MasterKeyUnusable`.
+        `sha256` is its hash in hex, where that is known already; `as_of` the size of the log at which it was found that
+        it may be filed. Raises `SourceWithdrawn` for one whose key was destroyed, `Overtaken` if a source was withdrawn
+        or amended since that size, and `MasterKeyUnusable`.
         """
         if sha256 is None:
             sha256 = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
@@ -268,6 +275,10 @@ class Vault:
             new = await connection.fetchval(
                 QUERIES["file"], bytes.fromhex(sha256), media_type, len(content), characters, sealed
             )
+            if new and as_of is not None:
+                await connection.execute(QUERIES["hold_log"])  # before vault.mark, as whoever records takes them
+                if await connection.fetchval(QUERIES["amended"], as_of):
+                    raise Overtaken("sources are not as they were")
             if new:
                 try:
                     await connection.execute(QUERIES["add_key"], row.owner, row.wrapped, row.key_id)

@@ -64,3 +64,11 @@ SELECT CASE WHEN characters IS NOT NULL THEN sealed END AS sealed FROM log.docum
 -- Put a document on file unless it is: whether it was new. $1 SHA-256, $2 media type, $3 size, $4 characters, $5 sealed.
 INSERT INTO log.document (sha256, media_type, size, characters, sealed) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT ON CONSTRAINT document_sha256_key DO NOTHING RETURNING true;
+
+-- name: hold_log
+-- Keep those who record waiting until the transaction ends: who had begun has committed.
+SELECT FROM log.head WHERE one FOR UPDATE;
+
+-- name: amended
+-- Whether sources were withdrawn or amended from a position on: $1.
+SELECT EXISTS (SELECT FROM log.entry WHERE position >= $1 AND stream LIKE 'source/%' AND revision > 0);

@@ -39,7 +39,7 @@ from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
 from services.registry.drafts import CORRECT_FIRST, OF_EVENT, Draft, Drafting
 from services.registry.erasing import Look
-from services.registry.filing import Filing
+from services.registry.filing import Attached, Filing
 from services.registry.ids import command_id
 from services.registry.reading import Reading
 from services.registry.resting import Resting
@@ -171,9 +171,21 @@ class Commands:
         """Put on file what came with sources that are recorded: a repetition, too, may find that not done yet."""
         for attached in (body.document for body in bodies if body.document):
             with suppress(SourceWithdrawn):  # since then: what was destroyed stays so
-                document = attached.document
-                await self._vault.file(attached.content, document.media_type, document.characters, document.sha256)
+                await self._put_on_file(attached)
         return answer
+
+    async def _put_on_file(self, attached: Attached) -> None:
+        """Put a document on file unless its source was withdrawn since that was recorded. Raises `SourceWithdrawn`."""
+        document = attached.document
+        said = document.media_type, document.characters, document.sha256
+        filed = False
+        while not filed:
+            size = (await self._log.head()).size
+            if await self._filing.is_withdrawn(document.sha256, Reading(self._streams, fresh=True)):
+                return
+            with suppress(Overtaken):
+                await self._vault.file(attached.content, *said, as_of=size)
+                filed = True
 
     async def _recorded(self, command: UUID, bodies: Sequence[Body], said: bytes) -> Answer | None:
         """Return the answer to a command that was recorded. Its salt is looked up after it: it was recorded with it.

@@ -36,14 +36,30 @@ class Filing:
         """
         if await self._vault.on_file([document.sha256]):
             return []
-        over = [one for one in await self._resting.sources_over(document.sha256, reading) if one != stream]
-        await reading.load_all(over)
-        found: list[str] = []
-        for one in over:
-            source = (await reading.load(one)).state
-            if isinstance(source, Source) and source.withdrawn is None:
-                found += [f"{source.id} says that {says}" for says in _unlike(source.filed.event, document)]
-        return found
+        return [
+            f"{source.id} says that {says}"
+            for source in await self._over(document.sha256, reading)
+            if source.withdrawn is None and f"source/{source.id}" != stream
+            for says in _unlike(source.filed.event, document)
+        ]
+
+    async def is_withdrawn(self, sha256: str, reading: Reading) -> bool:
+        """Whether a document that is not on file would have been destroyed, had it been: no source in force is over it.
+
+        And one that was withdrawn is, or once was (ADR 0020).
+        """
+        if await self._vault.on_file([sha256]):
+            return False
+        over = await self._over(sha256, reading)
+        in_force = any(source.withdrawn is None and source.filed.event.sha256 == sha256 for source in over)
+        return not in_force and any(source.withdrawn is not None for source in over)
+
+    async def _over(self, sha256: str, reading: Reading) -> list[Source]:
+        """Return the sources that are, or once were, over a document."""
+        streams = await self._resting.sources_over(sha256, reading)
+        await reading.load_all(streams)
+        states = [(await reading.load(one)).state for one in streams]
+        return [state for state in states if isinstance(state, Source)]
 
     async def check(
         self, fields: Mapping[str, object], attached: Attached | None, reading: Reading

@@ -306,7 +306,7 @@ async def test_a_repetition_files_the_document_that_the_first_request_did_not_co
     files = {"metadata": (None, json.dumps(METADATA)), "document": ("report", TEXT.encode(), "text/plain")}
     key = {"Idempotency-Key": '"once"'}
 
-    async def lost(*_: object) -> None:
+    async def lost(*_: object, **__: object) -> None:
         raise OSError("the process was killed here")
 
     with monkeypatch.context() as patched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from tests.support.cluster import Database
 from tests.support.service import running
 
 NAME = "Farrukh Erasable"
+WHY = {"authority": "Court", "reason": "a mistake"}
 SOURCE = {
     "title": "A report",
     "publisher": "Trend",
@@ -89,6 +91,51 @@ async def test_a_withdrawn_document_is_destroyed_again_and_one_that_stays_on_fil
 
     async with running(database, tmp_path) as service:
         assert set(await service.parts.vault.contents([gone, shared])) == {shared}
+
+
+async def test_a_document_that_comes_after_one_of_its_sources_was_withdrawn_stays_on_file(
+    database: Database, tmp_path: Path
+):
+    text = "Uploaded after its sources."
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    async with running(database, tmp_path) as service:
+        said = {**SOURCE, "sha256": sha256, "size": len(text)}
+        wrong = (await service.post("/v1/sources", {**said, "title": "A titel"}))["id"]
+        await service.post("/v1/sources", said)
+        await service.post(f"/v1/sources/{wrong}/withdraw", WHY)
+        assert service.parts.signer is not None
+        await service.parts.signer.sign()
+        assert KeyRing(tmp_path / "keys").erased()[2] == set()
+        assert await service.file(text) == sha256
+
+    async with running(database, tmp_path) as service:
+        assert (await service.client.get(f"/v1/documents/{sha256}")).text == text
+
+
+@pytest.mark.parametrize("how", ["retract", "correct"])
+async def test_a_document_is_destroyed_again_though_the_last_source_over_it_was_amended_and_not_withdrawn(
+    database: Database, tmp_path: Path, how: str
+):
+    async with running(database, tmp_path) as service:
+        shared, other = await service.file("Both are over it."), await service.file("Another, of 17 b.")
+        first, last = [
+            await service.post("/v1/sources", {**SOURCE, "sha256": shared, "size": 17, "title": title})
+            for title in ("One", "Another")
+        ]
+        before = await vaulted(database)
+        await service.post(f"/v1/sources/{first['id']}/withdraw", WHY)
+        assert service.parts.signer is not None
+        await service.parts.signer.sign()
+        replacement = {**SOURCE, "sha256": other, "size": 17}
+        wish = {"retract": {}, "correct": {"replacement": replacement}}[how]
+        await service.post(f"/v1/log/entries/{last['entries'][0]['position']}/{how}", {"reason": "wrong", **wish})
+        assert set(await service.parts.vault.contents([shared, other])) == {other}
+        await service.parts.signer.sign()
+    assert KeyRing(tmp_path / "keys").erased()[2] == {f"document/{shared}"}
+    await restore_vault(database, before)
+
+    async with running(database, tmp_path) as service:
+        assert set(await service.parts.vault.contents([shared, other])) == {other}
 
 
 def test_a_damaged_memory_of_erasures_is_named_and_not_taken_for_an_empty_one(tmp_path: Path):

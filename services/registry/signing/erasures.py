@@ -19,8 +19,7 @@ from services.registry.signing.keyring import KeyRing
 WINDOW: Final = 100_000  # positions looked at in one statement
 _SQL: Final = sql.load("services.registry.signing", "erasures.sql")
 _ERASE: Final = (PersonErased.event_type,)
-_WITHDRAW: Final = (SourceWithdrawn.event_type,)
-_CHANGE: Final = (EntryCorrected.event_type, EntryRetracted.event_type)
+_LEAVE: Final = (SourceWithdrawn.event_type, EntryCorrected.event_type, EntryRetracted.event_type)
 
 
 class Erasures:
@@ -41,7 +40,7 @@ class Erasures:
         owners: set[str] = set()
         for start in range(first, size, WINDOW):
             end = min(start + WINDOW, size)
-            rows = await self._pool.fetch(_SQL["destroyed"], start, end, _ERASE, _WITHDRAW, _CHANGE)
+            rows = await self._pool.fetch(_SQL["destroyed"], start, end, _ERASE, _LEAVE)
             owners.update(row["owner"] for row in rows)
         if owners - known or name != origin or size - kept >= WINDOW:
             self._ring.keep_erased(origin, size, owners)
