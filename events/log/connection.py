@@ -16,7 +16,7 @@ from events import sql
 from events.errors import Corrupt, MasterKeyUnusable
 from events.log.command import Head
 from events.log.confirmation import Confirmation
-from events.log.failure import TRANSIENT
+from events.log.failure import AWAY, TRANSIENT
 from events.log.read import RecordedCommand, head_of, recorded_commands
 from events.log.servers import connect
 
@@ -141,7 +141,7 @@ class WriterConnection:
         try:
             yield
             self._confirmation.check()
-        except TRANSIENT as error:
+        except AWAY as error:
             if isinstance(error, ValueError):  # an argument that asyncpg cannot encode: nothing was sent
                 raise
             self.drop()

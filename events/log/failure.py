@@ -24,5 +24,8 @@ An `asyncpg.InterfaceError` that is a ValueError is the exception to it: an argu
 An `asyncpg.InternalClientError` is among them as PostgreSQL's farewell to an idle session leaves one behind.
 """
 
+AWAY: Final = (*TRANSIENT, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The same for who was connected before: the login or the database may be replaced just now."""
+
 FAILURES: Final = (*TRANSIENT, asyncpg.PostgresError)
 """Whatever PostgreSQL, or the way to it, can answer: for who says so, or comes back later, whichever it was."""

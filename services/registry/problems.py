@@ -20,7 +20,7 @@ from msgspec import Meta
 from events import errors
 from events.errors import FieldProblem, InvalidField, NotFound, RegistryError
 from events.log import migrate
-from events.log.failure import TRANSIENT
+from events.log.failure import AWAY
 from projections.following import ReadModelBehind
 from services.registry import journal
 from services.registry.archive.folder import ArchiveUnusable
@@ -256,7 +256,7 @@ def _translated(error: Exception) -> RegistryError:
         return _invalid(error)
     if isinstance(error, HTTPException):
         return _refused(error)
-    if isinstance(error, TRANSIENT) and not isinstance(error, ValueError):
+    if isinstance(error, AWAY) and not isinstance(error, ValueError):
         return DatabaseUnavailable("The database does not answer. Nothing is known to be lost; try again.")
     return Internal(str(error))
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -432,3 +436,74 @@ def test_a_key_ring_that_cannot_be_written_says_so(tmp_path: Path):
 
     with pytest.raises(KeyRingUnusable, match="file"):
         KeyRing(tmp_path / "file" / "keys").create(ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        ("ALTER TABLE log.checkpoint RENAME TO away", "ALTER TABLE log.away RENAME TO checkpoint"),
+        ("REVOKE SELECT ON log.head FROM registry_service", "GRANT SELECT ON log.head TO registry_service"),
+    ],
+)
+async def test_signing_goes_on_whatever_the_database_refused_meanwhile(
+    signing: Signing, database: Database, away: str, back: str
+):
+    admin = await asyncpg.connect(database.admin_dsn)
+    refused = asyncio.Event()
+
+    async def noticed(*what: object) -> Signed:
+        try:
+            return await Signer.sign(signing.signer, *what)
+        except Exception:
+            refused.set()
+            raise
+
+    signing.signer.sign = noticed
+    running = asyncio.create_task(signing.signer.run(0.01))
+    try:
+        async with asyncio.timeout(20):
+            first = await signing.signer.after(None)
+            await admin.execute(away)
+            await refused.wait()
+            await admin.execute(back)
+            await signing.record(1)
+            assert (await signing.signer.after(first.checkpoint)).checkpoint.size == 1
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await admin.close()
+
+
+async def test_nobody_waits_for_who_holds_the_key_rings_lock_but_the_signer(
+    signing: Signing, monkeypatch: pytest.MonkeyPatch
+):
+    await signing.signer.sign()
+    await signing.record(1)
+    remember, asked = signing.ring.remember, threading.Event()
+
+    def told(*what: Any) -> None:
+        asked.set()
+        remember(*what)
+
+    monkeypatch.setattr(signing.ring, "remember", told)
+    with held(signing.ring.folder):
+        signed = asyncio.create_task(signing.signer.sign())
+        assert await asyncio.to_thread(asked.wait, 20)
+        await signing.pool.fetchval("SELECT 1")  # whoever is not signing goes on
+        assert not signed.done()
+    assert (await signed).checkpoint.size == 1
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a key ring, as another process does."""
+    lock = f"fcntl.flock(os.open({str(folder)!r}, os.O_RDONLY), fcntl.LOCK_EX)"
+    command = f"import fcntl, os, sys; {lock}; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        try:
+            yield
+        finally:
+            holder.stdin.close()

@@ -7,6 +7,7 @@ what it remembers is destroyed again before anything is served.
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from typing import Final
 
 from events import sql
@@ -35,7 +36,7 @@ class Erasures:
 
         Under another name than before, the log is looked at anew. Raises `KeyRingUnusable`, and what asyncpg raises.
         """
-        name, kept, known = self._ring.erased()
+        name, kept, known = await to_thread(self._ring.erased)
         first = max(seen for at, seen in ((name, kept), self._seen, (origin, 0)) if at == origin and seen <= size)
         owners: set[str] = set()
         for start in range(first, size, WINDOW):
@@ -43,7 +44,7 @@ class Erasures:
             rows = await self._pool.fetch(_SQL["destroyed"], start, end, _ERASE, _LEAVE)
             owners.update(row["owner"] for row in rows)
         if owners - known or name != origin or size - kept >= WINDOW:
-            self._ring.keep_erased(origin, size, owners)
+            await to_thread(self._ring.keep_erased, origin, size, owners)
         self._seen = (origin, size)
 
     async def apply(self) -> list[str]:
@@ -51,7 +52,7 @@ class Erasures:
 
         Durable when this returns. Raises `KeyRingUnusable`, and what asyncpg raises.
         """
-        _, _, known = self._ring.erased()
+        _, _, known = await to_thread(self._ring.erased)
         if not known:
             return []
         owners = sorted(known)

@@ -8,11 +8,12 @@ what is signed then would be the proof that the registry lies. `registry log ado
 from __future__ import annotations
 
 import asyncio
+from asyncio import to_thread  # whoever holds the key ring's lock, or serves its folder, may take its time
 
 from events.errors import Corrupt, RegistryError
 from events.log import Reader
 from events.log.checkpoints import Checkpoints, Signed
-from events.log.failure import TRANSIENT
+from events.log.failure import FAILURES
 from events.log.tree import Tree
 from events.merkle import VerificationError
 from events.merkle.adoption import Adoption
@@ -78,8 +79,13 @@ class Signer:
                 await self.sign()
             except (NotSigned, KeyRingUnusable, Corrupt) as refused:
                 self._stop(refused)
-            except (RegistryError, *TRANSIENT) as error:
+            except VerificationError as refused:
+                self._stop(Corrupt(f"What is stored of the log's tree or keys is damaged: {refused}."))
+            except (RegistryError, *FAILURES) as error:
                 journal.logger().warning("checkpoint_put_off", error=type(error).__name__)
+            except Exception:
+                self.stopped = NotSigned("Signing failed as nobody had foreseen; the journal of this process says how.")
+                raise
             await asyncio.sleep(seconds)  # the period, not a wait: how often there may be a checkpoint
 
     def _stop(self, refused: RegistryError) -> None:
@@ -98,8 +104,8 @@ class Signer:
         `KeyRingUnusable`, `LogUnavailable`; then nothing was signed.
         """
         origin = await self.origin()
-        self._must_not_be_given_up(origin)
-        keys = self._ring.keys(origin)
+        await self._must_not_be_given_up(origin)
+        keys = await to_thread(self._ring.keys, origin)
         if not keys:
             raise NotSigned(f"There is no key of {origin} in {self._ring.folder}. `registry key create` makes one.")
         await self._remember_name(origin)
@@ -107,7 +113,7 @@ class Signer:
         async with self._checkpoints.signing() as connection:
             now = await self._head(origin)
             last = await self._checkpoints.latest(origin)
-            for known in self._known(origin, last):
+            for known in await self._known(origin, last):
                 await self._extends(known, now)
             standing = last.signatures if last and last.checkpoint == now else ()
             missing = [key for key in keys if not any(one.is_of(key.verifier) for one in standing)]
@@ -118,7 +124,7 @@ class Signer:
             signed = Signed(now, signed_at, (*added, *standing))
             if self._erasures is not None:
                 await self._erasures.remember(origin, now.size)
-            self._ring.remember(now, signed.note.encode())
+            await to_thread(self._ring.remember, now, signed.note.encode())
             for signature in added:
                 await self._checkpoints.add(connection, now, signature, self._clock())
         self.stopped = None
@@ -134,9 +140,9 @@ class Signer:
                 await self._news.wait()
             return self.newest
 
-    def _must_not_be_given_up(self, origin: str) -> None:
+    async def _must_not_be_given_up(self, origin: str) -> None:
         """Raise `LogRolledBack` if the key ring knows of another name in this one's place."""
-        for adoption, _ in self._ring.adoptions():
+        for adoption, _ in await to_thread(self._ring.adoptions):
             if adoption.replaces == origin:
                 raise LogRolledBack(
                     f"{origin} was given up for {adoption.origin} at {adoption.size} entries, which the database does "
@@ -148,7 +154,7 @@ class Signer:
         """See that the key ring knows how the log came to its name. Raises `LogRewritten` for what nobody signed."""
         newest = next(iter(await self._checkpoints.origins()), None)
         statement = newest.statement if newest else None
-        if statement is None or any(adoption.origin == origin for adoption, _ in self._ring.adoptions()):
+        if statement is None or origin in [one.origin for one, _ in await to_thread(self._ring.adoptions)]:
             return
         try:
             Adoption.verified(statement.encode(), await self._checkpoints.verifiers())
@@ -156,7 +162,7 @@ class Signer:
             raise LogRewritten(
                 f"What is said of how the log came to the name {origin} was altered: {refused}."
             ) from None
-        self._ring.keep_adoption(statement)
+        await to_thread(self._ring.keep_adoption, statement)
 
     async def _head(self, origin: str) -> Checkpoint:
         """Return the tree head to be signed, as the head and the tiles agree on it. Raises `LogRewritten`."""
@@ -169,17 +175,19 @@ class Signer:
             )
         return Checkpoint(origin, head.size, root)
 
-    def _known(self, origin: str, last: Signed | None) -> list[Checkpoint]:
+    async def _known(self, origin: str, last: Signed | None) -> list[Checkpoint]:
         """Return what was signed under this name, as the database and as the key ring know it.
 
         Before the first checkpoint that is the log as it was when it took the name.
         """
-        remembered = self._ring.remembered()
+        remembered = await to_thread(self._ring.remembered)
         known = [last.checkpoint] if last else []
         if remembered is not None and remembered[0].origin == origin:
             known.append(remembered[0])
-        taken = (one for one, _ in self._ring.adoptions() if one.origin == origin)
-        return known or [Checkpoint(origin, one.size, one.root) for one in taken]
+        if known:
+            return known
+        taken = await to_thread(self._ring.adoptions)
+        return [Checkpoint(origin, one.size, one.root) for one, _ in taken if one.origin == origin]
 
     async def _extends(self, known: Checkpoint, now: Checkpoint) -> None:
         """Show that the tree to be signed extends one that was signed. Raises `LogRolledBack`, `LogRewritten`."""

@@ -21,7 +21,7 @@ import msgspec
 
 from events.errors import RegistryError
 from events.log.checkpoints import Checkpoints, Signed
-from events.log.failure import TRANSIENT
+from events.log.failure import FAILURES
 from events.log.tree import Tree
 from events.merkle import VerificationError
 from events.merkle.checkpoint import Checkpoint
@@ -182,7 +182,7 @@ class _Asked:
             self._put_off(Mood.CONFLICT, str(conflict))
         except _Failed as failed:
             self._put_off(Mood.FAILS, str(failed))
-        except (RegistryError, *TRANSIENT) as error:  # the database's failure, not the witness's
+        except (RegistryError, VerificationError, *FAILURES) as error:  # the database's failure, not the witness's
             self._wait()
             journal.logger().warning("cosignature_put_off", error=type(error).__name__)
         else:
