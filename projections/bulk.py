@@ -18,7 +18,7 @@ from events.catalogue import Entry, Event
 from events.catalogue.history import AMENDMENTS
 from events.codec import decode_entries
 from events.errors import Corrupt
-from projections.engine import ENTRIES, QUERIES, ROWS_HELD, Commit, Connection, writing
+from projections.engine import ENTRIES, LONG_SECONDS, QUERIES, ROWS_HELD, Commit, Connection, writing
 from projections.folding import NOTHING, after, whole
 from projections.gathering import Concerns, Gathered, KnownRows
 from projections.model import ReadModel
@@ -142,9 +142,9 @@ class Filling:
         async with writing(self._connection, self._schema, "off"):
             await self._connection.execute(QUERIES["indexing"])
             try:
-                await self._connection.execute(model.queries["index"])
+                await self._connection.execute(model.queries["index"], timeout=LONG_SECONDS)
                 if self._until >= ANALYZED:
-                    await self._connection.execute(model.queries["analyze"])
+                    await self._connection.execute(model.queries["analyze"], timeout=LONG_SECONDS)
             except asyncpg.UniqueViolationError as twice:
                 raise Corrupt(f"{self._schema}.{model.name} has a row twice: {twice.detail}") from twice
 

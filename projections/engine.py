@@ -38,6 +38,7 @@ ENTRIES = load("projections", "entries.sql")
 BATCH = 2_000  # entries read at a time
 AT_ONCE = 500  # entries a transaction: what is done once a transaction takes as long as some hundred entries
 LOOK_SECONDS = 0.01  # between looks for what came while something is written: one for what is recorded in many commits
+LONG_SECONDS = 24 * 3600.0  # for a statement of a build that takes the longer the larger the log is
 ROWS_HELD = 16 * 2**20  # bytes of rows that are written at the latest, however few entries they come from
 SWITCH_LOCK = int.from_bytes(b"switches", "big") >> 1
 BUILDERS = int.from_bytes(b"gene", "big") >> 1  # with a generation's number: the lock that its builder holds

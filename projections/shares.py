@@ -20,7 +20,7 @@ import msgspec
 
 from events.errors import Corrupt, EntryTooNew
 from projections.bulk import Filling, Held, Indexes, Streams, Told, Work
-from projections.engine import ENTRIES, QUERIES, Progress, Projection
+from projections.engine import ENTRIES, LONG_SECONDS, QUERIES, Progress, Projection
 
 WORTH: Final = 5_000  # entries; below, starting a process takes longer than it saves
 RANGE: Final = 4_000  # entries handed out at a time, or what a single stream has
@@ -115,7 +115,7 @@ async def fill(
     async with _helped(projection, until, helpers) as others:
         hands = (own.do, *others)
         many = max(1, min(RANGE, until // (RANGES * len(hands)))) if others else RANGE
-        ranges = await projection.connection.fetch(ENTRIES["ranges"], many)
+        ranges = await projection.connection.fetch(ENTRIES["ranges"], many, timeout=LONG_SECONDS)
         found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
         if found != until:
             raise Corrupt(f"below position {until} the log has {found} entries")
@@ -168,7 +168,7 @@ async def _helped(projection: Projection, until: int, helpers: Helpers | None) -
             yield [await stack.enter_async_context(_hand(await helpers.one(), assignment)) for _ in range(many)]
     finally:
         held = SHARES, projection.generation
-        await projection.connection.execute(QUERIES["hold"], *held)
+        await projection.connection.execute(QUERIES["hold"], *held, timeout=LONG_SECONDS)
         await projection.connection.execute(QUERIES["let_go"], *held)
 
 

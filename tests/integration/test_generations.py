@@ -13,13 +13,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 import rfc8785
+from msgspec.structs import replace
 
 from events.errors import Corrupt
 from events.log.failure import TRANSIENT
+from events.log.servers import connect
+from events.sql import Blocks
 from projections import MODELS, projector, rebuild
 from projections.comparison import Difference
 from projections.digest import digest, digests, line
-from projections.engine import FORM, QUERIES
+from projections.engine import FORM, QUERIES, SESSION
 from projections.meetings import MEETINGS
 from projections.projector import Projector
 from projections.renewal import LOCK, Renewed, renew
@@ -427,6 +430,19 @@ async def test_a_renewal_whose_session_ends_leaves_its_generation_to_the_next(pr
             await task
     assert (await renewed(projected)).generation == 3
     assert await states(projected) == [(3, "live")]
+
+
+async def test_making_indexes_may_take_longer_than_other_statements_of_a_projector(database, recorder):
+    await recorder.record(SIZE)
+    limit = 0.5
+    slow = replace(MEETINGS, queries=Blocks("slow", {**MEETINGS.queries, "index": "SELECT pg_sleep(1.5)"}))
+    connection = await connect(database.projector_dsn, command_timeout=limit, server_settings=dict(SESSION))
+    try:
+        with pytest.raises(TimeoutError):
+            await connection.execute("SELECT pg_sleep(60)")
+        assert (await rebuild.build(connection, models=(slow,))).position == SIZE
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
