@@ -1,4 +1,5 @@
--- Checkpoints that were signed, the keys they are verified with, and the names they were signed under.
+-- Checkpoints that were signed, the keys they are verified with, and the names they were signed under. What is null although
+-- nothing here can be, as somebody made it so, is read as empty: it is no root and no signature.
 
 -- name: lock
 -- Keep other signers out until the transaction ends. $1 the lock's number.
@@ -6,11 +7,13 @@ SELECT pg_advisory_xact_lock($1);
 
 -- name: latest
 -- $1 origin.
-SELECT origin, size, root, signed_at FROM log.checkpoint WHERE origin = $1 ORDER BY size DESC LIMIT 1;
+SELECT origin, size, coalesce(root, '') AS root, coalesce(signed_at, 'epoch') AS signed_at
+FROM log.checkpoint WHERE origin = $1 ORDER BY size DESC LIMIT 1;
 
 -- name: at
 -- The first checkpoint that has so many entries or more. $1 origin, $2 size.
-SELECT origin, size, root, signed_at FROM log.checkpoint WHERE origin = $1 AND size >= $2 ORDER BY size LIMIT 1;
+SELECT origin, size, coalesce(root, '') AS root, coalesce(signed_at, 'epoch') AS signed_at
+FROM log.checkpoint WHERE origin = $1 AND size >= $2 ORDER BY size LIMIT 1;
 
 -- name: cosigned
 -- The last checkpoint that as many of some keys have cosigned as have to. $1 origin, $2 names and $3 ids of the keys, in
@@ -26,7 +29,7 @@ WITH witness AS (
     ) AS size
     FROM witness AS w
 )
-SELECT c.origin, c.size, c.root, c.signed_at
+SELECT c.origin, c.size, coalesce(c.root, '') AS root, coalesce(c.signed_at, 'epoch') AS signed_at
 FROM log.checkpoint AS c
 WHERE c.origin = $1
     AND c.size <= (SELECT size FROM last WHERE size IS NOT NULL ORDER BY size DESC LIMIT 1 OFFSET $4 - 1)
@@ -39,7 +42,9 @@ ORDER BY c.size DESC LIMIT 1;
 
 -- name: signatures
 -- $1 origin, $2 size. The log's own come first: they were there first.
-SELECT name, key_id, blob FROM log.signature WHERE origin = $1 AND size = $2 ORDER BY name <> $1, added_at, name, key_id;
+SELECT coalesce(name, '') AS name, coalesce(key_id, '') AS key_id, coalesce(blob, '') AS blob
+FROM log.signature WHERE origin = $1 AND size = $2
+ORDER BY log.signature.name <> $1, added_at, log.signature.name, log.signature.key_id;
 
 -- name: add
 -- $1 origin, $2 size, $3 root, $4 signed at.

@@ -358,6 +358,19 @@ async def test_a_checkpoint_that_somebody_put_into_the_database_stops_the_signin
         await signing.signer.sign()
 
 
+async def test_a_checkpoint_that_nobody_signed_is_not_taken_for_what_was(signing: Signing, database: Database):
+    await signing.record(2)
+    await signing.signer.sign()
+    await tamper(
+        database.admin_dsn,
+        "INSERT INTO log.checkpoint SELECT origin, 5000, root, signed_at FROM log.checkpoint WHERE size = 2;"
+        "INSERT INTO log.signature SELECT origin, 5000, name, key_id, blob, added_at FROM log.signature WHERE size = 2",
+    )
+
+    with pytest.raises(LogRewritten, match="over 5000 entries is stored that the log never signed"):
+        await signing.signer.sign()
+
+
 async def test_the_signer_says_why_it_stopped_goes_on_when_it_can_and_publishes_nothing_meanwhile(
     signing: Signing, database: Database
 ):

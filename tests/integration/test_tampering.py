@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,7 @@ async def test_what_nobody_tampered_with_is_verified(recorded: Recorded):
     assert [one.partition(":")[0] for one in report.not_checked] == [
         "read models",
         "what is sealed of people",
+        "when checkpoints were signed, and the words that people are found by",
         "documents",
     ]
 
@@ -338,7 +339,7 @@ async def test_a_tile_is_missing_as_far_as_there_are_tiles_or_a_checkpoint_and_n
 
 async def test_a_tile_of_a_level_above_that_was_deleted_is_named(recorded: Recorded):
     async with tampered(recorded) as (connection, dsn):
-        for table in ("head", "checkpoint"):
+        for table in ("head", "checkpoint", "signature"):
             await connection.execute(f"UPDATE log.{table} SET size = 65536 * 257 WHERE size = 600")
         await connection.execute(
             "INSERT INTO log.tile SELECT 1, n, root, hashes FROM log.tile, generate_series(1, 255) AS n WHERE index = 0"
@@ -410,19 +411,62 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
         ("tile", "hashes = NULL WHERE level = 0 AND index = 1", "tile 0/001: "),
         ("tile", "root = NULL WHERE level = 0 AND index = 0", "tile 0/000: "),
         ("entry", "leaf = NULL WHERE position = 599", "position 599: "),
+        ("head", "frontier[1] = NULL", "size 600: "),
+        ("tile", "index = -1 WHERE level = 0 AND index = 1", "there is a tile -1 of level 0"),
         ("checkpoint", "root = NULL WHERE size = 400", "size 400: "),
+        ("checkpoint", "root = NULL WHERE size = 600", "file checkpoint: "),
+        ("checkpoint", "size = -5 WHERE size = 200", "size -5: a checkpoint is stored over so many entries"),
         ("signature", "blob = NULL WHERE size = 400", "size 400: "),
+        ("signature", "blob = NULL WHERE size = 600", "file checkpoint: "),
+        ("signature", "key_id = NULL WHERE size = 600", "file checkpoint: "),
+        ("signature", "size = 300 WHERE size = 200", "size 300: a signature is stored of a checkpoint that is not"),
     ],
 )
 async def test_what_a_column_cannot_say_is_named_too(recorded: Recorded, table: str, change: str, where: str):
     async with tampered(recorded) as (connection, dsn):
-        for name in ("ordinal", "frontier", "root", "hashes", "blob", "leaf"):
-            with suppress(asyncpg.UndefinedColumnError):
-                await connection.execute(f"ALTER TABLE log.{table} ALTER {name} DROP NOT NULL")
+        await without_constraints(connection, table)
         await connection.execute(f"UPDATE log.{table} SET {change}")
         found = lines(await verified(dsn, recorded))
 
     assert any(line.startswith(where) for line in found), found
+
+
+async def without_constraints(connection: asyncpg.Connection[asyncpg.Record], table: str) -> None:
+    named = "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype <> 'n'"
+    for row in await connection.fetch(named, f"log.{table}"):
+        await connection.execute(f'ALTER TABLE log.{table} DROP CONSTRAINT "{row["conname"]}" CASCADE')
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attidentity = ''"
+    for row in await connection.fetch(columns, f"log.{table}"):
+        await connection.execute(f"ALTER TABLE log.{table} ALTER {row['attname']} DROP NOT NULL")
+
+
+@pytest.mark.parametrize(
+    ("table", "copied", "line"),
+    [
+        ("head", "SELECT * FROM log.head", "size 600: there are 2 heads, not one"),
+        ("entry", "SELECT * FROM log.entry WHERE position = 7", "position 7: the entry is there 2 times"),
+    ],
+)
+async def test_what_is_there_twice_is_named(recorded: Recorded, table: str, copied: str, line: str):
+    async with tampered(recorded) as (connection, dsn):
+        await without_constraints(connection, table)
+        await connection.execute(f"INSERT INTO log.{table} {copied}")
+        found = lines(await verified(dsn, recorded))
+
+    assert line in found, found
+
+
+async def test_a_log_of_which_nothing_is_signed_is_not_verified_where_there_are_keys(recorded: Recorded):
+    async with tampered(recorded) as (connection, dsn):
+        await connection.execute("DELETE FROM log.signature; DELETE FROM log.checkpoint")
+        given, published = await verified(dsn, recorded), await verified(dsn, recorded, keys=())
+        await connection.execute("DELETE FROM log.verifier")
+        neither = await verified(dsn, recorded, keys=())
+
+    missing = ["there are keys, and no checkpoint that they signed: it was deleted, or none was signed yet"]
+    assert (lines(given), lines(published)) == (missing, missing)
+    assert neither.verified
+    assert "a signed checkpoint: there is none that could be believed" in neither.not_checked
 
 
 async def test_a_head_that_says_more_entries_than_anybody_could_look_for_is_named(recorded: Recorded):
@@ -478,9 +522,10 @@ async def test_a_log_that_was_rewritten_from_the_start_is_caught_by_a_checkpoint
         frontier = [root_of(leaves[:512]), root_of(leaves[512:576]), root_of(leaves[576:592]), root_of(leaves[592:])]
         await connection.execute("UPDATE log.head SET frontier = $1", frontier)
 
-        assert (await verified(dsn, recorded)).verified
+        (alone,) = (await verified(dsn, recorded)).findings
         (found,) = (await verified(dsn, recorded, against=Earlier(recorded.notes[400], "yesterday"))).findings
 
+    assert alone.code == "checkpoint-missing"
     assert (found.code, found.size) == ("rewritten", 400)
     assert "the first 400 entries are not those that yesterday vouches for: the log was rewritten" in found.line
 
@@ -592,7 +637,9 @@ async def test_a_forged_checkpoint_of_a_name_that_was_given_up_is_named_beyond_t
 
 async def test_a_checkpoint_of_a_name_that_the_log_never_had_is_named(recorded: Recorded):
     async with tampered(recorded) as (connection, dsn):
-        await connection.execute("DELETE FROM log.checkpoint WHERE size < 600")
+        await connection.execute(
+            "DELETE FROM log.checkpoint WHERE size < 600; DELETE FROM log.signature WHERE size < 600"
+        )
         async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
             report = await verify(Stored(pool, f"{ORIGIN}-2"), Asked(processes=0))
 

@@ -160,9 +160,15 @@ async def test_the_command_verifies_over_a_socket(tmp_path: Path, capsys: pytest
     with web_server(tmp_path) as url:
         code, out, _ = await asyncio.to_thread(command, url, "--token-file", str(tmp_path / "token"), capsys=capsys)
 
-    assert code == 1  # files make no proofs
-    assert "position 0: its proof does not hold" in out
-    assert "tile" not in out.partition("\n\n")[0]
+    assert code == 0, out
+    assert "not checked  proofs that are made when they are asked for: here there are files only" in out
+    assert "some of the proofs that the service makes" not in out
+
+
+async def test_a_service_that_makes_no_proofs_is_not_taken_for_a_folder_of_files(recorded: Service):
+    report = await over_http(recorded, Altering(recorded, "/v1/log/consistency", httpx.Response(404)))
+
+    assert {one.code for one in report.findings} == {"proof-wrong"}
 
 
 async def test_the_command_names_what_is_wrong_and_how_many_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import to_thread  # whoever holds the key ring's lock, or serves its folder, may take its time
+from collections.abc import Sequence
 
 from events.errors import Corrupt, RegistryError
 from events.log import Reader
@@ -18,6 +19,7 @@ from events.log.tree import Tree
 from events.merkle import VerificationError
 from events.merkle.adoption import Adoption
 from events.merkle.checkpoint import Checkpoint
+from events.merkle.note import VerifierKey
 from events.merkle.proofs import verify_consistency
 from events.merkle.tree import EMPTY_ROOT
 from services.registry import journal
@@ -113,6 +115,8 @@ class Signer:
         async with self._checkpoints.signing() as connection:
             now = await self._head(origin)
             last = await self._checkpoints.latest(origin)
+            if last is not None:
+                self._is_signed(last, [*await self._checkpoints.verifiers(), *(key.verifier for key in keys)])
             for known in await self._known(origin, last):
                 await self._extends(known, now)
             standing = last.signatures if last and last.checkpoint == now else ()
@@ -139,6 +143,21 @@ class Signer:
             while self.newest is None or self.newest.checkpoint == seen:
                 await self._news.wait()
             return self.newest
+
+    def _is_signed(self, last: Signed, keys: Sequence[VerifierKey]) -> None:
+        """Raise `LogRewritten` for a checkpoint that no key of the log signed: what it says is nothing to go by."""
+        try:
+            found = last.note.verify(keys)
+        except VerificationError as refused:
+            why = str(refused)
+        else:
+            if any(key.name == last.checkpoint.origin for key in found):
+                return
+            why = "none of the log's keys signed it"
+        raise LogRewritten(
+            f"A checkpoint over {last.checkpoint.size} entries is stored that the log never signed: {why}. Somebody "
+            "altered the database: `registry verify` names what else is wrong. Remove that checkpoint first of all."
+        )
 
     async def _must_not_be_given_up(self, origin: str) -> None:
         """Raise `LogRolledBack` if the key ring knows of another name in this one's place."""

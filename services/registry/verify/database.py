@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -49,6 +50,7 @@ _TILES_BEYOND: Final = _queries["tiles_beyond"]
 _INTEGRATED: Final = _queries["integrated"]
 _TILES_MISSING: Final = _queries["tiles_missing"]
 _HEADS: Final = _queries["heads"]
+_STRAY_HEADS: Final = _queries["stray_heads"]
 _KEYS: Final = _queries["keys"]
 _OWNERS: Final = _queries["owners"]
 _DOCUMENTS: Final = _queries["documents"]
@@ -83,6 +85,7 @@ class Database:
         self.beyond: Sequence[str] = (
             "read models: `registry rebuild --check` holds them against the log",
             "what is sealed of people: it is held against its seal whenever it is read",
+            "when checkpoints were signed, and the words that people are found by: nothing else says them",
             "that documents whose keys are gone were withdrawn, or erased"
             if vault
             else "documents: that needs the master key (REGISTRY_MASTER_KEY_FILE), as do keys in the vault",
@@ -117,6 +120,8 @@ class Database:
             raise Unreadable("The log has no head: its row in log.head is gone.")
         self._head = row
         size = row["size"]
+        if row["heads"] > 1:
+            self._findings.add("head-differs", f"there are {row['heads']} heads, not one", size=size)
         if row["first"] is not None and row["first"] < 0:
             self._findings.add("entry-beyond", "there is an entry before the first position", position=row["first"])
         if row["last"] is not None and row["last"] >= size:
@@ -149,7 +154,7 @@ class Database:
 
     def _frontier(self, row: asyncpg.Record) -> Frontier | None:
         try:
-            return Frontier(row["size"], tuple(row["frontier"]))
+            return Frontier(row["size"], tuple(one or b"" for one in row["frontier"]))
         except ValueError as refused:
             self._findings.add("head-differs", f"the head contradicts itself: {refused}", size=row["size"])
             return None
@@ -163,6 +168,9 @@ class Database:
         await self._check_claims(rows)
         tiles = {tile["index"]: tile for tile in stored}
         found = {row["position"]: row for row in rows}
+        for position, times in Counter(row["position"] for row in rows).items() if len(found) < len(rows) else ():
+            if times > 1:
+                self._findings.add("entry-twice", f"the entry is there {times} times", position=position)
         bundles: list[Bundle] = []
         for at in range(first, end, WIDTH):
             here = [found.get(position) for position in range(at, min(at + WIDTH, end))]
@@ -226,12 +234,19 @@ class Database:
         findings.take(self._findings)
         with reachable():
             last = await self._pool.fetchrow(_LAST_OF, size - 1) if size else None
-            beyond = await self._pool.fetch(_TILES_BEYOND)
+            beyond = await self._pool.fetch(_TILES_BEYOND, size)
+            stray = await self._pool.fetch(_STRAY_HEADS)
         if self._head is not None and self._head["last_recorded_at"] != (last["recorded_at"] if last else None):
             findings.add("head-differs", "the head has another time than the last entry", size=size)
         for row in beyond:
+            if min(row["level"], row["index"]) < 0:
+                words = f"there is a tile {row['index']} of level {row['level']}, which no log has"
+                findings.add("tile-altered", words)
+                continue
             path = Tile(row["level"], row["index"]).path.removeprefix("tile/")
             findings.note(Finding("tile-altered", "the log is too small for it", tile=path))
+        for row in stray:
+            findings.add("checkpoint-stray", row["found"], size=row["size"])
         await self._check_remembered(size, findings)
         await self._check_stray_claims(findings)
         await self._check_upper_tiles(findings)

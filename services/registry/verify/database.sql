@@ -5,7 +5,7 @@
 -- The head, and the first and the last position that there are, as of one moment; whether this is a standby.
 SELECT h.size, coalesce(h.frontier, '{}') AS frontier, h.last_recorded_at::text AS last_recorded_at,
     (SELECT min(position) FROM log.entry) AS first, (SELECT max(position) FROM log.entry) AS last,
-    pg_is_in_recovery() AS standby
+    (SELECT count(*) FROM log.head) AS heads, pg_is_in_recovery() AS standby
 FROM (VALUES (true)) AS always (one)
 LEFT JOIN log.head AS h ON h.one;
 
@@ -34,10 +34,18 @@ WHERE level > 0 AND (level, index) > ($1::smallint, $2::bigint)
 ORDER BY level, index LIMIT $3;
 
 -- name: tiles_beyond
--- Tiles that the log is too small for.
+-- Tiles that a log of the size $1 has not.
 SELECT level, index FROM log.tile
-WHERE (index::numeric + 1) * power(256::numeric, level + 1) > (SELECT size FROM log.head WHERE one)
+WHERE level < 0 OR index < 0 OR (index::numeric + 1) * power(256::numeric, level + 1) > $1::bigint
 ORDER BY level, index LIMIT 100;
+
+-- name: stray_heads
+-- Checkpoints over no size that there can be, and signatures of no checkpoint that is stored.
+(SELECT size, 'a checkpoint is stored over so many entries' AS found FROM log.checkpoint WHERE size < 0 ORDER BY size LIMIT 100)
+UNION ALL
+(SELECT s.size, 'a signature is stored of a checkpoint that is not' FROM log.signature AS s
+WHERE NOT EXISTS (SELECT FROM log.checkpoint AS c WHERE c.origin = s.origin AND c.size = s.size)
+ORDER BY s.size LIMIT 100);
 
 -- name: integrated
 -- How many full tiles of level 0 have to be stored, of a log of the size $1: as many as the last checkpoint is over, as

@@ -54,11 +54,11 @@ class Service:
 
     complete = True
     events = True
-    checks: Sequence[str] = ("some of the proofs that the service makes",)
-    beyond: Sequence[str] = (ONLY_IN_THE_DATABASE,)
 
     def __init__(self, url: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.name = url
+        self.checks: Sequence[str] = ("some of the proofs that the service makes",)
+        self.beyond: Sequence[str] = (ONLY_IN_THE_DATABASE,)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             self._client = httpx.AsyncClient(
@@ -87,7 +87,8 @@ class Service:
         checkpoint = await self._get("/log/checkpoint")
         keys, origins = await self._get("/log/keys"), await self._get("/log/origins")
         if checkpoint is None or keys is None:
-            raise Unreadable(f"{self.name} serves no log: there is no /log/checkpoint.")
+            lacks = "/log/checkpoint" if checkpoint is None else "/log/keys"
+            raise Unreadable(f"{self.name} serves no log: there is no {lacks}.")
         try:
             self._checkpoint = Checkpoint.parse(Note.parse(checkpoint).text)
         except VerificationError:
@@ -118,6 +119,10 @@ class Service:
         """Ask for some proofs: of the first and the last entry, and of some in between that the root decides on."""
         known = self._checkpoint
         if known is None or known.size != size or not size:
+            return
+        if await self._get("/health/live") is None:
+            self.checks = ()
+            self.beyond = (*self.beyond, "proofs that are made when they are asked for: here there are files only")
             return
         chosen = {int.from_bytes(known.root[at : at + 4]) % size for at in range(0, 4 * PROOFS, 4)} | {0, size - 1}
         for position in sorted(chosen):

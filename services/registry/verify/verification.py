@@ -126,6 +126,7 @@ class _Verification:
             index.check(self._findings)
             index.sync()
         await self._source.more(size, self._findings)
+        self._check_signed(size)
         whole = frontier.size == size
         if not self._findings.count and self._asked.state is not None:
             note = published.checkpoint
@@ -230,6 +231,12 @@ class _Verification:
         if self._good:
             words += f"; up to position {self._good - 1} they are as signed"
         self._findings.add("root-differs", words, size=checkpoint.size)
+
+    def _check_signed(self, size: int) -> None:
+        """Check that anything is signed, where there are keys to have signed it."""
+        if self._vouched is None and not self._heads and size and self._keys.known and not self._findings.count:
+            words = "there are keys, and no checkpoint that they signed: it was deleted, or none was signed yet"
+            self._findings.add("checkpoint-missing", words)
 
     def _check_head(self, published: Published, frontier: Frontier, size: int) -> None:
         """Hold the whole tree against the checkpoint and the head."""
