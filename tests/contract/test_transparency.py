@@ -237,6 +237,29 @@ async def test_an_answer_that_the_client_has_is_not_sent_again(audited: Service)
     assert answer.status_code == 304
 
 
+@pytest.mark.parametrize("path", ["checkpoint", "keys", "origins", "tile/0/000", "tile/entries/000"])
+async def test_what_the_client_has_of_the_log_is_not_sent_again(audited: Service, path: str):
+    given = await get(audited, f"/log/{path}")
+    again = await audited.client.get(f"/log/{path}", headers={"If-None-Match": given.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == given.headers["cache-control"]
+
+
+async def test_a_tile_is_kept_for_good_once_all_that_is_under_it_was_signed(cluster: Cluster, tmp_path: Path):
+    with cluster.database(projected=True) as database:
+        async with services.running(database, tmp_path, project=False, sign=False) as service:
+
+            async def caching(place: str) -> str:
+                return (await get(service, f"/log/tile/0/{place}")).headers["cache-control"]
+
+            await service.post("/v1/parties", {"name": "One", "kind": "company", "country": "NO"})
+            assert await caching("000.p/1") == "public, no-cache"
+            await sign(service)
+            await service.post("/v1/parties", {"name": "Another", "kind": "company", "country": "NO"})
+            assert await caching("000.p/1") == "public, max-age=604800, immutable"
+            assert await caching("000.p/2") == "public, no-cache"
+
+
 async def test_without_a_signing_key_there_is_no_checkpoint_and_proofs_at_a_size_all_the_same(
     cluster: Cluster, tmp_path: Path
 ):

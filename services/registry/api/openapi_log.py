@@ -138,14 +138,17 @@ def _size(name: str, says: str, *, least: int) -> Described:
 
 
 def _open(operation: str, summary: str, content: Described, *statuses: HTTPStatus) -> Described:
-    headers = {"Registry-Size": SIZE_HEADER, "Cache-Control": text_header("How long the answer holds.")}
+    tag = text_header("Validates the answer.")
+    headers = {"ETag": tag, "Registry-Size": SIZE_HEADER, "Cache-Control": text_header("How long the answer holds.")}
     return {
         "operationId": operation,
         "summary": summary,
         "tags": ["log"],
         "security": [],
+        "parameters": [IF_NONE_MATCH],
         "responses": {
             "200": {"description": "The answer.", "headers": headers, "content": content},
+            "304": {"description": "The client has it already.", "headers": headers},
             **error_responses((*OF_OPEN, *statuses)),
         },
     }
@@ -164,7 +167,7 @@ def _tile() -> Described:
     content = {"application/octet-stream": {"schema": BINARY}}
     described = _open("get-tile", "A tile of hashes (C2SP tlog-tiles).", content, HTTPStatus.NOT_FOUND)
     level = in_path("level", {"type": "integer", "minimum": 0, "maximum": 63})
-    return {**described, "parameters": [level, in_path("place", _PLACE)]}
+    return {**described, "parameters": [level, in_path("place", _PLACE), *described["parameters"]]}
 
 
 def _bundle() -> Described:
@@ -172,7 +175,7 @@ def _bundle() -> Described:
     described = _open("get-bundle", "The entries whose leaves a tile of level 0 has (C2SP tlog-tiles).", content)
     described["responses"] |= error_responses((*OF_READS, HTTPStatus.NOT_FOUND))
     del described["security"]
-    return {**described, "parameters": [in_path("place", _PLACE)]}
+    return {**described, "parameters": [in_path("place", _PLACE), *described["parameters"]]}
 
 
 _PLACE: Described = {

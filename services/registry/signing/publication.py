@@ -28,6 +28,13 @@ class Publication:
         self._settings_origin = origin
         self._witnesses = witnesses
         self._quorum = quorum
+        self._signed = 0  # entries that are known to have been signed
+
+    async def signed(self, size: int) -> bool:
+        """Whether a checkpoint over so many entries or more was signed: no failover takes those back."""
+        if size > self._signed and (latest := await self._checkpoints.latest(await self.origin())) is not None:
+            self._signed = max(self._signed, latest.checkpoint.size)
+        return size <= self._signed
 
     async def origin(self) -> str:
         """Return the name that checkpoints are signed under now."""
