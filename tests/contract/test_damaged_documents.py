@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from events.vault import KEY_BYTES, Lack, MasterKey, Vault, person_owner
-from services.registry.evidence import page as page_module
+from events.vault import KEY_BYTES, MasterKey, Vault, person_owner
+from services.registry.evidence.manifest import MISSING
 from services.registry.verify.database import Database as Stored
 from services.registry.verify.pack import verify_pack
 from services.registry.verify.verification import Asked
@@ -69,7 +69,7 @@ async def test_a_pack_is_whole_and_says_what_is_missing_and_why(damaged: tuple[W
     done = verify(script=laid_out(files, tmp_path / "pack") / "verify.py")
     wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
     assert (done.returncode, len(wrong)) == (1, 1), done.stdout
-    assert wrong[0].startswith(f"WRONG  documents/{SHA256}: it is missing: {page_module.WHY[Lack(lack)]};")
+    assert wrong[0].startswith(f"WRONG  documents/{SHA256}: it is missing: {MISSING[lack]};")
     (tmp_path / "pack.zip").write_bytes((await get(world)).content)
     report = verify_pack(tmp_path / "pack.zip", tuple(await world.service.parts.publication.keys()))
     assert [(one.code, one.file) for one in report.findings] == [(f"document-{lack}", f"documents/{SHA256}")]

@@ -202,12 +202,12 @@ async def test_the_command_takes_keys_a_checkpoint_and_a_state(tmp_path: Path, c
 
 
 async def test_the_command_verifies_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = pack(contents(entries(300), [0, 1], {}), tmp_path / "evidence.zip")
+    path = pack(contents(entries(300), [0, 1], []), tmp_path / "evidence.zip")
 
     code, out, _ = await asyncio.to_thread(command, str(path), capsys=capsys)
     assert (code, out.endswith("Verified.\n")) == (0, True)
 
-    path = pack(contents(entries(300), [0, 2], {}), tmp_path / "evidence.zip")
+    path = pack(contents(entries(300), [0, 2], []), tmp_path / "evidence.zip")
     code, out, _ = await asyncio.to_thread(command, str(path), capsys=capsys)
     assert code == 1
     assert out.startswith("position 2: the entry has revision 2 of ")

@@ -10,9 +10,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from importlib import resources
-from typing import Final, Literal
-
-import msgspec
 
 from events.entry import canonical
 from events.log import Reader, Recorded
@@ -23,32 +20,9 @@ from events.merkle.note import VerifierKey
 from events.vault import Lack, Vault
 from services.registry.evidence import page
 from services.registry.evidence.contents import Contents, pages
+from services.registry.evidence.manifest import PAGE, VERIFIER, Document, Evidence, Reason
 from services.registry.evidence.zipping import Zip
 from services.registry.signing.published import encode_keys
-
-VERIFIER: Final = "verify.py"
-PAGE: Final = "README.html"
-
-
-class Document(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A document of the pack, one that was withdrawn, or one that the registry should have and cannot give."""
-
-    sha256: str
-    source: str
-    media_type: str
-    withdrawn: bool
-    missing: Literal[Lack.GONE, Lack.DAMAGED] | None = None
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """What `evidence.json` says; `files` are the hashes of those that nothing else vouches for."""
-
-    cooperation: str
-    size: int
-    origin: str
-    entries: tuple[int, ...]
-    documents: tuple[Document, ...]
-    files: dict[str, str]
 
 
 class Packer:
@@ -81,8 +55,7 @@ class Packer:
             for one in contents.documents
             if (lack := lacks.get(one.sha256, Lack.NEVER_FILED)) is not Lack.NEVER_FILED
         )
-        told = [(one.sha256, one.source, one.missing) for one in documents if one.missing]
-        aids = {PAGE: page.render(contents, signed, keys, told).encode(), VERIFIER: verifier()}
+        aids = {PAGE: page.render(contents, signed, keys, documents).encode(), VERIFIER: verifier()}
         for name, content in aids.items():
             archive.add(name, content)
         evidence = Evidence(
@@ -104,8 +77,10 @@ class Packer:
             archive.add(f"proofs/{recorded.position}.tlog-proof", proof)
 
 
-def _missing(lack: Lack | None) -> Literal[Lack.GONE, Lack.DAMAGED] | None:
-    return lack if lack is Lack.GONE or lack is Lack.DAMAGED else None
+def _missing(lack: Lack | None) -> Reason | None:
+    if lack is Lack.GONE:
+        return "gone"
+    return "damaged" if lack is Lack.DAMAGED else None
 
 
 def verifier() -> bytes:

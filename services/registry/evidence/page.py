@@ -9,26 +9,19 @@ from typing import Final
 
 from events.log.checkpoints import Signed
 from events.merkle.note import VerifierKey
-from events.vault import Lack
 from services.registry.evidence.contents import Contents
+from services.registry.evidence.manifest import MISSING, PAGE, Document
 
-TEMPLATE: Final = "README.html"
-WHY: Final = {
-    Lack.GONE: "what the registry kept of it is gone",
-    Lack.DAMAGED: "what the registry keeps of it is damaged",
-}
-MISSING: Final = (
+MISSED: Final = (
     "<dd><strong>Missing: <code>{}</code></strong>, the document of <code>{}</code>. It was filed and not withdrawn; "
     "{}.</dd>\n"
 )
 
 
-def render(
-    contents: Contents, signed: Signed, keys: Sequence[VerifierKey], missing: Sequence[tuple[str, str, Lack]]
-) -> str:
+def render(contents: Contents, signed: Signed, keys: Sequence[VerifierKey], documents: Sequence[Document]) -> str:
     """Write the page for one pack; the key in its commands is one of those that signed the checkpoint.
 
-    `missing` are the documents that should be in it, each with its source and why it is not.
+    It says which of the documents are missing, and why.
     """
     signers = [key for key in keys if any(one.is_of(key) for one in signed.signatures)]
     values = {
@@ -39,9 +32,9 @@ def render(
         "key": signers[0].text if signers else "",
         "position": str(contents.positions[0]),
     }
-    page = resources.files("services.registry.evidence").joinpath(TEMPLATE).read_text("utf-8")
+    page = resources.files("services.registry.evidence").joinpath(PAGE).read_text("utf-8")
     for name, value in values.items():
         page = page.replace("{{" + name + "}}", html.escape(value, quote=False))
-    told = "".join(MISSING.format(sha256, source, WHY[lack]) for sha256, source, lack in missing)
+    told = "".join(MISSED.format(one.sha256, one.source, MISSING[one.missing]) for one in documents if one.missing)
     page = page.replace("{{missing}}", told)
     return page.replace("{{keys}}", "<br>".join(f"<code>{html.escape(key.text)}</code>" for key in keys))

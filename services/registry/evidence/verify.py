@@ -11,7 +11,9 @@ is no pack, or this was called wrongly. README.html says what is shown by it, an
 
 Checked are: the signatures of the checkpoint (C2SP signed-note, tlog-cosignature), the proof of each entry (C2SP
 tlog-proof, RFC 9162), that no revision of a stream is missing before the last one shown, the SHA-256 of each document
-against the entry that filed it, that each citation lies within its document, and that nothing is in the pack besides.
+against the entry that filed it, of a document that was withdrawn the entry that says so, that each citation lies within
+its document, and that all is in the pack that has to be and nothing besides. Not checked is what a zip may have between
+its files, which no program that unpacks it takes for one.
 """
 
 # pyright: basic
@@ -37,6 +39,8 @@ ED25519, COSIGNATURE = 1, 4
 PROOF = "c2sp.org/tlog-proof@v1"
 AIDS = ("README.html", "verify.py")
 FIELDS = {"cooperation", "size", "origin", "entries", "documents", "files"}
+WITHDRAWN = "registry.source-withdrawn.v1"
+END_BYTES = 22  # of what ends a zip, if there is no comment
 OF_DOCUMENT = {"sha256", "source", "media_type", "withdrawn"}
 MISSING = {
     "gone": "what the registry kept of it is gone",
@@ -185,7 +189,10 @@ def keys_of(raw: bytes) -> list[Key]:
     *lines, rest = text_of(raw).split("\n")
     if rest or not lines:
         raise Wrong("the keys are cut short")
-    return [key_of(line) for line in lines]
+    keys = [key_of(line) for line in lines]
+    if len(set(keys)) < len(keys):
+        raise Wrong("a key is named twice")
+    return keys
 
 
 def signed_by(key: Key, text: bytes, signature: bytes) -> bool:
@@ -285,6 +292,19 @@ def citations(value: Any) -> Iterator[dict[str, Any]]:
             waiting += one
 
 
+def document_of(entries: dict[int, dict[str, Any]]) -> Any:
+    """Return the SHA-256 of what a source is over as of its last entry; None if it was withdrawn or retracted."""
+    if any(entry["type"] == WITHDRAWN for entry in entries.values()):
+        return None
+    out: set[Any] = set()
+    for position in reversed(list(entries)):
+        if position not in out:
+            out.add(entries[position]["data"].get("retracts"))
+    stands = [entry["data"] for position, entry in entries.items() if position not in out]
+    hashes = [said["sha256"] for said in (one.get("replacement", one) for one in stands) if "sha256" in said]
+    return hashes[-1] if hashes and min(entries) not in out else None
+
+
 class Pack:
     """The files of a pack, in a folder or in an archive."""
 
@@ -296,6 +316,16 @@ class Pack:
         else:
             self.names = self._archive.namelist()
         self.known = set(self.names)
+
+    def is_padded(self) -> bool:
+        """Tell whether there is something ahead of an archive's first file, or behind its end."""
+        if self._archive is None:
+            return False
+        with self._folder.open("rb") as file:
+            file.seek(-END_BYTES, 2)
+            end = file.read()
+        first = min((one.header_offset for one in self._archive.infolist()), default=0)
+        return first > 0 or not end.startswith(b"PK\5\6") or end[-2:] != b"\0\0"
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
@@ -321,6 +351,7 @@ class Check:
         self._said: dict[str, Any] = {}  # evidence.json
         self._checkpoint: Checkpoint | None = None
         self._entries: dict[int, dict[str, Any]] = {}  # those that are proved
+        self._sources: dict[str, dict[int, dict[str, Any]]] = {}  # those of them about sources, by source
         self._filed: dict[str, set[tuple[str, str]]] = {}  # by source: hashes and media types, as entries say
         self._lengths: dict[
             str, list[int | None]
@@ -370,6 +401,9 @@ class Check:
             raise Wrong("a document is missing for no reason that there is")
         if not all(re.fullmatch("[0-9a-f]{64}", one["sha256"]) for one in documents):
             raise Wrong("the SHA-256 of a document is none")
+        listed = [(one["source"], one["sha256"], one["media_type"]) for one in documents]
+        if sorted(set(listed)) != listed:
+            raise Wrong("its documents are not in order, or one is there twice")
         self._said = said
         return f"{len(entries)} entries and {len(documents)} documents about {said['cooperation']}"
 
@@ -405,6 +439,8 @@ class Check:
         if entry["sequence"] != str(position):
             raise Wrong("it says that it is at another position")
         kind, _, key = entry["subject"].partition("/")
+        if kind == "source":
+            self._sources.setdefault(key, {})[position] = entry
         for said in (entry["data"], entry["data"].get("replacement")):
             if kind == "source" and isinstance(said, dict) and "sha256" in said:
                 self._filed.setdefault(key, set()).add((said["sha256"], said["media_type"]))
@@ -432,6 +468,7 @@ class Check:
         if said["withdrawn"]:
             if name in self._pack.known:
                 raise Wrong("it is said to be withdrawn, and is there")
+            self._must_be_withdrawn(sha256)
             return f"withdrawn; what cites {source} cannot be read any more"
         if "missing" in said:
             if name in self._pack.known:
@@ -443,6 +480,14 @@ class Check:
         if media_type == "text/plain":
             lengths[-1] = len(text_of(content))
         return f"the document of {source}, {len(content)} bytes of {media_type}"
+
+    def _must_be_withdrawn(self, sha256: str) -> None:
+        over = [source for source, filed in self._filed.items() if any(one == sha256 for one, _ in filed)]
+        if not any(entry["type"] == WITHDRAWN for source in over for entry in self._sources[source].values()):
+            raise Wrong("it is said to be withdrawn, and no entry withdraws a source that it was the document of")
+        kept = [source for source in over if document_of(self._sources[source]) == sha256]
+        if kept:
+            raise Wrong(f"it is said to be withdrawn, and {kept[0]}, which was not withdrawn, is over it")
 
     def _check_sources(self) -> str:
         bare = sorted(set(self._filed) - set(self._lengths))
@@ -468,6 +513,8 @@ class Check:
         strange = sorted(expected.symmetric_difference(self._pack.names))
         if strange or len(self._pack.names) != len(expected):
             raise Wrong(f"these are missing, or too many: {', '.join(strange[:5]) or 'one is there twice'}")
+        if self._pack.is_padded():
+            raise Wrong("the archive has something ahead of its first file, or behind its end")
         return f"{len(expected)}, and nothing besides"
 
 
@@ -489,7 +536,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pack", nargs="?", type=Path, default=Path(__file__).resolve().parent, help="zip or folder")
     given = parser.parse_args(arguments)
     try:
-        keys = [key_of(text) for text in given.key]
+        keys = list(dict.fromkeys(key_of(text) for text in given.key))
     except Wrong as wrong:
         refuse(f"--key: {wrong}")
     if not given.pack.exists():

@@ -34,16 +34,21 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def read_keys(raw: bytes, findings: Findings, *, file: str = "keys") -> tuple[VerifierKey, ...]:
-    """Read published keys, one a line; what is no key is a finding."""
-    keys: list[VerifierKey] = []
+    """Read published keys, one a line; what is no key, or is named again, is a finding. Each is returned once."""
+    keys: dict[VerifierKey, None] = {}
     if raw and not raw.endswith(b"\n"):
         findings.note(Finding("key-malformed", "the last line has no end: the file is cut short", file=file))
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n") if raw else (), 1):
         try:
-            keys.append(VerifierKey.parse(line.decode()))
+            key = VerifierKey.parse(line.decode())
         except (NoteError, UnicodeDecodeError) as error:
             why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             findings.note(Finding("key-malformed", f"line {number} is no verifier key: {why}", file=file))
+            continue
+        if key in keys:
+            findings.note(Finding("key-malformed", f"line {number} names a key that is named already", file=file))
+        else:
+            keys[key] = None
     return tuple(keys)
 
 
