@@ -1,6 +1,7 @@
 -- calendar: the visits and rounds that are or once were in the calendar, as of a log size. Queries over the read models' rows.
 --
--- In the calendar is what has days: those on which it was held, or else its window, where neither end is open. What was in
+-- In the calendar is what has days: those on which it was held, or else its window, where neither end is open; and where all
+-- that is stated of it has an open end, the other end of these (`services.registry.api.calendar` finds the same). What was in
 -- it and is no more is shown as it last was, and said not to stand: it was retracted, has no days any more, or does not
 -- match any more, be it because a merger was taken back. Who subscribed to it has to be told that it will not take place.
 -- `changes` are the positions of all that changed it, or ended its cooperation (or took that back) while it was scheduled,
@@ -29,7 +30,8 @@ WITH kept AS NOT MATERIALIZED (
     SELECT id, max(born) FROM kept
     WHERE born < $1 AND id > $2::text
       AND CASE WHEN held_earliest IS NOT NULL AND held_latest IS NOT NULL THEN held_earliest
-          WHEN latest IS NOT NULL THEN earliest END <= DATE '9999-12-30'
+          WHEN earliest IS NOT NULL AND latest IS NOT NULL THEN earliest
+          ELSE coalesce(held_earliest, held_latest, earliest, latest) END <= DATE '9999-12-30'
       AND ($4::text IS NULL OR cooperation = $4)
       AND ($5 IS NULL OR parties && $5 AND EXISTS (
           SELECT FROM same WHERE same.party = ANY (parties)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import pytest
 from icalendar import Calendar
 
 from tests.contract.test_transitions import a_visit
@@ -72,7 +73,7 @@ async def test_a_subscribed_calendar_follows_every_amendment(service: Service) -
     await amended(service, off, "retract")
     assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
     opened = (await service.post(f"{address}/reschedule", {"window": "2019-08/.."}))["entries"][0]["position"]
-    assert await seen.now() == ("CANCELLED", date(2019, 7, 1))
+    assert await seen.now() == ("TENTATIVE", date(2019, 8, 1))
     await amended(service, opened, "retract")
     assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
     gone = await amended(service, scheduled, "retract")
@@ -156,6 +157,68 @@ async def test_what_was_held_is_not_cancelled_because_its_end_is_open(service: S
     held = {"held": "2019-06/..", "participants": [{"party": one}, {"party": other}]}
     await service.post(f"{address}/held", held)
     assert await seen.now() == ("TENTATIVE", date(2019, 9, 10))
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "behind", "says"),
+    [
+        ("2027-09/..", date(2027, 9, 1), date(2027, 10, 1), "(EDTF), the end being open: it may begin on these days."),
+        ("2027-09-05/", date(2027, 9, 5), date(2027, 9, 6), "(EDTF), the end being unknown: it may begin on this day."),
+        ("../2027-06", date(2027, 6, 1), date(2027, 7, 1), "(EDTF), the start being open: it may end on these days."),
+        (
+            "/2027-06-30",
+            date(2027, 6, 30),
+            date(2027, 7, 1),
+            "(EDTF), the start being unknown: it may end on this day.",
+        ),
+        ("../9999-12-30", date(9999, 12, 30), date(9999, 12, 31), "the start being open: it may end on this day."),
+    ],
+)
+async def test_what_has_one_open_end_stands_at_the_other(
+    service: Service, window: str, first: date, behind: date, says: str
+) -> None:
+    cooperation, moved, one, other = await a_visit(service)
+    seen = Followed(service, moved)
+    assert await seen.now() == ("TENTATIVE", date(2019, 7, 1))
+    await service.post(f"/v1/cooperations/{cooperation}/visits/{moved}/reschedule", {"window": window})
+    assert await seen.now() == ("TENTATIVE", first)
+    about = {"place": {"country": "FR"}, "participants": [{"party": one}, {"party": other}], "subject": "next stage"}
+    begun_so = (await service.post(f"/v1/cooperations/{cooperation}/rounds", {**about, "window": window}))["id"]
+    for key in (moved, begun_so):
+        event = (await subscribed(service))[key]
+        assert (event.decoded("dtstart"), event.decoded("dtend")) == (first, behind)
+        assert (event["STATUS"], event["TRANSP"]) == ("TENTATIVE", "TRANSPARENT")
+        assert f"Scheduled: {window} " in str(event["DESCRIPTION"])
+        assert says in str(event["DESCRIPTION"])
+    await service.post(f"/v1/cooperations/{cooperation}/visits/{moved}/cancel", {"reason": "no longer wanted"})
+    assert await seen.now() == ("CANCELLED", first)
+
+
+async def test_what_has_lost_its_window_is_cancelled(service: Service) -> None:
+    cooperation, _, one, other = await a_visit(service)
+    about = {"place": {"country": "FR"}, "participants": [{"party": one}, {"party": other}], "subject": "next stage"}
+    scheduled = await service.post(f"/v1/cooperations/{cooperation}/rounds", {**about, "window": "2027-09/.."})
+    seen = Followed(service, scheduled["id"])
+    assert await seen.now() == ("TENTATIVE", date(2027, 9, 1))
+    taken = await amended(service, scheduled["entries"][0]["position"], "correct", replacement=about)
+    assert await seen.now() == ("CANCELLED", date(2027, 9, 1))
+    await amended(service, taken, "retract")
+    assert await seen.now() == ("TENTATIVE", date(2027, 9, 1))
+
+
+async def test_what_was_held_with_an_open_end_and_had_no_days_before_stands_where_it_began(service: Service) -> None:
+    cooperation, visit, one, other = await a_visit(service)
+    address = f"/v1/cooperations/{cooperation}"
+    both = [{"party": one}, {"party": other}]
+    about = {"place": {"country": "FR"}, "participants": both, "subject": "next stage"}
+    began = (await service.post(f"{address}/rounds", about))["id"]
+    await service.post(f"{address}/rounds/{began}/held", {"held": "2019-06-17/..", "participants": both})
+    await service.post(f"{address}/visits/{visit}/held", {"held": "2019-06-17/..", "participants": both})
+    events = await subscribed(service)
+    assert (events[began]["STATUS"], events[began].decoded("dtstart")) == ("TENTATIVE", date(2019, 6, 17))
+    assert "Held: 2019-06-17/.. (EDTF), the end being open: it may" in str(events[began]["DESCRIPTION"])
+    assert events[visit].decoded("dtstart") == date(2019, 7, 1)
+    assert str(events[visit]["DESCRIPTION"]).endswith("Held: 2019-06-17/.. (EDTF), the end being open.")
 
 
 async def test_what_has_no_days_is_in_no_calendar_and_filters_narrow_it(service: Service) -> None:

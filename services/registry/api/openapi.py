@@ -259,8 +259,12 @@ def _calendar() -> Described:
     return {
         "operationId": "calendar",
         "summary": "Visits and rounds as a calendar (RFC 5545) to subscribe to.",
-        "description": "What was once in the calendar asked for stays in it, as CANCELLED if it does not belong there "
-        "any more; its SEQUENCE grows with each change. There is no filter by status: each event says its own.",
+        "description": "An event takes all the days on which it was held, or else may be, and is TENTATIVE unless they "
+        "are known to the day. What has an open or unknown end (2027-09/..) stands, TENTATIVE, on the days on which it "
+        "may begin; what has such a start (../2027-06), on those on which it may end; each event's description says "
+        "how the time was stated, and which end is open. What has no dates is not in the calendar. What was once in "
+        "the calendar asked for stays in it, as CANCELLED if it does not belong there any more; its SEQUENCE grows "
+        "with each change. There is no filter by status: each event says its own.",
         "tags": ["reads"],
         "security": [{"token": []}, {}],
         "parameters": [token, *filters, AS_OF, MIN_SIZE, IF_NONE_MATCH],
