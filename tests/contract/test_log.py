@@ -121,6 +121,12 @@ async def test_entries_that_the_client_has_are_not_sent_again(world: World):
 # A stream of lines
 
 
+@pytest.mark.parametrize("weight", ["0", "0.000", "1e400", "inf", "nan", "2"])
+async def test_lines_that_are_not_acceptable_or_weigh_what_is_no_weight_are_not_sent(world: World, weight: str):
+    answer = await get(world, Accept=f"application/x-ndjson;q={weight}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+
+
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "application/x-ndjson, */*;q=0.1", "Application/X-NDJSON"])
 async def test_lines_are_entries_as_they_are_stored(world: World, accept: str):
     answer = await get(world, Accept=accept)

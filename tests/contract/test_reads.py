@@ -331,7 +331,12 @@ async def test_a_cell_may_hold_anything_that_a_text_may(told: Told):
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/*", "text/html, */*;q=0.1", "image/png", "", "nonsense;;", "a/b;q=x"]
+    "accept",
+    [
+        *("*/*", "application/*", "text/html, */*;q=0.1", "image/png", "", "nonsense;;", "a/b;q=x"),
+        *("text/csv;q=0", "application/x-ndjson;q=0.000, */*", "*/*;q=0"),  # not acceptable
+        *("text/csv;q=1e400", "text/csv;q=inf", "text/csv;q=nan", "text/csv;q=2", "text/csv;q=-1"),  # no weights
+    ],
 )
 async def test_who_asks_for_nothing_that_there_is_gets_json(told: Told, accept: str):
     answer = await told.service.client.get("/v1/parties", headers={"Accept": accept})

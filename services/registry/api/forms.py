@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from litestar.datastructures.headers import Accept
 
 from events.entry import canonical
 from projections import Listed
 from projections.commitments import COMMITMENTS
+from services.registry.api import acceptance
 from services.registry.api.given import headers_named
 from services.registry.api.query import Asking
 from services.registry.api.render import Rendering
@@ -29,11 +29,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def wanted(request: Asking, *served: str) -> str:
-    """Return which of the media types a client would rather have (RFC 9110, section 12.5.1); JSON if none of them."""
+    """Return which of the media types a client would rather have (see `acceptance`); JSON if it accepts none."""
     asked = ", ".join(headers_named(request, b"accept"))
     if asked in ("", "*/*", JSON):  # as nearly everybody asks, and is answered sooner so
         return JSON
-    return Accept(asked).best_match([JSON, *served], default=JSON) or JSON
+    return acceptance.best(asked, (JSON, *served)) or JSON
 
 
 def head(form: str, columns: Sequence[str]) -> bytes:
