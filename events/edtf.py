@@ -5,12 +5,14 @@ Forms: https://www.loc.gov/standards/datetime/ (the profile that ISO 8601-2 make
 | form | example | bounds |
 |---|---|---|
 | day, month, year | `2019-06-19`, `2019-07`, `2019` | its first and last day |
-| date and time | `2019-06-19T10:00:00`, `…Z`, `…-05`, `…+05:30` | the day as written; the time shift is not applied |
+| date and time | `2019-06-19T10:00:00`, `…Z`, `…-05`, `…+05:30` | the day as written: no time shift is applied |
 | season | `2019-21` spring, `-22` summer, `-23` autumn, `-24` winter | see below |
 | unspecified digits | `201X`, `20XX`, `2019-XX`, `2019-06-XX`, `2019-XX-XX` | whatever the X may stand for |
 | qualified | `2019-06?` uncertain, `2019-06~` approximate, `2019-06%` both | those of the date without the qualifier |
 | interval | `2019-06-17/2019-06-23`, `2019-06/2019-06-23` | first day of the start, last day of the end |
 | open, unknown end | `2019-06/..`, `../2019-06`, `2019-06/`, `/2019-06` | none at that end |
+
+Which day an instant is of where everybody counts alike, `begins` tells.
 
 What the standard leaves open is settled thus:
 
@@ -70,6 +72,7 @@ _MONTHS = (
 )
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY = 2
+_MINUTES_A_DAY = 24 * 60
 _SPRING, _SUMMER, _AUTUMN, _WINTER = range(21, 25)
 _LEVEL_2_SEASONS = range(25, 42)  # seasons of a hemisphere, quarters, quadrimesters, semesters
 
@@ -112,6 +115,24 @@ class EdtfDate:
         of `text` than digits.
         """
         return cls(text)
+
+    @property
+    def begins(self) -> date | None:
+        """The first day that it may touch, in UTC where that is known: where the text states an instant.
+
+        That is `earliest`, or the day before or after, by the time and its difference from UTC; an instant beyond
+        either end of the calendar is of its first or last day.
+        """
+        text = self.text
+        if self.earliest is None or "T" not in text or (match := _DATE.fullmatch(text)) is None or not match["shift"]:
+            return self.earliest
+        hour, minute, shift_hour, shift_minute = (
+            int(one or 0) for one in match.group("hour", "minute", "shift_hour", "shift_minute")
+        )
+        shift = shift_hour * 60 + shift_minute
+        minutes = hour * 60 + minute - (shift if match["shift"][0] == "+" else -shift)
+        days = self.earliest.toordinal() + minutes // _MINUTES_A_DAY
+        return date.fromordinal(min(max(days, date.min.toordinal()), date.max.toordinal()))
 
     @property
     def qualified(self) -> bool:

@@ -163,12 +163,13 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
 def happened(facts: Facts, **dates: EdtfDate) -> None:
     """Refuse dates of things done that begin after today (UTC), all of them at once.
 
-    Raises `DateNotReached`.
+    A date that states an instant, by a time and its difference from UTC, is of the day of that instant in UTC, whatever
+    day it was where the time was read. Raises `DateNotReached`.
     """
     problems = [
         FieldProblem(f"{when.text} begins after today, {facts.today.isoformat()} (UTC)", f"/{name}")
         for name, when in dates.items()
-        if when.earliest is not None and when.earliest > facts.today
+        if (begins := when.begins) is not None and begins > facts.today
     ]
     if problems:
         raise DateNotReached("What has not happened yet cannot be recorded as done; schedule it instead.", problems)

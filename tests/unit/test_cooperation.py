@@ -353,7 +353,13 @@ def test_what_brings_no_thing_claims_nothing(event):
 # Dates
 
 
-@pytest.mark.parametrize("text", ["2019-06-20", "2019-07", "2020", "2019-06-20/2019-06-30", "2019-07?", "2020/.."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2019-06-20", "2019-07", "2020", "2019-06-20/2019-06-30", "2019-07?", "2020/.."),
+        *("2019-06-20T00:00:00", "2019-06-20T00:00:00Z", "2019-06-20T04:54:07+04:54", "2019-06-19T17:54:07-12:00"),
+    ],
+)
 @pytest.mark.parametrize(("field", "event"), DATED)
 def test_what_was_done_does_not_begin_after_today(field, event, text):
     given(OPENED, *before(event)).when(replace(event, **{field: day(text)})).then_refused(DateNotReached, f"/{field}")
@@ -361,7 +367,11 @@ def test_what_was_done_does_not_begin_after_today(field, event, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["2019-06-19", "2019-06-18", "2019-06", "2019", "201X", "2019-06~", "2019-06-17/2019-06-23", "../2031", "/2031"],
+    [
+        *("2019-06-19", "2019-06-18", "2019-06", "2019", "201X", "2019-06~", "2019-06-17/2019-06-23", "../2031"),
+        *("/2031", "2019-06-19T23:59:59", "2019-06-19T23:59:59Z", "2019-06-20T04:54:07+12:00"),
+        *("2019-06-20T04:54:07+04:55", "2019-06-19T11:59:59-12"),
+    ],
 )
 @pytest.mark.parametrize(("field", "event"), DATED)
 def test_what_was_done_may_have_begun_by_today(field, event, text):

@@ -262,6 +262,15 @@ def test_a_date_is_held_against_the_day_on_which_the_original_was_recorded():
     assert next_week.correct(2, LATER).state.meetings[MEETING_ID].event == LATER
 
 
+def test_an_old_history_in_which_something_was_held_ahead_by_its_instant_is_amended_as_any_other():
+    ahead = replace(MEETING, held=day("2019-06-19T17:54:07-12:00"))  # as was allowed once
+    old = told(OPENED)._replace(entries=tuple(entries_of(STREAM, [OPENED, ahead, TOPIC], TODAY)))
+    assert old.correct(2, replace(TOPIC, note="at last")).state.meetings[MEETING_ID].event == ahead
+    assert old.correct(1, replace(ahead, summary="long")).state.meetings[MEETING_ID].event.summary == "long"
+    with refused(DateNotReached, "/replacement/held", entry=43):
+        old.correct(1, replace(ahead, held=day("2019-06-19T17:54:08-12:00")))
+
+
 def test_to_say_again_what_is_so_breaks_nothing():
     back = replace(VISIT_MOVED, window=day("2019-07"))
     moved = told(OPENED, VISIT, VISIT_MOVED, back, VISIT_MOVED)

@@ -4,7 +4,7 @@ import copy
 import pickle
 import re
 import warnings
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -133,6 +133,40 @@ def bounds(text: str) -> tuple[date | None, date | None]:
 )
 def test_a_date_is_bounded_by_the_days_that_it_may_touch(text, earliest, latest):
     assert bounds(text) == (earliest, latest)
+
+
+@given(
+    st.builds(datetime.combine, st.dates(date(1, 1, 3), date(9999, 12, 29)), st.times(), tzinfo=st.just(UTC)),
+    st.integers(-(24 * 60 - 1), 24 * 60 - 1),
+)
+def test_an_instant_begins_on_its_day_in_utc_wherever_it_is_read(instant, shift):
+    local = instant.replace(microsecond=0).astimezone(timezone(timedelta(minutes=shift)))
+    stated = parse(local.isoformat())
+    assert stated.begins == instant.date()
+    assert (stated.earliest, stated.latest) == (local.date(), local.date())  # as written
+
+
+@given(valid_dates)
+@example(("1985-04-12T23:59:59", date(1985, 4, 12), None))
+@example(("1985-04-12T23:59:59Z", date(1985, 4, 12), None))
+def test_what_states_no_instant_begins_on_its_earliest_day(stated):
+    text, earliest, _ = stated
+    assert parse(text).begins == earliest
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-12-01T04:54:07+12:00", date(2026, 11, 30)),
+        ("2026-11-30T17:54:07-12:00", date(2026, 12, 1)),
+        ("2026-11-30T17:54:07-12", date(2026, 12, 1)),
+        ("2026-11-30T00:00:00+00:00", date(2026, 11, 30)),
+        ("0001-01-01T00:00:00+01:00", date.min),
+        ("9999-12-31T23:00:00-01:00", date.max),
+    ],
+)
+def test_an_instant_begins_within_the_calendar(text, day):
+    assert parse(text).begins == day
 
 
 @given(valid_dates)
