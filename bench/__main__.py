@@ -1,7 +1,8 @@
 """`python -m bench [WORK…] [--quick] [--json]`: progress goes to standard error, the result to standard output.
 
 Exits with 1 if a target is missed, or with --quick, as machines are noisy, if one is missed by more than half three
-times in a row.
+times in a row. It starts a PostgreSQL of its own, or takes that of BENCH_DATABASE_URL, an administrator's connection to
+a server without a registry: it makes the registry's roles there, and drops them at its end.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ QUICK_PART = 0.5  # of its target that a quick work has to reach
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
     """Measure each work in a database of its own."""
     results: dict[str, Result] = {}
-    with server() as admin:
+    async with server() as measured_on:
         for name in works:
             begun = time.perf_counter()
 
             async def once(name: str = name) -> Result:
-                async with database(admin, name) as access:
+                async with database(measured_on, name) as access:
                     return await WORKS[name](access, quick=quick)
 
             results[name] = await patiently(once) if quick else await once()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
 
-from bench.database import Room
-from tests.support.cluster import Cluster, Database
+from bench import database as databases
+from bench.database import ROLES, Room
+from services.registry.embedded import EmbeddedPostgres
+from services.registry.provision import LOGINS, provision
+from tests.support.cluster import Cluster, Database, scratch_folder
 
 
 @pytest.mark.long
@@ -52,3 +57,72 @@ async def vacuumed(dsn: str) -> bool:
     )
     await inside.close()
     return found
+
+
+async def test_a_server_that_has_a_registry_is_refused_and_left_as_it_is(cluster: Cluster, database: Database):
+    with pytest.raises(SystemExit, match="registry_serve"):
+        async with databases.claimed(cluster.admin_dsn):
+            pass
+    serving = await asyncpg.connect(database.service_dsn)
+    await serving.close()
+
+
+async def test_the_roles_of_a_run_are_its_own_and_are_gone_when_it_ends(clean: str):
+    async def interrupted() -> None:
+        async with databases.claimed(clean):
+            await provision(clean, "bench_one", passwords=dict.fromkeys(LOGINS, "secret"))
+            with pytest.raises(SystemExit, match="another bench"):
+                async with databases.claimed(clean):
+                    pass
+            assert await roles(clean) == set(ROLES)
+            await run(clean, "DROP DATABASE bench_one")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await interrupted()
+    assert await roles(clean) == set()
+
+
+async def test_of_two_runs_that_begin_at_once_one_is_refused(clean: str):
+    async def claim() -> None:
+        async with databases.claimed(clean):
+            await asyncio.sleep(0.2)
+
+    done = await asyncio.gather(*(asyncio.create_task(_refused(claim)) for _ in range(2)))
+    assert sorted(done) == [False, True]
+    assert await roles(clean) == set()
+
+
+async def test_roles_that_a_registry_came_to_use_meanwhile_stay(clean: str, capsys: pytest.CaptureFixture[str]):
+    async with databases.claimed(clean):
+        await provision(clean, "registry")
+    assert await roles(clean) == set(ROLES)
+    assert "stay on the server" in capsys.readouterr().err
+
+
+@pytest.fixture
+def clean() -> Iterator[str]:
+    """An administrator's connection string of a server that knows no registry."""
+    with scratch_folder() as folder, EmbeddedPostgres(folder, settings={"fsync": "off"}) as server:
+        yield server.dsn()
+
+
+async def _refused(claim: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await claim()
+    except SystemExit as refusal:
+        return "passwords" in str(refusal)
+    return False
+
+
+async def roles(dsn: str) -> set[str]:
+    admin = await asyncpg.connect(dsn)
+    found = {name for (name,) in await admin.fetch("SELECT rolname FROM pg_roles WHERE rolname ~ '^registry_'")}
+    await admin.close()
+    return found
+
+
+async def run(dsn: str, statement: str) -> None:
+    admin = await asyncpg.connect(dsn)
+    await admin.execute(statement)
+    await admin.close()
