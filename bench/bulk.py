@@ -1,7 +1,7 @@
 """Recording a thousand entries at a time beside COPY of rows that stand ready into a table with the same indexes.
 
 One command records a batch: the log makes entries of its events, orders them, hashes their leaves, moves the head and
-commits. COPY is given rows of the same size; each batch of it is a transaction, too.
+commits. COPY is given rows as large as those entries, one by one; each batch of it is a transaction, too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -23,6 +24,7 @@ from bench.measure import Figure, Result, interleave, paired
 from bench.peers.contestants import peers
 from events import sql
 from events.log import Append, Draft, Log
+from events.log.command import Recorded
 from events.log.transfer import COLUMNS
 
 BATCH = 1_000
@@ -43,7 +45,7 @@ async def measure(room: Room, *, quick: bool) -> Result:
         await Log.open(room.service, origin="registry.example/log", clock=_now) as log,
         peers(room, story(random.Random(1)), wanted=not quick) as others,
     ):
-        stored = len((await log.append(command())).entries[0].bytes)
+        stored = (await log.append(command())).entries
 
         async def ours() -> float:
             begun = time.perf_counter()
@@ -90,8 +92,8 @@ def command() -> Append:
     )
 
 
-def rows(number: int, size: int) -> list[tuple[object, ...]]:
-    """Make a batch of rows that COPY takes."""
+def rows(number: int, entries: Sequence[Recorded]) -> list[tuple[object, ...]]:
+    """Make a batch of rows that COPY takes: for each entry one of its type, with as many bytes."""
     now, chance = _now(), random.Random(number)
     one = UUID(bytes=uuid_utils.uuid7().bytes)
     return [
@@ -103,12 +105,12 @@ def rows(number: int, size: int) -> list[tuple[object, ...]]:
             UUID(bytes=uuid_utils.uuid7().bytes),
             one,
             f"cooperation/copy_{(number * BATCH + nth) // STREAM_LENGTH:026}",
-            "registry.meeting-held.v1",
-            "internal",
+            entry.event_type,
+            "public",
             chance.randbytes(32),
-            chance.randbytes(size // 2).hex().encode(),
+            chance.randbytes(len(entry.bytes)).hex().encode()[: len(entry.bytes)],
         )
-        for nth in range(BATCH)
+        for nth, entry in enumerate(entries)
     ]
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import cast
+from uuid import UUID
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import report
+from bench import bulk, report
 from bench.__main__ import TRIES, judged, patiently
 from bench.chart import chart, reach
 from bench.load import headers_of, request
 from bench.measure import Figure, Result, Silent, interleave, paired, table
 from bench.memory import high_water
 from bench.peers.contestants import place_of
+from events.log.command import Recorded
+from events.log.transfer import COLUMNS
 
 RESULT = Result(
     {"append": Figure.of("entries/s", [1.0, 3.0, 2.0])}, {"bare": 0.9, "other": 2.0}, {"bare": 1.0, "peer": 2.0}
@@ -53,6 +57,24 @@ async def test_a_contestant_that_falls_silent_is_left_out_and_keeps_nobody():
         raise Silent("no answer")
 
     assert await interleave({"a": fine, "b": silent, "c": fine}, 2) == {"a": [1.0, 1.0], "c": [1.0, 1.0]}
+
+
+def test_copy_is_given_a_row_as_large_as_each_entry():
+    entries = [
+        Recorded(
+            nth,
+            "cooperation/x",
+            nth,
+            UUID(int=nth),
+            f"registry.kind-{nth}.v1",
+            datetime(2026, 1, 1, tzinfo=UTC),
+            b"x" * size,
+        )
+        for nth, size in enumerate((1_098, 903, 1))
+    ]
+    made = [dict(zip(COLUMNS, row, strict=True)) for row in bulk.rows(7, entries)]
+    assert [len(cast("bytes", row["bytes"])) for row in made] == [1_098, 903, 1]
+    assert [row["type"] for row in made] == [entry.event_type for entry in entries]
 
 
 def test_a_target_is_missed_by_a_lower_ratio_and_by_none():
