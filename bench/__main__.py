@@ -8,7 +8,9 @@ a server without a registry: it makes the registry's roles there, and drops them
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -60,8 +62,13 @@ QUICK_PART = 0.5  # of its target that a quick work has to reach
 
 
 async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
-    """Measure each work in a database of its own."""
+    """Measure each work in a database of its own.
+
+    SIGTERM ends it as Ctrl-C does, by cancelling what is under way: processes are ended, folders and databases removed,
+    and processors given back. While that goes on another SIGTERM is not heeded.
+    """
     results: dict[str, Result] = {}
+    ended_by_sigterm()
     async with server() as measured_on:
         for name in works:
             begun = time.perf_counter()
@@ -73,6 +80,18 @@ async def run(works: list[str], *, quick: bool) -> dict[str, Result]:
             results[name] = await patiently(once) if quick else await once()
             print(f"{name} took {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     return results
+
+
+def ended_by_sigterm() -> None:
+    """Have SIGTERM cancel the task that asks for it, unless it is being cancelled already."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - only a task can ask
+
+    def end() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
 
 
 async def patiently(once: Callable[[], Awaitable[Result]]) -> Result:
@@ -95,7 +114,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.work if name not in WORKS]:
         parser.error(f"there is no work {', '.join(unknown)}; there are {', '.join(WORKS)}")
-    results = uvloop.run(run(arguments.work or list(WORKS), quick=arguments.quick))
+    try:
+        results = uvloop.run(run(arguments.work or list(WORKS), quick=arguments.quick))
+    except (KeyboardInterrupt, asyncio.CancelledError) as told:
+        print("ended before all was measured", file=sys.stderr)
+        return 128 + (signal.SIGINT if isinstance(told, KeyboardInterrupt) else signal.SIGTERM)
     if arguments.json:
         json.dump({name: result.as_json() for name, result in results.items()}, sys.stdout)
         sys.stdout.write("\n")

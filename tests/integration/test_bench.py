@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -36,6 +41,43 @@ def test_the_bench_measures_a_work_draws_it_and_says_so_in_json(tmp_path):
     assert "bulk: copy" in chart.read_text()
     missed = work[1]["ratios"]["copy"] < work[1]["targets"]["copy"] / 2
     assert done.returncode == int(missed), done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_bench_that_is_told_to_end_leaves_no_process_and_no_folder(number: signal.Signals):
+    with scratch_folder() as folder:
+        folder.mkdir(mode=0o711)
+        bench = subprocess.Popen(
+            [sys.executable, "-m", "bench", "http", "--quick"],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 120
+        while not any("bench.bare" in command for command in of_the_bench(folder).values()):
+            assert bench.poll() is None, bench.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        bench.send_signal(number)
+        told = bench.communicate(timeout=60)
+        assert bench.returncode == 128 + number, told
+        assert told[0] == ""
+        assert of_the_bench(folder) == {}
+        assert not list(folder.iterdir())
+
+
+def of_the_bench(folder: Path) -> dict[int, str]:
+    """The command lines of processes that have a folder in their environment or among their arguments, by number."""
+    found: dict[int, str] = {}
+    for one in Path("/proc").iterdir():
+        with suppress(OSError):
+            if one.name.isdigit() and int(one.name) != os.getpid():
+                command = (one / "cmdline").read_bytes()
+                if bytes(folder) in command or bytes(folder) in (one / "environ").read_bytes():
+                    found[int(one.name)] = command.replace(b"\0", b" ").decode()
+    return found
 
 
 async def test_only_what_the_bench_made_is_settled(cluster: Cluster, database: Database):
