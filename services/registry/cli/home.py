@@ -48,6 +48,7 @@ class Home:
             unfinished.unlink(missing_ok=True)
             MasterKey.create_file(unfinished)
             unfinished.rename(self.own_key)
+            durable.sync_folder(self.folder)  # ahead of all that is sealed under it
         return self.own_key
 
     def keep_token(self, token: str) -> None:

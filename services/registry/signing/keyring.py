@@ -69,12 +69,13 @@ class KeyRing:
         return key
 
     def forget_older(self, name: str) -> int:
-        """Remove the private keys of a name but the current one; returns how many there were."""
+        """Remove the private keys of a name but the current one, durably; returns how many there were."""
         with self._locked():
             current = next(iter(self.keys(name)), None)
             gone = [path for path, key in self._files() if key.name == name and key != current]
             for path in gone:
                 path.unlink()
+            durable.sync_folder(self.folder)
         return len(gone)
 
     def remembered(self) -> tuple[Checkpoint, bytes] | None:
