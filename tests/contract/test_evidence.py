@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from events.merkle.checkpoint import Checkpoint, ProofFile
 from events.merkle.note import COSIGNATURE, Note, VerifierKey
 from services.registry.access.record import runs
 from services.registry.evidence import verify as program
-from services.registry.evidence.pack import verifier
+from services.registry.evidence.contents import gather
+from services.registry.evidence.pack import Packer, verifier
 from services.registry.signing.keyring import KeyRing
+from services.registry.verify.pack import verify_pack
 from tests.support import service as services
 from tests.support import world as worlds
 from tests.support.check_log import check_log
@@ -403,4 +405,119 @@ async def test_a_pack_after_an_erasure_and_a_withdrawal_holds_neither_and_verifi
             done = verify(script=laid_out(files, tmp_path / "pack") / "verify.py")
             assert done.returncode == 0, done.stdout
             assert "cannot be read any more" in done.stdout
+        await check_log(database.admin_dsn)
+
+
+WHY = {"authority": "the court", "reason": "asked"}
+
+
+async def withdraw(world: World, name: str) -> None:
+    await world.service.post(world.fill(f"/v1/sources/${name}/withdraw"), WHY)
+
+
+async def another_over_it(world: World) -> Any:
+    """Record a source over the second document, which nothing of the cooperation names."""
+    source = worlds.source(hashlib.sha256(SECOND.encode()).hexdigest(), title="Also", size=len(SECOND))
+    return await world.record("also", "/v1/sources", source)
+
+
+async def replaced(world: World, name: str, at: int) -> int:
+    """Correct a source to the first document; returns the position of the correction."""
+    replacement = worlds.source(hashlib.sha256(TEXT.encode()).hexdigest(), title=name)
+    body = {"replacement": replacement, "reason": "the wrong one"}
+    answer = await world.service.post(f"/v1/log/entries/{at}/correct", body)
+    return int(answer["entries"][0]["position"])
+
+
+async def first_of_others(world: World) -> None:
+    """The cited source first, and one that nothing names last."""
+    await another_over_it(world)
+    await withdraw(world, "second")
+    await withdraw(world, "also")
+
+
+async def last_of_others(world: World) -> None:
+    await another_over_it(world)
+    await withdraw(world, "also")
+    await withdraw(world, "second")
+
+
+async def moved_away_after_a_withdrawal(world: World) -> None:
+    """The other is withdrawn, and the source that is cited was over the document by mistake: that goes with it."""
+    also = await another_over_it(world)
+    await withdraw(world, "second")
+    await replaced(world, "Also", also["entries"][0]["position"])
+
+
+async def retracted_after_a_withdrawal(world: World) -> None:
+    also = await another_over_it(world)
+    await withdraw(world, "second")
+    await world.service.post(f"/v1/log/entries/{also['entries'][0]['position']}/retract", {"reason": "never was"})
+
+
+async def withdrawn_under_another(world: World) -> None:
+    """What is cited is over the document no more; one that nothing names is, and is withdrawn."""
+    third = TEXT[:2] + SECOND[2:8] + TEXT[8:]
+    await world.service.file(third)
+    await another_over_it(world)
+    replacement = worlds.source(hashlib.sha256(third.encode()).hexdigest(), title="Second", size=len(third))
+    at = (await world.service.parts.log.read_stream(world.fill("source/$second")))[0].position
+    await world.service.post(f"/v1/log/entries/{at}/correct", {"replacement": replacement, "reason": "the wrong one"})
+    await withdraw(world, "also")
+
+
+WITHDRAWALS = (
+    first_of_others,
+    last_of_others,
+    moved_away_after_a_withdrawal,
+    retracted_after_a_withdrawal,
+    withdrawn_under_another,
+)
+
+
+@pytest.mark.parametrize("destroy", WITHDRAWALS)
+async def test_a_pack_shows_why_a_document_was_destroyed_whatever_sources_were_over_it(
+    cluster: Cluster, tmp_path: Path, destroy: Callable[[World], Awaitable[None]]
+):
+    with cluster.database() as database:
+        async with services.running(database, tmp_path, sign=False) as service:
+            world = await build(service)
+            await destroy(world)
+            answer = await service.client.get(world.fill("/v1/cooperations/$cooperation/evidence"))
+            assert (answer.status_code, answer.json()["code"]) == (503, "not-signed")
+            await sign(service)
+            answer = await get(world)
+            files = unpacked(answer.content)
+            sha256 = hashlib.sha256(SECOND.encode()).hexdigest()
+            documents = json.loads(files["evidence.json"])["documents"]
+            assert {one["withdrawn"] for one in documents if one["sha256"] == sha256} == {True}
+            assert SECOND.encode() not in answer.content
+
+            done = verify(script=laid_out(files, tmp_path / "pack") / "verify.py")
+            assert done.returncode == 0, done.stdout
+            (tmp_path / "pack.zip").write_bytes(answer.content)
+            report = verify_pack(tmp_path / "pack.zip", ())
+            assert [one.line for one in report.findings] == []
+        await check_log(database.admin_dsn)
+
+
+async def test_a_document_that_is_withdrawn_while_its_pack_is_made_is_not_taken_on_trust(
+    cluster: Cluster, tmp_path: Path
+):
+    with cluster.database() as database:
+        async with services.running(database, tmp_path, sign=False) as service:
+            world = await build(service)
+            parts, cooperation = service.parts, world.ids["cooperation"]
+            signed = await parts.publication.checkpoint()
+            contents = await gather(parts.log, parts.vault, cooperation, signed.checkpoint.size)
+            await withdraw(world, "second")
+            packer = Packer(parts.log, parts.tree, parts.vault)
+            pack = b"".join([part async for part in packer.pack(contents, signed, await parts.publication.keys())])
+
+            done = verify(script=laid_out(unpacked(pack), tmp_path / "pack") / "verify.py")
+            assert done.returncode == 1
+            assert "no entry withdraws a source that it was the document of" in done.stdout
+            (tmp_path / "pack.zip").write_bytes(pack)
+            report = verify_pack(tmp_path / "pack.zip", ())
+            assert [one.code for one in report.findings] == ["document-not-withdrawn"]
         await check_log(database.admin_dsn)

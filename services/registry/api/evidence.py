@@ -32,7 +32,11 @@ async def get_evidence(request: Asking) -> Stream:
     size = signed.checkpoint.size
     if begins >= size:
         raise NotSigned(f"The published checkpoint has {size} entries, not yet {begins + 1}. Try again soon.")
-    contents = await gather(parts.log, cooperation, size)
+    contents = await gather(parts.log, parts.vault, cooperation, size)
+    if contents.unproved and (await parts.log.head()).size > size:
+        raise NotSigned(
+            f"The published checkpoint has {size} entries, and not yet why a document is gone. Try again soon."
+        )
     detail = {"subject": f"cooperation/{cooperation}", "size": size, "positions": runs(contents.above)}
     await record(parts.pool, Looked(looking.who(request), Action.EVIDENCE_PACK, detail))
     pack = Packer(parts.log, parts.tree, parts.vault).pack(contents, signed, await parts.publication.keys())

@@ -12,8 +12,8 @@ is no pack, or this was called wrongly. README.html says what is shown by it, an
 Checked are: the signatures of the checkpoint (C2SP signed-note, tlog-cosignature), the proof of each entry (C2SP
 tlog-proof, RFC 9162), that no revision of a stream is missing before the last one shown, the SHA-256 of each document
 against the entry that filed it, of a document that was withdrawn the entry that says so, that each citation lies within
-its document, and that all is in the pack that has to be and nothing besides. Not checked is what a zip may have between
-its files, which no program that unpacks it takes for one.
+its document, and that all is in the pack that has to be and nothing besides. Not checked are whether a document is left
+out that no citation needs, and what a zip has between its files, which no program that unpacks it takes for one.
 """
 
 # pyright: basic

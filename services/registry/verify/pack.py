@@ -39,6 +39,7 @@ CHECKED: Final = (
 )
 BEYOND: Final = (
     "whether more was recorded: about something else, or after the last entry of a stream",
+    "whether a document is left out that no citation needs: a source may have been recorded without one",
     "what the page and the script in it say: nobody signed them",
     "what the zip has between its files, which none that unpacks it takes for one",
 )
