@@ -325,7 +325,7 @@ class Pack:
             file.seek(-END_BYTES, 2)
             end = file.read()
         first = min((one.header_offset for one in self._archive.infolist()), default=0)
-        return first > 0 or not end.startswith(b"PK\5\6") or end[-2:] != b"\0\0"
+        return first != 0 or not end.startswith(b"PK\5\6") or end[-2:] != b"\0\0"
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
