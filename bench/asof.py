@@ -13,7 +13,7 @@ import asyncpg
 
 from bench.filling import fill
 from bench.history import versions
-from bench.measure import Figure, Result, interleave
+from bench.measure import Failed, Figure, Result, interleave
 from projections import LISTED, rebuild
 from projections.engine import READING, SESSION
 from projections.reader import ReadModels
@@ -49,7 +49,7 @@ async def measure(access: Access, *, quick: bool) -> Result:
                     after = f"party {chance.randrange(size // VERSIONS - LIMIT):09}", ""
                     found = await models.page(parties, as_of, {}, after=after, limit=LIMIT + 1)
                     if not found:
-                        raise SystemExit("a page is empty")
+                        raise Failed("a page is empty")
                 return pages / (time.perf_counter() - begun)
 
             return run

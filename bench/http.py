@@ -18,7 +18,7 @@ import msgspec
 from bench import processes
 from bench.filling import fill
 from bench.load import Answer, Client, Told, request
-from bench.measure import Figure, Result, interleave, paired
+from bench.measure import Failed, Figure, Result, interleave, paired
 from events import sql
 from services.registry.provision import Access
 
@@ -91,7 +91,7 @@ class Contest:
     async def _get(self, registry: Client, path: str) -> Answer:
         answer = await registry.once("GET", path, self._authorized)
         if answer.status != 200:
-            raise SystemExit(f"GET {path}: {answer.status} {answer.body[:500]!r}")
+            raise Failed(f"GET {path}: {answer.status} {answer.body[:500]!r}")
         return answer
 
     async def hold(self, registry: Client, bare: Client, rounds: int) -> Result:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from bench.measure import Failed
+
 SECONDS = 600.0  # that a run may take
 
 
@@ -72,7 +74,10 @@ class Client:
         return await _ask(*self._streams[0], request(method, path, headers, body))
 
     async def run(self, requests: int, made: Callable[[], Iterator[bytes]], status: int) -> Told:
-        """Make so many requests, of those that `made` yields for each connection. SystemExit for another status."""
+        """Make so many requests, of those that `made` yields for each connection.
+
+        Raises `Failed` for another status.
+        """
         told = Told()
 
         async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,7 +87,7 @@ class Client:
                 answer = await _ask(reader, writer, next(wanted))
                 told.latencies.append(time.perf_counter() - begun)
                 if answer.status != status:
-                    raise SystemExit(f"{answer.status} instead of {status}: {answer.body[:500]!r}")
+                    raise Failed(f"{answer.status} instead of {status}: {answer.body[:500]!r}")
 
         await self._open(self._number)
         begun = time.perf_counter()
@@ -92,14 +97,17 @@ class Client:
         return told
 
     async def stream(self, path: str, headers: Mapping[str, str]) -> tuple[int, float]:
-        """Read an answer of any length without keeping it; how many bytes its content had, chunked, and in how long."""
+        """Read an answer of any length without keeping it; how many bytes its content had, chunked, and in how long.
+
+        Raises `Failed` for another answer, and one that ends too early.
+        """
         await self._open(1)
         reader, writer = self._streams[0]
         begun = time.perf_counter()
         writer.write(request("GET", path, headers))
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200") or b"chunked" not in head.lower():
-            raise SystemExit(f"this is no stream: {head!r}")
+            raise Failed(f"this is no stream: {head!r}")
         size = 0
         while length := int(await reader.readuntil(b"\r\n"), 16):
             size += length
@@ -107,7 +115,7 @@ class Client:
             while left:
                 part = await reader.read(min(left, 2**20))
                 if not part:
-                    raise SystemExit("the stream ended too early")
+                    raise Failed("the stream ended too early")
                 left -= len(part)
         await reader.readuntil(b"\r\n")
         return size, time.perf_counter() - begun

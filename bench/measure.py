@@ -53,8 +53,15 @@ class Result:
         }
 
 
+class Failed(Exception):
+    """A work cannot be measured: says why. Others can.
+
+    It is no SystemExit, which ends the event loop, and with it all works, where a task of a work raises it.
+    """
+
+
 class Silent(Exception):
-    """A contestant does not answer, and will not any more."""
+    """A contestant has failed or does not answer, and will not any more: says why."""
 
 
 async def interleave(contestants: Mapping[str, Callable[[], Awaitable[float]]], rounds: int) -> dict[str, list[float]]:

@@ -83,10 +83,13 @@ async def _most(process: processes.Process) -> float:
     most = 0.0
     with process:
         ending = asyncio.create_task(process.succeed())
-        while not ending.done():
-            most = max(most, await _of(process.pid))
-            await asyncio.wait([ending], timeout=SECONDS)
-        await ending
+        try:
+            while not ending.done():
+                most = max(most, await _of(process.pid))
+                await asyncio.wait([ending], timeout=SECONDS)
+            await ending
+        finally:
+            ending.cancel()
     return most
 
 

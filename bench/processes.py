@@ -20,6 +20,7 @@ from typing import Any, Self
 import asyncpg
 
 from bench.load import Client
+from bench.measure import Failed
 from events.vault import MasterKey
 from projections.engine import QUERIES, VERSION
 from services.registry.access import tokens
@@ -57,9 +58,9 @@ class Process:
         return self._process.poll()
 
     async def succeed(self) -> None:
-        """Wait for its end. Raises SystemExit unless it is a good one."""
+        """Wait for its end. Raises `Failed` unless it is a good one."""
         if status := await asyncio.to_thread(self._process.wait):
-            raise SystemExit(f"{self._process.args} ended with {status}")
+            raise Failed(f"{self._process.args} ended with {status}")
 
     def __enter__(self) -> Self:
         return self
@@ -151,11 +152,11 @@ async def bare(dsn: str) -> AsyncGenerator[int, None]:
 
 
 async def answering(process: Process, port: int, path: str) -> float:
-    """Wait for an answer with 200 and return when there was one; SystemExit if the process ends before."""
+    """Wait for an answer with 200 and return when there was one; `Failed` if the process ends before."""
     async with asyncio.timeout(READY_SECONDS):
         while True:
             if process.ended() is not None:
-                raise SystemExit(f"what was to answer on port {port} ended with {process.ended()}")
+                raise Failed(f"what was to answer on port {port} ended with {process.ended()}")
             try:
                 async with Client(port, 1) as client:
                     if (await client.once("GET", path)).status == 200:

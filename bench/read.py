@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 
 import asyncpg
@@ -11,13 +12,13 @@ import msgspec
 from bench.append import story
 from bench.database import Room
 from bench.filling import fill
-from bench.measure import Figure, Result, interleave, paired
-from bench.peers.contestants import peers
+from bench.measure import Figure, Result, Silent, interleave, paired
+from bench.peers.contestants import Peer, peers
 from events import sql
 from events.log.read import PAGE, Reader
 
 TARGETS = {"msgspec_paging": 0.8}
-PEERS = ("message_db", "eventsourcing_locked", "emmett")
+PEERS = ("message_db", "eventsourcing_locked", "eventsourcing_functions", "emmett")
 _SQL = sql.load("bench", "reading.sql")
 _plain = msgspec.json.Decoder()
 
@@ -30,9 +31,14 @@ async def measure(room: Room, *, quick: bool) -> Result:
         asyncpg.create_pool(room.service, min_size=1, max_size=1) as pool,
         peers(room, story(random.Random(1)), wanted=not quick) as others,
     ):
-        beside = {name: peer for name, peer in others.items() if name in PEERS}
-        for peer in beside.values():
-            await peer.append(32, 32_000)
+        beside: dict[str, Peer] = {}
+        for name in (name for name in PEERS if name in others):
+            try:
+                await others[name].append(32, 32_000)
+            except Silent as why:
+                print(f"{name} takes no part: {why}", file=sys.stderr)
+            else:
+                beside[name] = others[name]
         await room.settle()
         reader = Reader(pool)
 

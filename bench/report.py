@@ -25,6 +25,12 @@ def write(page: Path, results: Mapping[str, Result], day: date) -> None:
     page.with_name(CHART).write_text(chart(results), encoding="utf-8")
 
 
+def check(page: Path) -> None:
+    """Raise OSError or ValueError for a page that could not be written when all is measured."""
+    with page.open("r+", encoding="utf-8") as file:
+        replaced(file.read(), "")
+
+
 def replaced(text: str, between: str) -> str:
     """Return a page with something else between the marks. Raises ValueError for one that has not both, in order."""
     before, begin, rest = text.partition(BEGIN)

@@ -20,7 +20,7 @@ from typing import Final
 import uuid_utils
 
 from bench.append import story
-from bench.measure import Figure, Result, interleave
+from bench.measure import Failed, Figure, Result, interleave
 from events.entry import Envelope, canonical_bytes, leaf_hash
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import ED25519, Note, SigningKey
@@ -93,7 +93,7 @@ async def measure(_access: Access, *, quick: bool) -> Result:
             start = time.perf_counter()
             report = await verify(Export(folder), Asked())
             if not report.verified:
-                raise SystemExit(f"the export is not verified: {report.findings[0].line}")
+                raise Failed(f"the export is not verified: {report.findings[0].line}")
             return size / (time.perf_counter() - start)
 
         async def alone() -> float:

@@ -36,7 +36,7 @@ _SQL = sql.load("bench.peers", "message_db.sql")
 
 
 class Peer(Protocol):
-    """What every peer can do; rates are entries a second."""
+    """What every peer can do; rates are entries a second. Whatever it does, `Silent` is raised if it fails."""
 
     async def append(self, tasks: int, entries: int, batch: int = 1) -> float:
         """Record so many, from several tasks at once."""
@@ -60,7 +60,12 @@ class MessageDb:
         if batch != 1:
             raise ValueError("message-db records one message a call")
         begun = time.perf_counter()
-        await asyncio.gather(*(self._task(entries // tasks) for _ in range(tasks)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(tasks):
+                    group.create_task(self._task(entries // tasks))
+        except ExceptionGroup as failed:
+            raise Silent(f"{failed.exceptions[0]!r}") from failed
         return entries / (time.perf_counter() - begun)
 
     async def _task(self, entries: int) -> None:
@@ -78,12 +83,15 @@ class MessageDb:
     async def read(self) -> float:
         """Read all messages of the category by its function, as subscribers do."""
         begun, position, number = time.perf_counter(), 1, 0
-        async with self._pool.acquire() as connection:
-            while page := await connection.fetch(_SQL["read"], position, PAGE):
-                for record in page:
-                    msgspec.json.decode(record["data"])
-                number += len(page)
-                position = page[-1]["global_position"] + 1
+        try:
+            async with self._pool.acquire() as connection:
+                while page := await connection.fetch(_SQL["read"], position, PAGE):
+                    for record in page:
+                        msgspec.json.decode(record["data"])
+                    number += len(page)
+                    position = page[-1]["global_position"] + 1
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as failed:
+            raise Silent(f"{failed!r}") from failed
         return number / (time.perf_counter() - begun)
 
 
@@ -115,7 +123,7 @@ class Child:
             self._process.kill()
             raise Silent(f"no answer within {SECONDS:g} s to {what}") from None
         if not line:
-            raise SystemExit(f"a peer ended with {await self._process.wait()} instead of: {what}")
+            raise Silent(f"it ended with {await self._process.wait()} instead of: {what}")
         rate: float = json.loads(line)["rate"]
         return rate
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import cast
 from uuid import UUID
@@ -12,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import bulk, report
-from bench.__main__ import TRIES, judged, patiently
+from bench.__main__ import TRIES, asked, judged, main, patiently
 from bench.chart import chart, reach
+from bench.database import Server
 from bench.load import headers_of, request
-from bench.measure import Figure, Result, Silent, interleave, paired, table
+from bench.measure import Failed, Figure, Result, Silent, interleave, paired, table
 from bench.memory import high_water
 from bench.peers.contestants import place_of
 from events.log.command import Recorded
@@ -102,6 +106,79 @@ async def test_what_is_below_half_its_target_is_measured_again_and_the_best_coun
     assert (await patiently(of(0.4, 0.6))).ratios == {"bare": 0.6}
     busy = await patiently(of(*[0.4] * TRIES))
     assert judged({"append": busy}, quick=True) == 1
+
+
+async def test_only_a_ratio_that_is_low_in_every_try_is_missed():
+    coming = iter([{"a": 0.4, "b": 0.6}, {"a": 0.6, "b": 0.4}, {"a": 0.4, "b": 0.9}])
+
+    async def once() -> Result:
+        return Result({}, next(coming), {"a": 1.0, "b": 1.0})
+
+    assert (await patiently(once)).ratios == {"a": 0.6, "b": 0.6}
+    low = iter([{"a": 0.4}, {"a": 0.3, "b": 0.4}, {"a": 0.4, "b": 0.9}])
+
+    async def never() -> Result:
+        return Result({}, next(low), {"a": 1.0, "b": 1.0})
+
+    found = await patiently(never)
+    assert found.ratios == {"a": 0.4, "b": 0.9}
+    assert found.missed(0.5) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--quick"], "takes a full run"),
+        (["append"], "takes a full run"),
+        ([], "the page has no"),
+    ],
+)
+def test_a_page_that_would_mislead_or_cannot_be_written_is_refused_before_anything_is_measured(
+    arguments, told, tmp_path, monkeypatch, capsys
+):
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    monkeypatch.setattr("sys.argv", ["bench", *arguments, "--report", str(page)])
+    with pytest.raises(SystemExit, match="2"):
+        asked()
+    assert told in capsys.readouterr().err
+    assert page.read_text() == "no marks"
+
+
+def test_a_page_that_is_not_there_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench", "--report", str(tmp_path / "none.md")])
+    with pytest.raises(SystemExit, match="2"):
+        asked()
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failure", [Failed("it broke"), SystemExit("it broke"), ValueError("it broke")])
+def test_results_are_printed_though_a_work_fails(failure, monkeypatch, capsys):
+    async def fine(_room, *, quick):
+        assert quick
+        return Result({}, {"bare": 1.0}, {"bare": 1.0})
+
+    async def fails(_room, *, quick):
+        async def deeper():
+            raise failure
+
+        if isinstance(failure, SystemExit):  # of the bench's own it would end the loop from within a task
+            raise failure
+        await asyncio.gather(deeper())
+
+    @asynccontextmanager
+    async def nowhere(*_):
+        yield Server("", "18.6")
+
+    monkeypatch.setattr("bench.__main__.WORKS", {"one": fine, "two": fails, "three": fine})
+    monkeypatch.setattr("bench.__main__.server", nowhere)
+    monkeypatch.setattr("bench.__main__.database", nowhere)
+    monkeypatch.setattr("sys.argv", ["bench", "--quick", "--json"])
+    assert main() == 1
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == ["one", "three"]
+    assert "two failed" in told.err
+    assert "it broke" in told.err
 
 
 def test_the_table_names_every_ratio_and_its_target():
