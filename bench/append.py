@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -81,6 +82,21 @@ def story(chance: random.Random) -> list[MeetingHeld | TopicRaised | VisitSchedu
     return [(held, raised, visit)[nth % 3] for nth in range(STREAM_LENGTH)]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of commands: the median and the 99th percentile of how long one took (ms), and how many shared a commit."""
+
+    p50: float
+    p99: float
+    batch: float
+
+    @classmethod
+    def of(cls, latencies: Iterable[float], batch: float) -> Run:
+        """Take the seconds of the commands together."""
+        told = sorted(latencies)
+        return cls(told[len(told) // 2] * 1000, told[int(0.99 * len(told))] * 1000, batch)
+
+
 class Ours:
     """The log, from several tasks at once."""
 
@@ -88,11 +104,17 @@ class Ours:
         self._log = log
         self._events = story(random.Random(1))
         self._hash = hashlib.sha256(b"the request").digest()
-        self.latencies: list[float] = []
+        self._latencies: list[float] = []
+        self.runs: list[Run] = []
 
     async def run(self, tasks: int, entries: int) -> float:
-        """Record that many, one a command; how many a second."""
-        return await _rate(self._task, tasks, entries)
+        """Record that many, one a command; how many a second. What else it was like is the last of `runs`."""
+        self._latencies.clear()
+        before = self._log.counts.entries, self._log.counts.batches
+        rate = await _rate(self._task, tasks, entries)
+        recorded, batches = self._log.counts.entries - before[0], self._log.counts.batches - before[1]
+        self.runs.append(Run.of(self._latencies, recorded / batches))
+        return rate
 
     async def _task(self, entries: int) -> None:
         stream = ""
@@ -109,7 +131,7 @@ class Ours:
             )
             start = time.perf_counter()
             await self._log.append(command)
-            self.latencies.append(time.perf_counter() - start)
+            self._latencies.append(time.perf_counter() - start)
 
 
 class Bare:
@@ -168,7 +190,7 @@ async def measure(room: Room, *, quick: bool) -> Result:
     ):
         ours, bare = Ours(log), Bare(pool)
         found: dict[str, list[float]] = {}
-        latencies, batches = [0.0], 0.0
+        shared: list[Run] = []
         for tasks, entries in ((TASKS, many), (1, few)):
             found |= await interleave(
                 {
@@ -179,13 +201,11 @@ async def measure(room: Room, *, quick: bool) -> Result:
                 rounds,
             )
             if tasks == TASKS:
-                latencies = sorted(ours.latencies)
-                batches = log.counts.entries / log.counts.batches
+                shared = ours.runs[1:]  # the first warms up
     figures = {name: Figure.of("entries/s", rates) for name, rates in found.items()}
-    for name, part in (("append_32_p50", 0.5), ("append_32_p99", 0.99)):
-        milliseconds = latencies[int(part * len(latencies))] * 1000
-        figures[name] = Figure("ms", milliseconds, milliseconds, milliseconds)
-    figures["entries_a_batch_32"] = Figure("entries", batches, batches, batches)
+    figures["append_32_p50"] = Figure.of("ms", [run.p50 for run in shared])
+    figures["append_32_p99"] = Figure.of("ms", [run.p99 for run in shared])
+    figures["entries_a_batch_32"] = Figure.of("entries", [run.batch for run in shared])
     ratios = {
         name: paired(found[f"append_{name.rpartition('_')[2]}"], rates)
         for name, rates in found.items()

@@ -26,7 +26,7 @@ PARTS = (0.25, 0.5, 0.75)
 
 
 async def measure(access: Access, *, quick: bool) -> Result:
-    """Measure by pages a second, with the filters that lists are asked with most: none, and a country."""
+    """Measure by pages a second, of the list without a filter, each page from somewhere in it."""
     size, rounds, pages = (8_000, 3, 50) if quick else (1_000_000, 7, 200)
     await fill(access, size, versions(size // VERSIONS))
     connection = await asyncpg.connect(access.projector, server_settings=dict(SESSION))

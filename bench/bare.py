@@ -1,4 +1,6 @@
-"""`python -m bench.bare PORT DSN`: what one would write without a registry, served as `registry serve` serves.
+"""`python -m bench.bare PORT`: what one would write without a registry, served as `registry serve` serves.
+
+Its database is that of `BENCH_BARE_DSN`, as the password in it is not for everyone who lists processes.
 
 No tokens, no roles, no journal, no record of who looked, no order: a handler and one statement.
 """
@@ -85,11 +87,10 @@ def worker() -> Litestar:
 
 def main() -> None:
     """Serve until told to end."""
-    port, os.environ[DSN] = int(sys.argv[1]), sys.argv[2]
     Server(
         f"{__name__}:worker" if __name__ != "__main__" else "bench.bare:worker",
         address="127.0.0.1",
-        port=port,
+        port=int(sys.argv[1]),
         interface=Interfaces.ASGI,
         factory=True,
         websockets=False,

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import asyncpg
 
+from bench.bare import DSN
 from bench.load import Client
 from bench.measure import Failed
 from events.vault import MasterKey
@@ -146,7 +147,7 @@ async def serving(made: Registry) -> AsyncGenerator[Process, None]:
 async def bare(dsn: str) -> AsyncGenerator[int, None]:
     """Run the bare application on a port, with the same server and its settings."""
     port = free_port()
-    with Process(sys.executable, "-m", "bench.bare", str(port), dsn) as process:
+    with Process(sys.executable, "-m", "bench.bare", str(port), environ={DSN: dsn}) as process:
         await answering(process, port, "/nothing")
         yield port
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from bench import bulk, report
 from bench.__main__ import TRIES, asked, judged, main, patiently
+from bench.append import Run
 from bench.chart import chart, reach
 from bench.database import Server
+from bench.latency import SAME, alike
 from bench.load import headers_of, request
 from bench.measure import Failed, Figure, Result, Silent, interleave, paired, table
 from bench.memory import high_water
@@ -61,6 +63,16 @@ async def test_a_contestant_that_falls_silent_is_left_out_and_keeps_nobody():
         raise Silent("no answer")
 
     assert await interleave({"a": fine, "b": silent, "c": fine}, 2) == {"a": [1.0, 1.0], "c": [1.0, 1.0]}
+
+
+def test_a_figure_is_the_same_only_if_it_is_neither_a_fifth_more_nor_a_fifth_less():
+    assert alike(2.0, 2.0) == 1.0
+    assert alike(1.0, 1.19) == alike(1.19, 1.0) > SAME
+    assert alike(1.0, 1.21) == alike(1.21, 1.0) < SAME
+
+
+def test_a_run_is_told_in_milliseconds():
+    assert Run.of([nth / 1000 for nth in reversed(range(100))], 30.0) == Run(50.0, 99.0, 30.0)
 
 
 def test_copy_is_given_a_row_as_large_as_each_entry():
