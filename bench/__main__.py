@@ -188,7 +188,8 @@ def main() -> int:
     if arguments.report and done.failed:
         print(f"{arguments.report} is left as it is, since not all was measured", file=sys.stderr)
     elif arguments.report:
-        report.write(arguments.report, done.results, datetime.now(UTC).date())  # noqa: TID251 - it is of today
+        today = datetime.now(UTC).date()  # noqa: TID251 - it is of today
+        report.write(arguments.report, done.results, today, done.postgresql)
     return max(judged(done.results, quick=arguments.quick), int(bool(done.failed)))
 
 

