@@ -259,9 +259,17 @@ class LogUnavailable(RegistryError):
 
 
 class Corrupt(RegistryError):
-    """Something stored is not what it must be: a hash, a seal or a form does not hold."""
+    """Something stored is not what it must be: a hash, a seal or a form does not hold.
+
+    `place` says where, if that is known, and nothing of content (`position 60`, `tile 0/001`): clients and the journal
+    are told, too.
+    """
 
     code = "corrupt"
+
+    def __init__(self, detail: str, problems: Iterable[FieldProblem] = (), *, place: str | None = None) -> None:
+        super().__init__(detail, problems)
+        self.place = place
 
 
 class EntryTooNew(Corrupt):

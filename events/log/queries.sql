@@ -53,6 +53,12 @@ ORDER BY position;
 SELECT bytes, position FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
 ORDER BY position;
 
+-- name: page_with_leaves
+-- To hold what is read against its hash. $1: first position, $2: how many at most.
+SELECT position, stream, revision, id, type, recorded_at, bytes, leaf
+FROM log.entry WHERE position >= $1 AND position < $1 + $2::bigint
+ORDER BY position;
+
 -- name: page_of_types
 -- $1: first position, $2: how many at most, $3: types, $4: the position to stop before.
 SELECT position, stream, revision, id, type, recorded_at, bytes
@@ -69,6 +75,30 @@ WHERE stream = ANY ($3::text[]) AND position >= $1 AND position < $5
     AND ($4::text[] IS NULL OR type = ANY ($4))
 ORDER BY position LIMIT $2::bigint;
 
+-- name: page_of_stream
+-- $1: stream, $2: first revision, $3: how many at most, $4: the position to stop before.
+SELECT position, stream, revision, id, type, recorded_at, bytes, leaf
+FROM log.entry
+WHERE stream = $1 AND revision >= $2 AND revision < $2::bigint + $3::bigint AND position < $4
+ORDER BY revision;
+
+-- name: counted
+-- How many entries there are in a range, by the primary key alone. $1: first position, $2: the position to stop before.
+SELECT count(*) FROM log.entry WHERE position >= $1 AND position < $2;
+
+-- name: gap
+-- The first position of a range that has no entry. $1: first position, $2: the position to stop before.
+SELECT n FROM generate_series($1::bigint, $2::bigint - 1) AS n
+WHERE NOT EXISTS (SELECT FROM log.entry WHERE position = n)
+ORDER BY n LIMIT 1;
+
+-- name: broken
+-- A stream that has no entry of a revision. $1: streams, $2: a revision of each.
+SELECT known.stream, known.revision
+FROM unnest($1::text[], $2::integer[]) AS known (stream, revision)
+WHERE NOT EXISTS (SELECT FROM log.entry AS e WHERE e.stream = known.stream AND e.revision = known.revision)
+LIMIT 1;
+
 -- name: mentions
 -- Which entries have a text in their bytes, by looking into each. $1: the text, $2: first position, $3: the position to
 -- stop before, $4: types or null for all.
@@ -82,7 +112,8 @@ ORDER BY position;
 SELECT EXISTS (SELECT FROM log.claim WHERE scope = $1 AND value = $2);
 
 -- name: size_at
--- Binary search: recorded_at never falls from one position to the next. $1: the instant.
+-- Binary search: recorded_at never falls from one position to the next. $1: the instant. Ends with low and high the
+-- same, unless the entry half way between is missing.
 WITH RECURSIVE search (low, high) AS (
     SELECT 0::bigint, size FROM log.head WHERE one
     UNION ALL
@@ -91,11 +122,11 @@ WITH RECURSIVE search (low, high) AS (
     FROM search AS s JOIN log.entry AS e ON e.position = s.low + (s.high - s.low) / 2
     WHERE s.low < s.high
 )
-SELECT low FROM search WHERE low = high;
+SELECT low, high FROM search ORDER BY high - low LIMIT 1;
 
 -- name: stream_revision
 -- The last revision of a stream below a size, by binary search: positions rise with revisions.
--- $1: stream, $2: size. One less than the number of its entries below the size, so -1 for none.
+-- $1: stream, $2: size. One less than low, which is the number of its entries below the size, as in size_at.
 WITH RECURSIVE search (low, high) AS (
     SELECT 0, coalesce(
         (SELECT e.revision + 1 FROM log.entry AS e WHERE e.stream = $1 ORDER BY e.revision DESC LIMIT 1), 0
@@ -106,4 +137,4 @@ WITH RECURSIVE search (low, high) AS (
     FROM search AS s JOIN log.entry AS e ON e.stream = $1 AND e.revision = s.low + (s.high - s.low) / 2
     WHERE s.low < s.high
 )
-SELECT low - 1 FROM search WHERE low = high;
+SELECT low, high FROM search ORDER BY high - low LIMIT 1;

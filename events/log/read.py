@@ -1,12 +1,14 @@
 """Reading the log: by position, by stream, by command, and as it was at a size or an instant.
 
 Entries become visible in the order of their positions, so whoever has read up to a position has everything before it.
+What the log's head says is there and is not was deleted behind the log's back: whoever reads over it in order is told
+so (`Corrupt`), and never given the entries around it as if there were no other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -19,6 +21,7 @@ from asyncpg.pool import PoolConnectionProxy
 from events import sql
 from events.catalogue import Entry, Event
 from events.codec import decode_entries
+from events.entry import leaf_hash
 from events.errors import Corrupt, LogUnavailable
 from events.log.command import Appended, Head, Recorded
 from events.log.confirmation import settle
@@ -39,8 +42,13 @@ _STREAM: Final = _queries["stream"]
 _STREAMS_AFTER: Final = _queries["streams_after"]
 _PAGE: Final = _queries["page"]
 _PAGE_OF_BYTES: Final = _queries["page_of_bytes"]
+_PAGE_WITH_LEAVES: Final = _queries["page_with_leaves"]
 _PAGE_OF_TYPES: Final = _queries["page_of_types"]
 _PAGE_OF_STREAMS: Final = _queries["page_of_streams"]
+_PAGE_OF_STREAM: Final = _queries["page_of_stream"]
+_COUNTED: Final = _queries["counted"]
+_GAP: Final = _queries["gap"]
+_BROKEN: Final = _queries["broken"]
 _MENTIONS: Final = _queries["mentions"]
 _CLAIMED: Final = _queries["claimed"]
 _SIZE_AT: Final = _queries["size_at"]
@@ -59,6 +67,11 @@ class _Hash(msgspec.Struct):
 
 
 _hash: Final = msgspec.json.Decoder(_Hash)
+
+
+def lacking(position: int) -> Corrupt:
+    """Say that an entry is not there which must be."""
+    return Corrupt(f"the log lacks the entry at position {position}", place=f"position {position}")
 
 
 def head_of(row: asyncpg.Record | None) -> Head:
@@ -94,7 +107,9 @@ async def stream_entries(connection: Connection | Pool, stream: str) -> list[Rec
 class Reader:
     """The log as a pool of connections reads it.
 
-    Each method is one short statement, or one a page, and raises `LogUnavailable` when the database cannot be used.
+    Each method is one short statement, or one or two a page, and raises `LogUnavailable` when the database cannot be
+    used. Where entries are read in order, `Corrupt` names the first that is missing, by its position or by its revision
+    in its stream; that the last of a stream are missing does not show in the stream.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -110,11 +125,17 @@ class Reader:
 
     async def read_stream(self, stream: str, from_revision: int = 0) -> list[Recorded]:
         """Return a stream's entries, in order; none if there is no such stream."""
-        return await self._fetch(_STREAM, stream, from_revision)
+        found = await self._fetch(_STREAM, stream, from_revision)
+        _must_go_on(found, {stream: from_revision - 1})
+        return found
 
     async def read_on(self, known: Mapping[str, int]) -> list[Recorded]:
         """Return the entries of several streams beyond the revision that is known of each (-1: none), in order."""
-        return await self._fetch(_STREAMS_AFTER, list(known), list(known.values())) if known else []
+        if not known:
+            return []
+        found = await self._fetch(_STREAMS_AFTER, list(known), list(known.values()))
+        _must_go_on(found, known)
+        return found
 
     async def read_all(
         self,
@@ -128,19 +149,25 @@ class Reader:
         """Return up to `limit` entries from a position on, in order, before the position `below` if it is given.
 
         `streams` and `types` leave only entries of these; an answer shorter than `limit` means that there is no more
-        of them for now.
+        of them for now. Raises `Corrupt` for an entry that is missing from the range that was looked at; of streams for
+        one that is missing between those that are returned, or ahead of them. Of streams and types at once nothing
+        tells of one.
         """
         if streams is None and types is None:
             count = limit if below is None else min(limit, below - from_position)
-            return await self._fetch(_PAGE, from_position, max(count, 0))
+            return [Recorded(*row) for row in await self._range(_PAGE, from_position, max(count, 0))]
         if below is None:
             below = (await self.head()).size
         if streams is not None:
-            return await self._fetch(_PAGE_OF_STREAMS, from_position, limit, streams, types, below)
+            found = await self._fetch(_PAGE_OF_STREAMS, from_position, limit, streams, types, below)
+            if types is None:
+                await self._must_be_unbroken(found, from_position)
+            return found
         found: list[Recorded] = []
         while from_position < below and len(found) < limit:
             end = min(from_position + WINDOW, below)
             found += await self._fetch(_PAGE_OF_TYPES, from_position, limit - len(found), types, end)
+            await self._must_be_whole(from_position, found[-1].position + 1 if len(found) == limit else end)
             from_position = end
         return found
 
@@ -160,6 +187,7 @@ class Reader:
             end = min(from_position + WINDOW, below)
             with reachable():
                 found = await self._pool.fetch(_MENTIONS, text, from_position, end, types)
+            await self._must_be_whole(from_position, end)
             for record in found:
                 yield record["position"], record["stream"]
             from_position = end
@@ -169,19 +197,31 @@ class Reader:
     ) -> AsyncGenerator[Recorded]:
         """Yield every entry from a position on, in order, up to where the log ends when the last page is read.
 
-        Pages are read each on its own, one ahead of what is needed, so that a slow consumer holds up nobody.
+        Pages are read each on its own, one ahead of what is needed, so that a slow consumer holds up nobody. Raises
+        `Corrupt`, naming the position, for a page in which an entry is missing, and for an entry that is not the one
+        whose hash is stored beside it.
         """
-        async with aclosing(self._pages(_PAGE, from_position, below, page)) as pages:
+        async with aclosing(self._pages(_PAGE_WITH_LEAVES, from_position, below, page)) as pages:
             async for rows in pages:
                 for row in rows:
-                    yield Recorded(*row)
+                    yield _hashed(row)
+
+    async def iterate_stream(self, stream: str, *, below: int, page: int = PAGE) -> AsyncGenerator[Recorded]:
+        """Yield a stream's entries before the position `below`, in order. Raises `Corrupt` as `iterate` does."""
+        revision = 0
+        while rows := await self._fetch_rows(_PAGE_OF_STREAM, stream, revision, page, below):
+            for row in rows:
+                recorded = _hashed(row)
+                _must_go_on([recorded], {stream: revision - 1})
+                yield recorded
+                revision += 1
 
     async def iterate_decoded(
         self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
     ) -> AsyncGenerator[list[Entry[Event]]]:
         """Yield every entry as `iterate` does, but decoded and some hundred together, which costs the least for each.
 
-        Raises `EntryTooNew` and `Corrupt` for entries that cannot be read.
+        Raises `EntryTooNew` and `Corrupt` for entries that cannot be read, `Corrupt` for one that is missing.
         """
         async with aclosing(self._pages(_PAGE_OF_BYTES, from_position, below, page)) as pages:
             async for rows in pages:
@@ -192,7 +232,10 @@ class Reader:
     async def iterate_stored(
         self, from_position: int = 0, *, below: int | None = None, page: int = PAGE
     ) -> AsyncGenerator[list[tuple[int, bytes]]]:
-        """Yield every entry as `iterate` does, a page at a time, as its position and what is stored there."""
+        """Yield every entry as `iterate` does, a page at a time, as its position and what is stored there.
+
+        Raises `Corrupt` in place of a page in which an entry is missing.
+        """
         async with aclosing(self._pages(_PAGE_OF_BYTES, from_position, below, page)) as pages:
             async for rows in pages:
                 yield [(position, stored) for stored, position in rows]
@@ -204,7 +247,7 @@ class Reader:
 
         def fetch(first: int) -> asyncio.Task[list[asyncpg.Record]]:
             count = page if below is None else min(page, max(below - first, 0))
-            return asyncio.create_task(self._fetch_rows(statement, first, count))
+            return asyncio.create_task(self._range(statement, first, count))
 
         following = fetch(from_position)
         try:
@@ -235,13 +278,66 @@ class Reader:
     async def size_at(self, instant: datetime) -> int:
         """Return the size that the log had at an instant: the number of entries recorded then or before.
 
-        A command's entries share their time, so no size that this returns parts them.
+        A command's entries share their time, so no size that this returns parts them. Raises `Corrupt` where an entry
+        is missing that would tell.
         """
-        return await self._fetchval(_SIZE_AT, instant)
+        low, high = await self._search(_SIZE_AT, instant)
+        if low != high:
+            raise lacking(low + (high - low) // 2)
+        return low
 
     async def stream_revision(self, stream: str, size: int) -> int:
-        """Return the revision that a stream had when the log had a size, or -1 if it had no entry then."""
-        return await self._fetchval(_STREAM_REVISION, stream, size)
+        """Return the revision that a stream had when the log had a size, or -1 if it had no entry then.
+
+        Raises `Corrupt` where an entry is missing that would tell.
+        """
+        low, high = await self._search(_STREAM_REVISION, stream, size)
+        if low != high:
+            raise _lacking_of(stream, low + (high - low) // 2)
+        return low - 1
+
+    async def _range(self, statement: str, first: int, count: int) -> list[asyncpg.Record]:
+        """Return the rows of so many positions, or of as many of them as there are already.
+
+        Raises `Corrupt` if one is missing. Positions are unique and in order, so that the last one tells.
+        """
+        rows = await self._fetch_rows(statement, first, count)
+        if rows and (last := rows[-1]["position"]) != first + len(rows) - 1:
+            raise lacking(next(n for n, row in zip(range(first, last), rows, strict=False) if row["position"] != n))
+        if len(rows) < count:
+            await self._look_for_gap(first + len(rows), first + count)
+        return rows
+
+    async def _must_be_whole(self, first: int, end: int) -> None:
+        """Raise `Corrupt` if an entry of a range is missing that was read but in part."""
+        if await self._fetchval(_COUNTED, first, end) != end - first:
+            await self._look_for_gap(first, end)
+
+    async def _look_for_gap(self, first: int, end: int) -> None:
+        """Raise `Corrupt` if an entry of a range is missing, rather than not there yet.
+
+        That is told by the head that the same server has, be it behind others or not; it is read ahead of what it says
+        is there.
+        """
+        with reachable():
+            async with self._pool.acquire() as connection:
+                end = min(end, head_of(await connection.fetchrow(_HEAD)).size)
+                gap = await connection.fetchval(_GAP, first, end) if first < end else None
+        if gap is not None:
+            raise lacking(gap)
+
+    async def _must_be_unbroken(self, found: Sequence[Recorded], from_position: int) -> None:
+        """Raise `Corrupt` if an entry of a stream is missing between those that were found, or just ahead of them."""
+        before: dict[str, int] = {}
+        for one in found:
+            before.setdefault(one.stream, one.revision - 1 if from_position else -1)
+        _must_go_on(found, before)
+        begun = {stream: revision for stream, revision in before.items() if revision >= 0}
+        if begun:
+            with reachable():
+                broken = await self._pool.fetchrow(_BROKEN, list(begun), list(begun.values()))
+            if broken is not None:
+                raise _lacking_of(broken["stream"], broken["revision"])
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Recorded]:
         return [Recorded(*row) for row in await self._fetch_rows(statement, *arguments)]
@@ -250,9 +346,40 @@ class Reader:
         with reachable():
             return await self._pool.fetch(statement, *arguments)
 
+    async def _search(self, statement: str, *arguments: object) -> tuple[int, int]:
+        """Return what a binary search has come to: twice the same, or between what it found nothing to go on by."""
+        with reachable():
+            low, high = await self._pool.fetchrow(statement, *arguments) or (0, 0)
+        return low, high
+
     async def _fetchval(self, statement: str, *arguments: object) -> Any:
         with reachable():
             return await self._pool.fetchval(statement, *arguments)
+
+
+def _hashed(row: asyncpg.Record) -> Recorded:
+    """Return the entry of a row that ends with its leaf. Raises `Corrupt` if that is the leaf of other bytes."""
+    *columns, leaf = row
+    recorded = Recorded(*columns)
+    if leaf_hash(recorded.bytes) != leaf:
+        place = f"position {recorded.position}"
+        raise Corrupt(f"{place}: the entry's bytes are not those that its leaf is the hash of", place=place)
+    return recorded
+
+
+def _must_go_on(found: Iterable[Recorded], known: Mapping[str, int]) -> None:
+    """Raise `Corrupt` unless each stream goes on from the revision that is known of it, without a gap."""
+    reached = dict(known)
+    for one in found:
+        following = reached[one.stream] + 1
+        if one.revision != following:
+            raise _lacking_of(one.stream, following)
+        reached[one.stream] = following
+
+
+def _lacking_of(stream: str, revision: int) -> Corrupt:
+    place = f"revision {revision} of {stream}"
+    return Corrupt(f"the log lacks the entry of {place}", place=place)
 
 
 @contextmanager

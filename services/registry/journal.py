@@ -1,8 +1,8 @@
 """The service's log lines (not the registry's log, which is `events.log`): one JSON object a line on standard error.
 
 Nothing personal is written: of a request its id, method, route template, status and duration, and never a path,
-a query, an address, a body or a header; of a failure its type and where it arose, and never its message, which
-may quote what a client sent.
+a query, an address, a body or a header; of a failure its type and where it arose, of what is stored and corrupt its
+place, and never its message, which may quote what a client sent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import msgspec
 import structlog
 import uuid_utils
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from events.errors import Corrupt
 
 REQUEST_ID: Final = "Request-Id"
 """The header of every answer that names the request as the journal does."""
@@ -72,15 +74,17 @@ def request_id() -> str | None:
 
 
 def failure(error: BaseException) -> None:
-    """Write that something failed which should not have: what kind of error, and the frames it passed through."""
+    """Write that something failed which should not have: what kind of error, where, and the frames it passed."""
     logger().error("failed", **_described(error))
 
 
 def _described(error: BaseException) -> dict[str, Any]:
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     cause = error.__cause__ or error.__context__
+    place = {"place": error.place} if isinstance(error, Corrupt) and error.place else {}
     return {
         "error": type(error).__qualname__,
+        **place,
         "frames": frames,
         "cause": type(cause).__qualname__ if cause else None,
     }

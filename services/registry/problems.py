@@ -204,14 +204,16 @@ def status(error: type[RegistryError]) -> HTTPStatus:
 
 
 def problem(error: RegistryError) -> Problem:
-    """Describe an error to a client; of a failure of our own it says no more than that there was one."""
+    """Describe an error to a client; of a failure of our own it says no more than that there was one, and where."""
     kind = type(error)
     ours = status(kind) is HTTPStatus.INTERNAL_SERVER_ERROR
+    place = error.place if isinstance(error, errors.Corrupt) else None
+    where = f"What must be stored is missing or another: {place}. " if place else ""
     return Problem(
         type=f"/docs/errors#{kind.code}",
         title=title(kind),
         status=status(kind),
-        detail="Nothing is known to be wrong with the request. Tell the operator its Request-Id."
+        detail=f"{where}Nothing is known to be wrong with the request. Tell the operator its Request-Id."
         if ours
         else error.detail,
         code=kind.code,

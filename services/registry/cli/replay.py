@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
 
 from rich.console import Console
 from rich.text import Text
 
 from events.errors import NotFound
-from events.log import Reader, Recorded
+from events.log import Reader
 from events.log.migrate import check
-from events.log.read import PAGE
 from events.log.servers import create_pool
 from services.registry import journal
 from services.registry.access.actions import Action
@@ -63,24 +61,13 @@ async def _replay(settings: Settings, to: int | None, subject: str | None, into:
             return 0
         narrator = Narrator(reader)
         found = False
-        async for recorded in _entries(reader, size, subject):
+        entries = reader.iterate(below=size) if subject is None else reader.iterate_stream(subject, below=size)
+        async for recorded in entries:
             _write(await narrator.tell(recorded))
             found = True
         if subject is not None and not found:
             raise NotFound(f"The log has no entry of {subject} below size {size}.")
         return 0
-
-
-async def _entries(reader: Reader, size: int, subject: str | None) -> AsyncIterator[Recorded]:
-    if subject is None:
-        async for recorded in reader.iterate(below=size):
-            yield recorded
-        return
-    position = 0
-    while page := await reader.read_all(position, PAGE, below=size, streams=[subject]):
-        for recorded in page:
-            yield recorded
-        position = page[-1].position + 1
 
 
 def _write(told: Told) -> None:
