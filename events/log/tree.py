@@ -2,23 +2,28 @@
 
 Tiles of 256 leaves are stored once they are full, and so are those above them; what is not stored yet is made of the
 leaves. A proof over n entries needs two tiles a level, so its cost grows with log n. Roots and proofs rest on the
-leaves; that these are those of the bytes, and stored tiles those of the leaves, `registry verify` shows.
+leaves; that these are those of the bytes, and stored tiles those of the leaves, `registry verify` shows. A stored tile
+is given, and proofs made of it, only if its hashes have the root that is stored with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
+
+import asyncpg
 
 from events import sql
 from events.errors import Corrupt
-from events.log.read import Connection, Pool, reachable
+from events.log.read import Connection, Pool, lacking, reachable
 from events.merkle.proofs import consistency_subtrees, inclusion_subtrees
-from events.merkle.tiles import WIDTH, Tile, roots_from, tiles_for
-from events.merkle.tree import EMPTY_ROOT, Subtree, root_of
+from events.merkle.tiles import TILE_BYTES, WIDTH, Tile, roots_from, tiles_for
+from events.merkle.tree import EMPTY_ROOT, HASH_BYTES, Subtree, root_of, row_above
 
 STEP: Final = 16  # tiles of level 0 that are added in one transaction
+KEPT: Final = 4096  # tiles that were found good, of which no more is remembered than a hash: those of a million entries
 
 _queries: Final = sql.load("events.log", "tree.sql")
 _TILED: Final = _queries["tiled"]
@@ -28,16 +33,21 @@ _LEAVES: Final = _queries["leaves"]
 _ENTRIES: Final = _queries["entries"]
 _ADD_TILES: Final = _queries["add_tiles"]
 
+Key: TypeAlias = tuple[int, int]
+"""The level and the index of a tile."""
+
 
 class Tree:
     """The tree over a pool of connections. Each method raises `LogUnavailable` when the database cannot be used.
 
-    Raises `Corrupt` where the log has not the leaves that a size asks for. Sizes and positions are not checked against
-    the log's head: the caller knows it.
+    Raises `Corrupt` where the log has not the leaves that a size asks for, naming the first position that is missing,
+    and where a stored tile is not what it was, naming the tile. Sizes and positions are not checked against the log's
+    head: the caller knows it.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._good = _Good()
 
     async def root(self, size: int) -> bytes:
         """Return the root of the first `size` entries."""
@@ -51,7 +61,12 @@ class Tree:
         """Prove the same of several entries, looking up together what their proofs are made of."""
         proofs = [inclusion_subtrees(position, size) for position in positions]
         subtrees = [subtree for proof in proofs for subtree in proof]
-        roots = iter(await asyncio.to_thread(roots_from, await self._tiles(subtrees, size), subtrees))
+        stored, made = await self._read(tiles_for(subtrees, size))
+
+        def work() -> list[bytes]:
+            return roots_from(self._good.tiles(stored) | made, subtrees)
+
+        roots = iter(await asyncio.to_thread(work))
         return [[next(roots) for _ in proof] for proof in proofs]
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
@@ -63,16 +78,15 @@ class Tree:
 
     async def tile(self, tile: Tile) -> bytes:
         """Return a tile's hashes, one after the other."""
-        with reachable():
-            async with self._pool.acquire() as connection:
-                return (await _tiles(connection, [tile]))[tile.level, tile.index]
+        stored, made = await self._read([tile])
+        return (self._good.tiles(stored) | made)[tile.level, tile.index]
 
     async def bundle(self, tile: Tile) -> list[bytes]:
         """Return the entries whose leaves a tile of level 0 has."""
         first = tile.index * WIDTH
         with reachable():
             rows = await self._pool.fetch(_ENTRIES, first, first + tile.width)
-        return _whole([row["bytes"] for row in rows], tile)
+        return _whole(rows, tile)
 
     async def integrate(self, size: int) -> int:
         """Store the tiles that are full at a size and not stored yet. Returns how many of level 0 were added.
@@ -91,19 +105,53 @@ class Tree:
         return added
 
     async def _roots(self, subtrees: Sequence[Subtree], size: int) -> list[bytes]:
-        return roots_from(await self._tiles(subtrees, size), subtrees)
+        stored, made = await self._read(tiles_for(subtrees, size))
+        return roots_from(self._good.tiles(stored) | made, subtrees)
 
-    async def _tiles(self, subtrees: Sequence[Subtree], size: int) -> dict[tuple[int, int], bytes]:
+    async def _read(self, tiles: Sequence[Tile]) -> tuple[list[asyncpg.Record], dict[Key, bytes]]:
+        """Return the rows of tiles that are stored, not looked at yet, and the others as made of what is below them."""
         with reachable():
             async with self._pool.acquire() as connection:
-                return await _tiles(connection, tiles_for(subtrees, size))
+                return await _tiles(connection, tiles)
+
+
+class _Good:
+    """Stored tiles that were found to have the root that is stored with them.
+
+    To find it takes 255 hashes. So what it was found of is remembered as one hash of it all: a tile that is read again
+    is compared with that, and found out anew if it is another.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Key, bytes] = {}
+
+    def tiles(self, rows: Iterable[asyncpg.Record]) -> dict[Key, bytes]:
+        """Return the tiles that are stored in rows. Raises `Corrupt`, naming the tile that is not what it was."""
+        return {(row["level"], row["index"]): self._checked(*row) for row in rows}
+
+    def _checked(self, level: int, index: int, hashes: bytes, root: bytes) -> bytes:
+        seen = hashlib.sha256(hashes + root).digest()
+        if self._known.get((level, index)) != seen:
+            if len(hashes) != TILE_BYTES or _root_of_full(hashes) != root:
+                place = f"tile {Tile(level, index).path.removeprefix('tile/')}"
+                raise Corrupt(
+                    f"{place}: the stored hashes are not those of its root; see `registry verify`", place=place
+                )
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[level, index] = seen
+        return hashes
+
+
+def _root_of_full(hashes: bytes) -> bytes:
+    while len(hashes) > HASH_BYTES:
+        hashes = row_above(hashes)
+    return hashes
 
 
 async def _add(connection: Connection, first: int, last: int) -> None:
     """Store full tiles of level 0, and those above that are full with them."""
-    leaves = [row["leaf"] for row in await connection.fetch(_LEAVES, first * WIDTH, last * WIDTH)]
-    if len(leaves) != (last - first) * WIDTH:
-        raise Corrupt(f"the log lacks leaves between the positions {first * WIDTH} and {last * WIDTH}")
+    leaves = _unbroken(await connection.fetch(_LEAVES, first * WIDTH, last * WIDTH), first * WIDTH, last * WIDTH)
     tiles = {Tile(0, first + n): leaves[n * WIDTH : (n + 1) * WIDTH] for n in range(last - first)}
     await _store(connection, tiles)
     level = 0
@@ -124,26 +172,25 @@ async def _store(connection: Connection, tiles: Mapping[Tile, list[bytes]]) -> N
     )
 
 
-async def _tiles(connection: Connection, wanted: Iterable[Tile]) -> dict[tuple[int, int], bytes]:
-    """Return tiles by level and index: stored ones at once, others made of what is below them."""
-    tiles = list(wanted)
+async def _tiles(connection: Connection, tiles: Sequence[Tile]) -> tuple[list[asyncpg.Record], dict[Key, bytes]]:
+    """Return the rows of stored tiles, all read at once, and other tiles by level and index."""
     full = [tile for tile in tiles if tile.width == WIDTH]
-    found: dict[tuple[int, int], bytes] = {}
+    rows: list[asyncpg.Record] = []
     if full:
         rows = await connection.fetch(_FULL, [tile.level for tile in full], [tile.index for tile in full])
-        found = {(row["level"], row["index"]): row["hashes"] for row in rows}
+    stored = {(row["level"], row["index"]) for row in rows}
+    made: dict[Key, bytes] = {}
     for tile in tiles:
-        if (tile.level, tile.index) not in found:
-            found[tile.level, tile.index] = b"".join(await _hashes(connection, tile))
-    return found
+        if (tile.level, tile.index) not in stored:
+            made[tile.level, tile.index] = b"".join(await _hashes(connection, tile))
+    return rows, made
 
 
 async def _hashes(connection: Connection, tile: Tile) -> list[bytes]:
     """Make a tile of what is below it: leaves, or the roots of full tiles."""
     first = tile.index * WIDTH
     if tile.level == 0:
-        rows = await connection.fetch(_LEAVES, first, first + tile.width)
-        return _whole([row["leaf"] for row in rows], tile)
+        return _whole(await connection.fetch(_LEAVES, first, first + tile.width), tile)
     rows = await connection.fetch(_ROOTS, tile.level - 1, first, first + tile.width)
     stored: dict[int, bytes] = {row["index"]: row["root"] for row in rows}
     for index in range(first, first + tile.width):
@@ -152,7 +199,14 @@ async def _hashes(connection: Connection, tile: Tile) -> list[bytes]:
     return [stored[index] for index in range(first, first + tile.width)]
 
 
-def _whole(found: list[bytes], tile: Tile) -> list[bytes]:
-    if len(found) != tile.width:
-        raise Corrupt(f"the log lacks entries from position {tile.index * WIDTH} on")
-    return found
+def _whole(rows: Sequence[asyncpg.Record], tile: Tile) -> list[bytes]:
+    first = tile.index * WIDTH
+    return _unbroken(rows, first, first + tile.width)
+
+
+def _unbroken(rows: Sequence[asyncpg.Record], first: int, end: int) -> list[bytes]:
+    """Return what rows have beside their positions. Raises `Corrupt`, naming the first position that is missing."""
+    if len(rows) != end - first:
+        there = {position for position, _ in rows}
+        raise lacking(next(position for position in range(first, end) if position not in there))
+    return [found for _, found in rows]

@@ -15,12 +15,13 @@ import pytest
 
 from events.errors import Corrupt
 from events.log import Reader, Recorded
+from events.merkle.tiles import Tile
 from services.registry.api import log
 from services.registry.main import surrounded
 from tests.support import service as services
 from tests.support.cluster import Cluster, Database
 from tests.support.console import registry
-from tests.support.exporting import register
+from tests.support.exporting import export, register, sign
 from tests.support.service import Service
 from tests.support.tampering import tamper
 
@@ -266,3 +267,77 @@ async def test_what_a_server_does_not_have_yet_is_no_gap(service: Service):
         assert [one.position for one in read] == list(range(60, SIZE))
         assert await reader.read_all(SIZE, 5, below=SIZE + 30, types=types) == []
     assert [one.position async for one in reader.iterate(60, below=SIZE + 30)] == list(range(60, SIZE))
+
+
+# Exports and tiles
+
+LARGE = 600  # two full tiles and a part of one
+ALTERED = "UPDATE log.tile SET hashes = overlay(hashes PLACING '\\x0102' FROM 100) WHERE level = 0 AND index = 1"
+
+
+@pytest.fixture
+async def large(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
+    """A registry whose log has tiles, under a checkpoint."""
+    async with services.running(database, tmp_path, project=False, sign=False) as running:
+        await register(running, LARGE)
+        await sign(running)
+        yield running
+
+
+@pytest.mark.parametrize("position", [0, 60, 300, 599])
+@pytest.mark.parametrize("tiles", ["stored", "deleted"])
+async def test_an_export_names_the_entry_that_is_missing(large: Service, tmp_path: Path, position: int, tiles: str):
+    await delete(large, f"position = {position}")
+    if tiles == "deleted":
+        await tamper(large.database.admin_dsn, "DELETE FROM log.tile")
+    lacks = f"the log lacks the entry at position {position}"
+    with pytest.raises(Corrupt, match=f"{lacks}$"):
+        await export(large, tmp_path / "export")
+    if tiles == "deleted" and position < 512:
+        with pytest.raises(Corrupt, match=f"{lacks}$"):
+            await large.parts.tree.integrate(LARGE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "hashes = overlay(hashes PLACING '\\x0102' FROM 100)",
+        "hashes = substr(hashes, 1, 8160)",
+        "hashes = hashes || sha256('')",
+        "root = sha256('')",
+    ],
+)
+@pytest.mark.parametrize("read_before", [True, False])
+async def test_an_altered_tile_is_not_served_and_nothing_is_made_of_it(
+    large: Service, tmp_path: Path, change: str, *, read_before: bool
+):
+    paths = ["/log/tile/0/001", f"{ENTRIES}/300/proof", f"{ENTRIES}/300/proof?size=599", "/v1/log/consistency?from=300"]
+    if read_before:
+        for path in paths:
+            assert (await large.client.get(path)).status_code == 200
+    await tamper(
+        large.database.admin_dsn,
+        "ALTER TABLE log.tile DROP CONSTRAINT tile_is_full",
+        f"UPDATE log.tile SET {change} WHERE level = 0 AND index = 1",
+    )
+    for path in paths:
+        assert await corrupt(large, path) == "tile 0/001"
+    with pytest.raises(Corrupt, match="tile 0/001: the stored hashes are not those of its root"):
+        await export(large, tmp_path / "export")
+    with pytest.raises(Corrupt, match="tile 0/001"):
+        await large.parts.tree.inclusions([3, 300], LARGE)
+    for path in ("/log/tile/0/000", f"{ENTRIES}/3/proof?size=256", "/log/tile/0/001.p/255"):
+        assert (await large.client.get(path)).status_code == 200
+
+
+async def test_tiles_beyond_those_that_are_remembered_as_good_are_looked_at_too(
+    large: Service, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("events.log.tree.KEPT", 1)
+    for _ in range(2):
+        for index in (0, 1):
+            assert len(await large.parts.tree.tile(Tile(0, index))) == 8192
+    await tamper(large.database.admin_dsn, ALTERED)
+    assert len(await large.parts.tree.tile(Tile(0, 0))) == 8192
+    with pytest.raises(Corrupt, match="tile 0/001"):
+        await large.parts.tree.tile(Tile(0, 1))
