@@ -5,7 +5,7 @@ Its events are in `cooperation_events`, its state in `cooperation_state`; this i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from events.catalogue import cooperation_events as said
@@ -15,6 +15,7 @@ from events.catalogue.aggregate import (
     CommandType,
     Event,
     Facts,
+    Unreadable,
     happened,
     must_all_hold,
     must_exist,
@@ -78,10 +79,10 @@ def decide(state: Cooperation | None, event: Event, facts: Facts) -> tuple[Event
         return (event,)
     known = must_exist("cooperation", state)
     _must_be_open(known, event)
-    if check := _OF_THINGS.get(type(event)):
-        check(known, event)
+    _goes_on(known, event)
     # Whatever is said of what is over is refused; of the rest, every field that a rule forbids is named.
     must_all_hold(
+        lambda: _is_there(known, event),
         lambda: _are_parties(known, _taking_part(event), facts),
         lambda: _brings_new_items(known, event),
         lambda: _refers_to_known(known, event),
@@ -183,20 +184,43 @@ def _refers_to_known(state: Cooperation, event: Event) -> None:
         raise UnknownReference("What is referred to has not been recorded.", unknown)
 
 
-def _known(things: Mapping[str, Any], key: str, what: str, state: Cooperation) -> Any:
-    """Return the thing that an event is about. Raises `NotFound`."""
+def _absent(state: Cooperation, thing: _Thing, event: Any) -> dict[str, str]:
+    """Return which of the fields that say what an event is about name nothing, each with what there is not."""
+    field, kept_in, _ = thing
+    key, things = getattr(event, field), getattr(state, kept_in)
+    absent: dict[str, str] = {}
+    if kept_in == "milestones":
+        if event.roadmap_id not in state.roadmaps:
+            absent["roadmap_id"] = f"roadmap {event.roadmap_id} in {state.id}"
+        elif key in things and things[key].roadmap != event.roadmap_id:
+            absent[field] = f"milestone {key} in {event.roadmap_id}"
     if key not in things:
-        raise NotFound(f"There is no {what} {key} in {state.id}.")
-    return things[key]
+        absent[field] = f"{field.removesuffix('_id')} {key} in {state.id}"
+    return absent
+
+
+def _is_there(state: Cooperation, event: Event) -> None:
+    """What an event is about is in the cooperation, and a milestone in its roadmap; every field is named."""
+    if (thing := _OF_THINGS.get(type(event))) and (absent := _absent(state, thing, event)):
+        says = " and ".join(f"no {one}" for one in absent.values())
+        raise NotFound(f"There is {says}.", [FieldProblem("names nothing here", f"/{field}") for field in absent])
+
+
+def _goes_on(state: Cooperation, event: Event) -> None:
+    """What an event is about, if it is there, is in a state that allows it; where that can be read."""
+    try:
+        if (thing := _OF_THINGS.get(type(event))) and not _absent(state, thing, event):
+            thing.check(state, event)
+    except Unreadable:
+        pass
 
 
 def _is_scheduled(state: Cooperation, event: Any) -> None:
     """A visit or round can be held, rescheduled or cancelled only while scheduled; held is final."""
     if hasattr(event, "visit_id"):
-        what, key, things = "visit", event.visit_id, state.visits
+        what, key, thing = "visit", event.visit_id, state.visits[event.visit_id]
     else:
-        what, key, things = "round", event.round_id, state.rounds
-    thing = _known(things, key, what, state)
+        what, key, thing = "round", event.round_id, state.rounds[event.round_id]
     if thing.status != "scheduled":
         raise NotScheduled(f"The {what} {key} is {thing.status}, not scheduled.")
     must_say_more(event, thing.changes, thing.scheduled.event)
@@ -204,9 +228,7 @@ def _is_scheduled(state: Cooperation, event: Any) -> None:
 
 def _is_open(state: Cooperation, event: Any) -> None:
     """A milestone is met or missed once, and can be rescheduled until then."""
-    milestone = _known(state.milestones, event.milestone_id, "milestone", state)
-    if milestone.roadmap != event.roadmap_id:
-        raise NotFound(f"There is no milestone {event.milestone_id} in {event.roadmap_id}.")
+    milestone = state.milestones[event.milestone_id]
     if milestone.status != "open":
         raise MilestoneClosed(f"The milestone {event.milestone_id} was {milestone.status} already.")
     first = state.roadmaps[milestone.roadmap].event
@@ -215,27 +237,40 @@ def _is_open(state: Cooperation, event: Any) -> None:
 
 def _is_in_force(state: Cooperation, event: Any) -> None:
     """A terminated agreement is neither amended nor terminated again."""
-    agreement = _known(state.agreements, event.agreement_id, "agreement", state)
+    agreement = state.agreements[event.agreement_id]
     if agreement.terminated is not None:
         raise AgreementOver(f"The agreement {event.agreement_id} was terminated.")
     first = agreement.reached.event
     must_say_more(event, agreement.changes, first, amended=first.reached)
 
 
-_OF_THINGS: dict[type[Event], Callable[[Cooperation, Any], None]] = {
-    said.VisitRescheduled: _is_scheduled,
-    said.VisitCancelled: _is_scheduled,
-    said.VisitHeld: _is_scheduled,
-    said.RoundRescheduled: _is_scheduled,
-    said.RoundCancelled: _is_scheduled,
-    said.RoundHeld: _is_scheduled,
-    said.MilestoneMet: _is_open,
-    said.MilestoneMissed: _is_open,
-    said.MilestoneRescheduled: _is_open,
-    said.AgreementAmended: _is_in_force,
-    said.AgreementTerminated: _is_in_force,
+class _Thing(NamedTuple):
+    """Which field of an event says what it is about, where that is kept, and what has to hold of it."""
+
+    id_field: str
+    kept_in: str
+    check: Callable[[Cooperation, Any], None]
+
+
+_A_VISIT = _Thing("visit_id", "visits", _is_scheduled)
+_A_ROUND = _Thing("round_id", "rounds", _is_scheduled)
+_A_MILESTONE = _Thing("milestone_id", "milestones", _is_open)
+_AN_AGREEMENT = _Thing("agreement_id", "agreements", _is_in_force)
+
+_OF_THINGS: dict[type[Event], _Thing] = {
+    said.VisitRescheduled: _A_VISIT,
+    said.VisitCancelled: _A_VISIT,
+    said.VisitHeld: _A_VISIT,
+    said.RoundRescheduled: _A_ROUND,
+    said.RoundCancelled: _A_ROUND,
+    said.RoundHeld: _A_ROUND,
+    said.MilestoneMet: _A_MILESTONE,
+    said.MilestoneMissed: _A_MILESTONE,
+    said.MilestoneRescheduled: _A_MILESTONE,
+    said.AgreementAmended: _AN_AGREEMENT,
+    said.AgreementTerminated: _AN_AGREEMENT,
 }
-"""What has to hold of the thing within the cooperation that an event is about."""
+"""The thing within the cooperation that an event is about."""
 
 
 def claims(state: Cooperation | None, event: Event) -> Iterator[Claim]:

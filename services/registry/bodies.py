@@ -71,6 +71,19 @@ class Body(msgspec.Struct, frozen=True):
         """Return the typed body: the event itself, or its form before sealing. Only if there are no problems."""
         return typed(self.data, self.command.body)
 
+    def located(self, pointer: str) -> str:
+        """Return where the request has what a pointer counted from the body is to, of an id that was given elsewhere.
+
+        What a body brings is named by its `id`, or else by the field that this fills, or by the batch's subject.
+        """
+        given = cast("dict[str, Any]", self.said["data"])
+        if pointer == "/id" and "id" not in given:
+            if self.command.identifies:
+                return f"{self.pointer}/{'/'.join(self.command.identifies)}"
+            if self.command.opens and self.pointer:
+                return f"{within(self.pointer)}/subject"
+        return self.pointer + pointer
+
 
 def within(pointer: str) -> str:
     """Return where a batch has the command whose body stands at `pointer`."""

@@ -25,6 +25,7 @@ from events.errors import (
     FieldProblem,
     InvalidField,
     LogUnavailable,
+    NotFound,
     RegistryError,
     RuleBroken,
     SourceWithdrawn,
@@ -34,7 +35,7 @@ from events.errors import (
 from events.log import Append, Appended, Log, NewToken, Overtaken, Recorded
 from events.vault import Document, Vault, person_owner, plain_hash, salted_hash
 from services.registry import partial_bodies
-from services.registry.bodies import Asked, Body, identify, read_all
+from services.registry.bodies import Asked, Body, identify, read_all, within
 from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
 from services.registry.drafts import CORRECT_FIRST, OF_EVENT, Draft, Drafting
@@ -210,21 +211,30 @@ class Commands:
         try:
             await self._drafting.check(whole, reading)
         except UnknownReference as refused:
-            named = {one.pointer for one in refused.problems}
-            refused.problems += tuple(one for one in await self._wrong_within(whole) if one.pointer not in named)
+            told = {one.pointer for one in refused.problems}
+            sound = [one for one in whole if not one.pointer or f"{within(one.pointer)}/subject" not in told]
+            refused.problems += tuple(partial_bodies.beside(refused.problems, await self._wrong_within(sound)))
             raise
         return await self._drafting.make(whole, reading)
 
-    async def _wrong_within(self, whole: Sequence[Body]) -> tuple[FieldProblem, ...]:
+    async def _wrong_within(self, whole: Sequence[Body]) -> list[FieldProblem]:
+        """Name what only deciding finds wrong with bodies of streams that are there, and what cooperations have not."""
         reading = Reading(self._streams, fresh=True)
+        found: list[FieldProblem] = []
         try:
             look = Look(self._log, self._vault)
             await self._decided(await self._drafting.make(whole, reading), None, reading, look)
-        except (UnknownReference, RuleBroken) as found:
-            return found.problems
+        except (UnknownReference, RuleBroken, NotFound) as refused:
+            found += refused.problems or self._not_there(whole, refused)
         except RegistryError:
             pass  # to be said when there is nothing else
-        return ()
+        return [*found, *await partial_bodies.unknown(whole, reading)]
+
+    @staticmethod
+    def _not_there(whole: Sequence[Body], refused: RegistryError) -> list[FieldProblem]:
+        """Name what a single command is about, where that is not there."""
+        alone = len(whole) == 1 and isinstance(refused, NotFound)
+        return [FieldProblem("names nothing here", parameter="id")] if alone else []
 
     async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading, look: Look) -> Decided:
         return await Deciding(reading, self._resting, look, self._clock, expected=expected).decide(drafts)
@@ -240,7 +250,12 @@ class Commands:
     ) -> Append:
         """Decide what is asked for on what is read, and return it as it is to be recorded."""
         drafts = await self._made(bodies, reading)
-        decided = await self._decided(drafts, expected, reading, look)
+        try:
+            decided = await self._decided(drafts, expected, reading, look)
+        except UnknownReference as refused:
+            found = await partial_bodies.unknown(bodies, reading)
+            refused.problems += tuple(partial_bodies.beside(refused.problems, found))
+            raise
         return replace(
             append,
             drafts=decided.drafts,

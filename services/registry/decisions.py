@@ -81,9 +81,10 @@ class Deciding:
     async def decide(self, drafts: Sequence[Draft]) -> Decided:
         """Decide each draft. Raises the rule that forbids one, with pointers into the request.
 
-        What the same rule forbids of other streams is named with it: one thing was not in the way of the other.
+        What the same rule forbids of other streams is named with it: one thing was not in the way of the other. Where
+        something is not there, what any rule forbids of other streams is named too.
         """
-        broken: RuleBroken | None = None
+        broken: RuleBroken | UnknownReference | None = None
         refused_streams: set[str] = set()
         self._asked = drafts
         for draft in drafts:
@@ -94,12 +95,11 @@ class Deciding:
                 await self._decide(draft)
             except RegistryError as refused:
                 found = _placed(refused, draft)
-                if broken is not None and found.code == broken.code:
-                    broken.problems += found.problems
-                elif broken is None and isinstance(found, RuleBroken):
-                    broken = found
-                elif broken is None or isinstance(found, LogUnavailable):
-                    raise found from None
+                if not isinstance(found, RuleBroken | UnknownReference):
+                    if broken is None or isinstance(found, LogUnavailable):
+                        raise found from None
+                else:
+                    broken = _together(broken, found)
                 refused_streams.add(draft.body.stream)
         if broken is not None:
             raise broken
@@ -262,9 +262,9 @@ class Deciding:
                 pointer=draft.body.pointer,
             )
         )
-        at = draft.body.pointer + ("/replacement" if isinstance(entry.event, EntryCorrected) else "")
+        at = "/replacement" if isinstance(entry.event, EntryCorrected) else ""
         made = self._claims.setdefault(entry.stream, [])
-        made += [log.Claim(one.scope, one.value, at + one.pointer) for one in claims]
+        made += [log.Claim(one.scope, one.value, draft.body.located(at + one.pointer)) for one in claims]
         self._prospect.add(entry, after)
 
     def _claims_of_replacement(self, draft: Draft, folded: Folded) -> Iterable[Claim]:
@@ -292,14 +292,39 @@ class Deciding:
         }
 
 
+def _together(
+    first: RuleBroken | UnknownReference | None, found: RuleBroken | UnknownReference
+) -> RuleBroken | UnknownReference:
+    """Add to the first refusal of a request what another names: of the same kind, or beside what is not there."""
+    if first is None:
+        return found
+    if isinstance(found, UnknownReference) and not isinstance(first, UnknownReference):
+        found.problems = (*first.problems, *found.problems)
+        return found
+    if found.code == first.code or isinstance(first, UnknownReference):
+        first.problems += found.problems
+    return first
+
+
 def _placed(refused: RegistryError, draft: Draft) -> RegistryError:
-    """Point into the request; in a batch it has to be said at least which command it was."""
+    """Point into the request; in a batch it has to be said at least which command it was.
+
+    There what a command is about is named in the body as anything that it refers to, and not by an address.
+    """
     pointer = draft.body.pointer
-    if not pointer or refused.problems:
-        return refused.under(pointer)
-    if isinstance(refused, NotCorrectable) and isinstance(draft.event, AMENDMENTS):
-        at = f"{pointer}/{'corrects' if isinstance(draft.event, EntryCorrected) else 'retracts'}"
-    else:
+    amends = isinstance(draft.event, AMENDMENTS)
+    refused.problems = tuple(
+        one if one.pointer is None else replace(one, pointer=draft.body.located(one.pointer))
+        for one in refused.problems
+    )
+    if not pointer:
+        return refused
+    if isinstance(refused, NotFound) and not amends:
+        problems = refused.problems or (FieldProblem(refused.detail, f"{within(pointer)}/subject"),)
+        return UnknownReference(refused.detail, problems)
+    if not refused.problems:
         at = within(pointer)
-    refused.problems = (FieldProblem(refused.detail, at),)
+        if isinstance(refused, NotCorrectable | NotFound) and amends:
+            at = f"{pointer}/{'corrects' if isinstance(draft.event, EntryCorrected) else 'retracts'}"
+        refused.problems = (FieldProblem(refused.detail, at),)
     return refused

@@ -60,8 +60,22 @@ class Drafting:
         self._filing = Filing(vault, resting)
 
     async def complete(self, bodies: Sequence[Body], reading: Reading) -> list[Body]:
-        """Add to corrections what the types of their targets say of the replacements. Raises `NotCorrectable`."""
-        return [await self._with_target(body, reading) for body in bodies]
+        """Add to corrections what the types of their targets say of the replacements. Raises `NotCorrectable`.
+
+        A batch's correction in a stream that is not there, nor brought by a body ahead, is left as it is: `check` names
+        that.
+        """
+        whole: list[Body] = []
+        brought: set[str] = set()
+        for body in bodies:
+            corrects = body.command.event is EntryCorrected and body.pointer and body.stream not in brought
+            if corrects and (await reading.load(body.stream)).revision < 0:
+                whole.append(body)
+            else:
+                whole.append(await self._with_target(body, reading))
+            if body.command.opens:
+                brought.add(body.stream)
+        return whole
 
     async def check(self, bodies: Sequence[Body], reading: Reading) -> None:
         """Check all fields and references of all bodies.
@@ -148,9 +162,10 @@ class Drafting:
         if body.pointer and body.stream and not body.command.opens:  # in a batch the subject is a field as any other
             referred.append((body.stream, f"{within(body.pointer)}/subject"))
         for stream, pointer in referred:
-            if body.command.event is PersonErased and stream == body.stream:
-                continue  # who was retracted can be erased: the rules say whether there is anything to erase
-            if stream not in brought and (await reading.load(stream)).state is None:
+            if stream in brought or (folded := await reading.load(stream)).state is not None:
+                continue
+            # Who was retracted can be erased: the rules say whether there is anything to erase.
+            if folded.revision < 0 or body.command.event is not PersonErased or stream != body.stream:
                 kind, _, key = stream.partition("/")
                 found.append(FieldProblem(f"there is no {kind} {key}", pointer))
         return found
@@ -224,7 +239,9 @@ class Drafting:
         key = None if new else await self._vault.key(owner)
         if key is None:
             if not body.command.opens:
-                raise NotFound("The person's data was erased; there is nothing left to correct.")
+                says = "The person's data was erased; there is nothing left to correct."
+                # In a batch it has to be said which command it was.
+                raise NotFound(says, [FieldProblem(says, f"{body.pointer}/corrects")] if body.pointer else ())
             key, row = self._vault.new_key(owner)
             keys = (row,)
         details = canonical.encode({"name": value.name, "contact": value.contact})

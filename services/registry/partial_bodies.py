@@ -7,14 +7,14 @@ each of the others that gives itself away (`Unreadable`) whatever it is asked: a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
-from events.catalogue import Facts
+from events.catalogue import CommandType, Facts
 from events.catalogue.aggregate import Unreadable
 from events.catalogue.cooperation import COOPERATION
 from events.catalogue.cooperation_state import Cooperation
@@ -44,16 +44,25 @@ async def also_wrong(
     bodies: Sequence[Body], named: Collection[FieldProblem], reading: Reading, today: date
 ) -> list[FieldProblem]:
     """Name what is wrong with bodies beside the fields that are `named` already."""
-    found = await _unknown(bodies, reading)
+    found = await unknown(bodies, reading)
     if len(bodies) == 1:
         found += await _forbidden(bodies[0], named, reading, today)
-    told = {one.pointer for one in named}
+    return beside(named, found)
+
+
+def beside(named: Iterable[FieldProblem], found: Iterable[FieldProblem]) -> list[FieldProblem]:
+    """Return what was found of fields that are not named already, each field once."""
+    told = {_place(one) for one in named}
     wrong: list[FieldProblem] = []
     for one in found:
-        if one.pointer not in told:
-            told.add(one.pointer)
+        if _place(one) not in told:
+            told.add(_place(one))
             wrong.append(one)
     return wrong
+
+
+def _place(problem: FieldProblem) -> tuple[str | None, ...]:
+    return problem.pointer, problem.parameter, problem.header
 
 
 async def _forbidden(body: Body, named: Collection[FieldProblem], reading: Reading, today: date) -> list[FieldProblem]:
@@ -97,32 +106,44 @@ def _within(pointer: str | None, at: str) -> bool:
     return pointer is not None and (pointer == at or pointer.startswith(f"{at}/"))
 
 
-async def _unknown(bodies: Sequence[Body], reading: Reading) -> list[FieldProblem]:
-    """Name the topics and meetings that are neither in their cooperation nor brought by a body ahead.
+async def unknown(bodies: Sequence[Body], reading: Reading) -> list[FieldProblem]:
+    """Name topics, meetings and what commands are about that are neither in their cooperation nor brought ahead.
 
-    Of what may not be an id at all nothing is said.
+    Of what may not be an id at all nothing is said, nor of a cooperation of which something is corrected or retracted:
+    only deciding tells what is there then.
     """
+    amended = {body.stream for body in bodies if body.command.event in AMENDMENTS}
     known: dict[str, set[str]] = {}
     found: list[FieldProblem] = []
     for body in bodies:
-        if body.aggregate is not COOPERATION or not body.stream:
+        if body.aggregate is not COOPERATION or not body.stream or body.stream in amended:
             continue
         if body.stream not in known:
             state: Cooperation | None = (await reading.load(body.stream)).state
             if state is None and not body.command.opens:
                 continue  # that is what is to be said of it
-            known[body.stream] = set() if state is None else {*state.topics, *state.meetings}
+            known[body.stream] = set() if state is None else _things(state)
         fields = cast("dict[str, Any]", body.data)
         found += [
             FieldProblem(f"there is no {kind} {key} in {body.stream.partition('/')[2]}", body.pointer + at)
-            for at, kind, key in _references(fields)
+            for at, kind, key in _references(body.command, fields)
             if key not in known[body.stream]
         ]
         known[body.stream] |= set(_brought(body, fields))
     return found
 
 
-def _references(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _things(state: Cooperation) -> set[str]:
+    """Return the ids of all that is in a cooperation and that a command may name."""
+    kept = (state.topics, state.meetings, state.roadmaps, state.milestones, state.visits, state.rounds)
+    return {key for things in (*kept, state.agreements) for key in things}
+
+
+def _references(command: CommandType, fields: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for target in command.targets:
+        kind, about = target.removesuffix("_id"), cast("object", fields.get(target))
+        if isinstance(about, str) and is_id(kind, about):
+            yield f"/{target}", kind, about
     topics: object = fields.get("topics")
     for number, key in enumerate(cast("list[object]", topics) if isinstance(topics, list) else ()):
         if isinstance(key, str) and is_id("topic", key):
@@ -133,7 +154,14 @@ def _references(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _brought(body: Body, fields: Mapping[str, Any]) -> Iterator[str]:
-    """Return the id of the thing that a body brings, where it has one."""
+    """Yield the ids of the thing that a body brings and of the items in it, where they have one."""
+    if body.command.numbered:
+        array, field, _ = body.command.numbered
+        items: object = fields.get(array)
+        for item in cast("list[object]", items) if isinstance(items, list) else ():
+            key = cast("dict[str, object]", item).get(field) if isinstance(item, dict) else None
+            if isinstance(key, str):
+                yield key
     value: object = fields
     for step in body.command.identifies:
         value = cast("Mapping[str, object]", value).get(step) if isinstance(value, dict) else None

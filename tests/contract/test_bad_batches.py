@@ -154,6 +154,145 @@ async def test_a_rule_that_a_command_of_a_batch_breaks_is_named_with_the_command
         refused(answer, 409, "too-few-parties", "/commands/1/data/participants")
 
 
+def _about_nothing(command: str, **data: Any) -> dict[str, Any]:
+    return {"command": command, "subject": "cooperation/$cooperation", "data": data}
+
+
+NOTHING = "00000000000000000000000000"
+ABOUT_NOTHING = [
+    (_about_nothing("cancel-visit", visit_id=f"visit_{NOTHING}", reason="x"), ["visit_id"]),
+    (_about_nothing("cancel-round", round_id=f"round_{NOTHING}", reason="x"), ["round_id"]),
+    (
+        _about_nothing("miss-milestone", roadmap_id="$roadmap", milestone_id=f"milestone_{NOTHING}", reason="x"),
+        ["milestone_id"],
+    ),
+    (
+        _about_nothing(
+            "miss-milestone", roadmap_id=f"roadmap_{NOTHING}", milestone_id=f"milestone_{NOTHING}", reason="x"
+        ),
+        ["roadmap_id", "milestone_id"],
+    ),
+    (
+        _about_nothing("terminate-agreement", agreement_id=f"agreement_{NOTHING}", terminated="2019", reason="x"),
+        ["agreement_id"],
+    ),
+    (
+        _about_nothing(
+            "record-visit",
+            visit_id=f"visit_{NOTHING}",
+            held="2999",
+            participants=[{"party": "$ministry"}, {"party": "$stranger"}],
+        ),
+        ["visit_id", "held", "participants/1/party"],
+    ),
+]
+OF_NOTHING = [
+    {"command": "erase-person", "subject": "person/$no_person", "data": {"authority": "x", "reason": "x"}},
+    {"command": "rename-party", "subject": "party/$no_party", "data": {"name": "x"}},
+    {
+        "command": "correct-entry",
+        "subject": "party/$no_party",
+        "data": {"corrects": 0, "replacement": {"name": "x"}, "reason": "x"},
+    },
+    {"command": "retract-entry", "subject": "party/$no_party", "data": {"retracts": 0, "reason": "x"}},
+    {
+        "command": "raise-topic",
+        "subject": "cooperation/$no_cooperation",
+        "data": {"topic": {"kind": "dialogue", "subject": "talks"}},
+    },
+]
+
+
+@pytest.mark.parametrize(("command", "fields"), ABOUT_NOTHING, ids=lambda one: str(one)[:40])
+async def test_a_command_of_a_batch_about_what_is_not_there_names_the_fields_that_say_so(
+    world: World, command: dict[str, Any], fields: list[str]
+):
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": [command]})
+        refused(answer, 422, "unknown-reference", *(f"/commands/0/data/{field}" for field in fields))
+
+
+@pytest.mark.parametrize("command", OF_NOTHING, ids=lambda one: one["command"])
+async def test_a_command_of_a_batch_whose_subject_is_not_there_names_it(world: World, command: dict[str, Any]):
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": [command]})
+        refused(answer, 422, "unknown-reference", "/commands/0/subject")
+
+
+async def test_whatever_of_a_batch_is_not_there_is_named_with_every_other(world: World):
+    commands = [*(command for command, _ in ABOUT_NOTHING), *OF_NOTHING]
+    things = [f"/commands/{number}/data/{one}" for number, (_, keys) in enumerate(ABOUT_NOTHING) for one in keys[:2]]
+    things.remove("/commands/5/data/held")  # a rule, of a stream of which something was refused already
+    subjects = [f"/commands/{number}/subject" for number in range(len(ABOUT_NOTHING), len(commands))]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        refused(answer, 422, "unknown-reference", *things, *subjects)
+        wrong = [*commands, {"command": "register-party", "data": {"name": "x", "kind": "company"}}]
+        answer = await post(world, "/v1/batch", {"commands": wrong})
+        country = f"/commands/{len(commands)}/data/country"
+        refused(answer, 422, "invalid-field", *things, *subjects, country)
+
+
+async def test_what_a_batch_brings_may_be_gone_on_with_in_it_whatever_else_is_not_there(world: World):
+    visit, roadmap, milestone = (f"{kind}_00000000000000000000000777" for kind in ("visit", "roadmap", "milestone"))
+    scheduled = {
+        "id": visit,
+        "visitors": [{"party": "$company"}],
+        "host": "$ministry",
+        "place": {"country": "AZ"},
+        "window": "2019-07",
+        "purpose": "to go on",
+    }
+    agreed = {"id": roadmap, "agreed": "2019", "milestones": [{"title": "x", "milestone_id": milestone}]}
+    commands = [
+        _about_nothing("schedule-visit", **scheduled),
+        _about_nothing("cancel-visit", visit_id=visit, reason="x"),
+        _about_nothing("agree-roadmap", **agreed),
+        _about_nothing("miss-milestone", roadmap_id=roadmap, milestone_id=milestone, reason="x"),
+        _about_nothing("cancel-visit", visit_id=f"visit_{NOTHING}", reason="x"),
+        OF_NOTHING[0],
+    ]
+    async with nothing_left_behind(world.service):
+        answer = await post(world, "/v1/batch", {"commands": commands})
+        refused(answer, 422, "unknown-reference", "/commands/4/data/visit_id", "/commands/5/subject")
+
+
+async def test_an_address_of_nothing_is_named_beside_all_that_is_wrong_with_the_body(world: World):
+    held = {"held": "2999", "participants": [{"party": "$no_party"}, {"party": "$ministry"}]}
+    known = {"held": "2999", "participants": [{"party": "$company"}, {"party": "$ministry"}]}
+    nowhere = f"/v1/cooperations/$cooperation/visits/visit_{NOTHING}/held"
+    missed = f"/v1/cooperations/$cooperation/roadmaps/roadmap_{NOTHING}/milestones/milestone_{NOTHING}/miss"
+    async with nothing_left_behind(world.service):
+        fields = ("?visit_id", "/held", "/participants/0/party")
+        refused(await post(world, nowhere, held), 422, "unknown-reference", *fields)
+        refused(await post(world, nowhere, known), 404, "not-found", "?visit_id", "/held")
+        answer = await post(world, nowhere, {**known, "outcome": 1})
+        refused(answer, 422, "invalid-field", "/outcome", "?visit_id", "/held")
+        answer = await post(world, nowhere, {**known, "visit_id": "x"})
+        refused(answer, 422, "invalid-field", "/visit_id", "/held")
+        refused(await post(world, missed, {"reason": "x"}), 404, "not-found", "?roadmap_id", "?milestone_id")
+        answer = await post(world, "/v1/cooperations/$no_cooperation/meetings", held)
+        refused(answer, 422, "unknown-reference", "?id", "/participants/0/party")
+
+
+async def test_an_id_that_is_taken_is_named_where_it_was_given(world: World):
+    taken = {"command": "register-party", "subject": "party/$ministry", "data": party("x")}
+    both = {"command": "register-party", "subject": "party/$ministry", "data": party("x", id="$ministry")}
+    topic = {"topic_id": "$topic", "kind": "dialogue", "subject": "talks"}
+    async with nothing_left_behind(world.service):
+        for command, field in (
+            (taken, "subject"),
+            (both, "data/id"),
+            (_about_nothing("raise-topic", topic=topic), "data/topic/topic_id"),
+            (_about_nothing("record-meeting", **meeting(meeting_id="$meeting")), "data/meeting_id"),
+            (_about_nothing("record-meeting", **meeting(id="$meeting")), "data/id"),
+        ):
+            answer = await post(world, "/v1/batch", {"commands": [command]})
+            refused(answer, 409, "already-exists", f"/commands/0/{field}")
+        answer = await post(world, "/v1/cooperations/$other/topics", {"topic": topic})
+        refused(answer, 409, "already-claimed", "/topic/topic_id")
+
+
 @pytest.mark.parametrize("commands", [None, [], {}, "x", 5])
 async def test_a_batch_of_no_commands_is_refused(world: World, commands: Any):
     async with nothing_left_behind(world.service):

@@ -605,10 +605,10 @@ async def test_nothing_follows_the_end_of_a_cooperation(story: Story) -> None:
 async def test_a_thing_of_another_cooperation_is_not_found_and_it_is_said_which_id_that_was(story: Story) -> None:
     reason = {"reason": "It was not meant."}
     for path, wrong in (
-        ("/v1/cooperations/$repairs/rounds/$tallinn_round/cancel", "round_id"),
-        ("/v1/cooperations/$repairs/visits/$crane_visit/cancel", "visit_id"),
-        ("/v1/cooperations/$repairs/roadmaps/$roadmap/milestones/$battery/miss", "milestone_id"),
-        ("/v1/cooperations/$no_cooperation/rounds/$tallinn_round/cancel", "id"),
+        ("/v1/cooperations/$repairs/rounds/$tallinn_round/cancel", ["round_id"]),
+        ("/v1/cooperations/$repairs/visits/$crane_visit/cancel", ["visit_id"]),
+        ("/v1/cooperations/$repairs/roadmaps/$roadmap/milestones/$battery/miss", ["roadmap_id", "milestone_id"]),
+        ("/v1/cooperations/$no_cooperation/rounds/$tallinn_round/cancel", ["id"]),
     ):
         answer = await story.service.client.post(story.fill(path), json=reason)
-        refused(answer, 404, "not-found", f"?{wrong}")
+        refused(answer, 404, "not-found", *(f"?{one}" for one in wrong))

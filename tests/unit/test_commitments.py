@@ -57,6 +57,9 @@ AS_FIRST = [
 OVER = [(thing, end) for thing, _, *ends in SCHEDULED for end in ends]
 
 
+KEYS = ("visit_id", "round_id", "milestone_id", "agreement_id")
+
+
 def names(value: object) -> str:
     return by_type(value) if isinstance(value, Event) else str(value)
 
@@ -71,14 +74,22 @@ def state_after(*events: Event) -> Any:
 
 @pytest.mark.parametrize("event", CHANGES, ids=by_type)
 def test_a_thing_that_there_is_not_does_not_change(event):
-    given(OPENED).when(event).then_refused(NotFound)
+    keys = [name for name in ("roadmap_id", *KEYS) if hasattr(event, name)]
+    given(OPENED).when(event).then_refused(NotFound, *(f"/{name}" for name in keys))
+
+
+@pytest.mark.parametrize(("done", "event"), [("met", MET), ("held", VISITED), ("held", CONFERRED)], ids=names)
+def test_what_else_a_rule_forbids_is_named_beside_a_thing_that_there_is_not(done, event):
+    ahead = replace(event, **{done: day("2031")})
+    keys = [name for name in ("roadmap_id", *KEYS) if hasattr(event, name)]
+    given(OPENED).when(ahead).then_refused(NotFound, *(f"/{name}" for name in (*keys, done)))
 
 
 @pytest.mark.parametrize("event", CHANGES, ids=by_type)
 def test_another_thing_does_not_change_instead(event):
-    keys = [name for name in ("visit_id", "round_id", "milestone_id", "agreement_id") if hasattr(event, name)]
+    keys = [name for name in KEYS if hasattr(event, name)]
     other = replace(event, **{name: made_id(name.removesuffix("_id"), 9) for name in keys})
-    given(OPENED, *before(event)).when(other).then_refused(NotFound)
+    given(OPENED, *before(event)).when(other).then_refused(NotFound, *(f"/{name}" for name in keys))
 
 
 @pytest.mark.parametrize(("thing", "event"), MOVED, ids=names)
@@ -190,8 +201,8 @@ def test_a_milestone_that_was_rescheduled_is_still_open(event):
 def test_a_milestone_is_one_of_its_own_roadmap(event):
     second = replace(ROADMAP, roadmap_id=made_id("roadmap", 2), milestones=())
     elsewhere = replace(event, roadmap_id=second.roadmap_id)
-    given(OPENED, ROADMAP, second).when(elsewhere).then_refused(NotFound)
-    given(OPENED, ROADMAP).when(elsewhere).then_refused(NotFound)
+    given(OPENED, ROADMAP, second).when(elsewhere).then_refused(NotFound, "/milestone_id")
+    given(OPENED, ROADMAP).when(elsewhere).then_refused(NotFound, "/roadmap_id")
     given(OPENED, ROADMAP, second).when(event).then(event)
 
 

@@ -312,16 +312,34 @@ async def _execute(request: Asking, asked: list[Asked], head: _Head) -> Answer:
         return await parts.commands.execute(
             asked, actor, key=head.key, expected=head.expected, problems=tuple(head.problems)
         )
-    except WrongExpectedVersion as refused:
-        raise _naming(refused, FieldProblem("is not the revision that it has", header="If-Match")) from None
-    except CommandIdReused as refused:
-        raise _naming(refused, FieldProblem("was used for another request", header="Idempotency-Key")) from None
-    except NotFound as refused:
-        named = FieldProblem(_NO_SUCH_ID.detail, parameter=_named(request, refused))
-        raise _naming(refused, named) from None
-    except RuleBroken as refused:
-        named = FieldProblem("is not in a state that allows this", parameter=_named(request, refused))
-        raise _naming(refused, named) from None
+    except RegistryError as refused:
+        refused.problems = tuple(_in_address(request, one, head) for one in refused.problems)
+        if not refused.problems and (named := _at_fault(request, refused)):
+            refused.problems = (named,)
+        raise
+
+
+def _at_fault(request: Asking, refused: RegistryError) -> FieldProblem | None:
+    """Return the header or the part of the address that a refusal is about which names no field."""
+    match refused:
+        case WrongExpectedVersion():
+            return FieldProblem("is not the revision that it has", header="If-Match")
+        case CommandIdReused():
+            return FieldProblem("was used for another request", header="Idempotency-Key")
+        case NotFound():
+            return FieldProblem(_NO_SUCH_ID.detail, parameter=_named(request, refused))
+        case RuleBroken():
+            return FieldProblem("is not in a state that allows this", parameter=_named(request, refused))
+        case _:
+            return None
+
+
+def _in_address(request: Asking, problem: FieldProblem, head: _Head) -> FieldProblem:
+    """Return a problem of a field that says what a command is about as one of the address, which says that here."""
+    name = (problem.pointer or "").removeprefix("/")
+    if name == "id" or name not in request.path_params or problem in head.problems:
+        return problem
+    return FieldProblem(problem.detail, parameter=name)
 
 
 def _named(request: Asking, refused: RegistryError) -> str:
@@ -329,11 +347,6 @@ def _named(request: Asking, refused: RegistryError) -> str:
     names = list(request.path_params)
     spoken_of = (name for name in reversed(names) if str(request.path_params[name]) in refused.detail)
     return next(spoken_of, next(iter(names), "id"))
-
-
-def _naming(refused: RegistryError, problem: FieldProblem) -> RegistryError:
-    refused.problems = refused.problems or (problem,)
-    return refused
 
 
 def _response(body: Recorded | BatchRecorded, answer: Answer, headers: dict[str, str]) -> Response[bytes]:
