@@ -224,8 +224,8 @@ class WrongExpectedVersion(RegistryError):
 
     code = "wrong-expected-version"
 
-    def __init__(self, streams: Mapping[str, tuple[int, int]]) -> None:
-        """Take, by stream, the revision expected and the one found (-1: no such stream)."""
+    def __init__(self, streams: Mapping[str, tuple[int | str, int]]) -> None:
+        """Take, by stream, the revision expected (or which, in words) and the one found (-1: no such stream)."""
         said = "; ".join(
             f"{stream} is at revision {found}, not {expected}" if found >= 0 else f"{stream} does not exist yet"
             for stream, (expected, found) in sorted(streams.items())

@@ -40,6 +40,7 @@ from services.registry.clock import Clock
 from services.registry.decisions import Decided, Deciding
 from services.registry.drafts import CORRECT_FIRST, OF_EVENT, Draft, Drafting
 from services.registry.erasing import Look
+from services.registry.expectation import Expected
 from services.registry.filing import Attached, Filing
 from services.registry.ids import command_id
 from services.registry.reading import Reading
@@ -105,13 +106,13 @@ class Commands:
         actor: Actor,
         *,
         key: str | None = None,
-        expected: int | None = None,
+        expected: Expected | None = None,
         problems: Sequence[FieldProblem] = (),
     ) -> Answer:
         """Record what is asked for and return when it is durable.
 
-        With an idempotency `key` the same request is recorded once, whatever is retried. `expected` is the revision
-        that the (one) stream must have; `problems` is what the caller found wrong with the request already. Raises
+        With an idempotency `key` the same request is recorded once, whatever is retried. `expected` is what
+        the (one) stream must be at; `problems` is what the caller found wrong with the request already. Raises
         `InvalidField` naming every offending field, `UnknownReference`, a `RuleBroken`, `NotFound`, and what
         `Log.append` raises; then nothing has been recorded.
         """
@@ -236,7 +237,9 @@ class Commands:
         alone = len(whole) == 1 and isinstance(refused, NotFound)
         return [FieldProblem("names nothing here", parameter="id")] if alone else []
 
-    async def _decided(self, drafts: Sequence[Draft], expected: int | None, reading: Reading, look: Look) -> Decided:
+    async def _decided(
+        self, drafts: Sequence[Draft], expected: Expected | None, reading: Reading, look: Look
+    ) -> Decided:
         return await Deciding(reading, self._resting, look, self._clock, expected=expected).decide(drafts)
 
     async def _tokens(self, drafts: Sequence[Draft]) -> tuple[NewToken, ...]:
@@ -246,7 +249,7 @@ class Commands:
         return (*said, *(await self._vault.tokens({token.owner for token in said} - new)))
 
     async def _command(
-        self, bodies: Sequence[Body], append: Append, expected: int | None, reading: Reading, look: Look
+        self, bodies: Sequence[Body], append: Append, expected: Expected | None, reading: Reading, look: Look
     ) -> Append:
         """Decide what is asked for on what is read, and return it as it is to be recorded."""
         drafts = await self._made(bodies, reading)
@@ -270,7 +273,7 @@ class Commands:
         )
 
     async def _append(
-        self, bodies: Sequence[Body], append: Append, expected: int | None, look: Look, deadline: float
+        self, bodies: Sequence[Body], append: Append, expected: Expected | None, look: Look, deadline: float
     ) -> Answer:
         fresh = False
         for attempt in range(1, ATTEMPTS + 1):
@@ -287,7 +290,7 @@ class Commands:
                 fresh = True
                 continue
             except RegistryError as refused:
-                moved = isinstance(refused, WrongExpectedVersion) and expected is None
+                moved = isinstance(refused, WrongExpectedVersion) and _are_as_expected(refused, expected)
                 if fresh and not moved:
                     raise
                 fresh = True
@@ -296,6 +299,11 @@ class Commands:
             await self._streams.recorded(entries)
             return _answer(bodies, appended, entries, {} if appended.replayed else look.kept)
         raise LogUnavailable("The stream is changing too fast. Nothing was recorded; try again in a moment.")
+
+
+def _are_as_expected(moved: WrongExpectedVersion, expected: Expected | None) -> bool:
+    """Tell whether streams that moved are, where they are now, as the client expects them still."""
+    return expected is None or all(expected.is_met_by(found) for _, found in moved.streams.values())
 
 
 def _answer(

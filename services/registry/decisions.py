@@ -43,6 +43,7 @@ from services.registry.bodies import within
 from services.registry.clock import Clock
 from services.registry.drafts import Draft
 from services.registry.erasing import Erasing, Look
+from services.registry.expectation import Expected
 from services.registry.identifiers import Identifiers
 from services.registry.prospect import Prospect
 from services.registry.reading import Reading
@@ -64,8 +65,10 @@ class Decided(NamedTuple):
 class Deciding:
     """One attempt at deciding the drafts of a request. Nothing is changed by it."""
 
-    def __init__(self, reading: Reading, resting: Resting, look: Look, clock: Clock, *, expected: int | None) -> None:
-        """Decide on streams as this attempt reads them; `expected` is the revision that each asked for is at."""
+    def __init__(
+        self, reading: Reading, resting: Resting, look: Look, clock: Clock, *, expected: Expected | None
+    ) -> None:
+        """Decide on streams as this attempt reads them; `expected` is what each asked for has to be at."""
         self._resting = resting
         self._now = clock()
         self._expected = expected
@@ -236,8 +239,9 @@ class Deciding:
 
     async def _load(self, stream: str) -> Folded:
         folded = await self._prospect.load(stream)
-        if self._expected not in (None, folded.revision) and stream not in self._prospect.pending:
-            raise WrongExpectedVersion({stream: (self._expected, folded.revision)})
+        expected = self._expected
+        if expected and not expected.is_met_by(folded.revision) and stream not in self._prospect.pending:
+            raise WrongExpectedVersion({stream: (str(expected), folded.revision)})
         return folded
 
     def _entry(self, draft: Draft, event: Event, folded: Folded) -> Entry[Any]:

@@ -25,16 +25,25 @@ async def post(world: World, path: str, body: Any, **headers: str) -> Any:
 
 async def test_a_stale_if_match_is_refused(world: World):
     async with nothing_left_behind(world.service):
-        for tag in ('"0"', '"99"', '"0.abc"'):
+        for tag in ('"0"', '"99"', '"0.abc"', '"0", "99"', 'W/"2"', 'W/"3.9f", W/"x"', ', "99",'):
             problem = refused(
                 await post(world, MEETINGS, meeting(), If_Match=tag), 412, "wrong-expected-version", "@If-Match"
             )
             assert "revision" in problem["detail"]
-        answer = await post(world, "/v1/parties", party("x"), If_Match='"0"')
-        refused(answer, 412, "wrong-expected-version", "@If-Match")
+        for tag in ('"0"', "*", '"0", W/"1"'):
+            answer = await post(world, "/v1/parties", party("x"), If_Match=tag)
+            refused(answer, 412, "wrong-expected-version", "@If-Match")
+            answer = await post(world, "/v1/cooperations/$no_cooperation/meetings", meeting(), If_Match=tag)
+            refused(answer, 412, "wrong-expected-version", "@If-Match")
 
 
-@pytest.mark.parametrize("tag", ["3", '"x"', "*", '"3', 'W/"3"', '"-1"', '"3", "4"', '"1e3"', "", '"9999999999"'])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("3", '"x"', '"3', '"-1"', '"1e3"', "", '"9999999999"', "**", "*, *", '*, "3"', '"3", *', '"3" "4"', '"3", x'),
+        *('w/"3"', "W/3", ",", " , ,", '"3", "x"', 'W/ "3"', '"3"4'),
+    ],
+)
 async def test_an_if_match_that_is_no_revision_is_refused(world: World, tag: str):
     async with nothing_left_behind(world.service):
         refused(await post(world, MEETINGS, meeting(), If_Match=tag), 422, "invalid-field", "@If-Match")

@@ -15,7 +15,7 @@ from litestar.types import Empty
 from events.catalogue import COMMANDS, CommandType
 from events.errors import CommandIdReused, FieldProblem, NotFound, RegistryError, RuleBroken, WrongExpectedVersion
 from events.shape import escape
-from services.registry import lenience
+from services.registry import expectation, lenience
 from services.registry.access.roles import RECORD
 from services.registry.access.tokens import Principal
 from services.registry.api import documents, parameters, query, replies
@@ -224,13 +224,12 @@ class _Head:
         self.key = self._once(request, "Idempotency-Key")
         if self.key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", self.key):
             self.wrong("Idempotency-Key", "expected 1 to 255 visible ASCII characters without spaces")
-        self.expected: int | None = None
-        if (tag := self._once(request, "If-Match")) is not None:
-            # An entity tag as it was given: `"3"` by a command, `"3.9f2c…"` by a read.
-            if found := re.fullmatch(r'"([0-9]{1,9})(\.[0-9a-f]+)?"', tag.strip()):
-                self.expected = int(found[1])
-            else:
-                self.wrong("If-Match", 'expected a revision in quotes, such as "3", or the ETag of the thing')
+        self.expected: expectation.Expected | None = None
+        if tags := headers_named(request, b"if-match"):
+            try:
+                self.expected = expectation.read(tags)
+            except ValueError:
+                self.wrong("If-Match", 'expected revisions in quotes, such as "3", ETags of the thing, or *')
 
     def _once(self, request: Asking, header: str) -> str | None:
         """Return a header; of one that is there several times nobody can tell which is meant."""

@@ -101,11 +101,13 @@ IDEMPOTENCY_KEY = {
     "description": "The same key and body are recorded once and answered the same, however often they are sent.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
+_TAG = '(W/)?"[0-9]{1,9}(\\.[0-9a-f]+)?"'
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "The revision that the stream must have: an ETag as it was given.",
-    "schema": {"type": "string", "pattern": '^"[0-9]{1,9}(\\.[0-9a-f]+)?"$'},
+    "description": "The revision that the stream must have: an ETag as it was given, or several of which one has to "
+    "match, or * for whichever it has, if it is there. A weak one never matches (RFC 9110, section 13.1.1).",
+    "schema": {"type": "string", "pattern": f"^(\\*|{_TAG}(, {_TAG})*)$"},
 }
 
 
