@@ -178,7 +178,7 @@ async def _rate(task: Callable[[int], Awaitable[None]], tasks: int, entries: int
 
 async def measure(room: Room, *, quick: bool) -> Result:
     """Measure with 32 tasks and with one; peers take part unless it is to be quick, with fewer entries a round."""
-    rounds, many, few = (7, 6_400, 600) if quick else (15, 16_000, 2_000)
+    rounds, many, few = (5, 4_800, 480) if quick else (15, 16_000, 2_000)
     owner = await asyncpg.connect(room.owner)
     await owner.execute(_SQL["create_table"])
     await owner.close()

@@ -32,7 +32,7 @@ _TABLE = sql.load("bench", "append.sql")
 
 async def measure(access: Access, *, quick: bool) -> Result:
     """Measure over a log with the story and a history behind it."""
-    size, rounds, few, many = (1_500, 5, 640, 1_920) if quick else (10_000, 7, 1_600, 4_800)
+    size, rounds, few, many = (1_500, 5, 640, 960) if quick else (10_000, 7, 1_600, 4_800)
     owner = await asyncpg.connect(access.owner)
     await owner.execute(_TABLE["create_table"])
     await owner.execute(_SERVED["create_table"])

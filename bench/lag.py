@@ -33,7 +33,7 @@ STEP = 0.01  # seconds between what is recorded together
 
 async def measure(access: Access, *, quick: bool) -> Result:
     """Measure behind a history of a size, with a history that is told on."""
-    size, seconds, rounds = (2_000, 3.0, 2) if quick else (50_000, 20.0, 5)
+    size, seconds, rounds = (2_000, 2.0, 2) if quick else (50_000, 20.0, 5)
     await fill(access, size)
     lates: list[list[float]] = []
     async with (
