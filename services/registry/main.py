@@ -44,6 +44,7 @@ from services.registry.signing.publication import Publication
 from services.registry.signing.signer import Signer
 from services.registry.signing.witnesses import Witnesses
 from services.registry.tracing import switch
+from services.registry.under_way import UnderWay
 
 if TYPE_CHECKING:  # it is imported where traces are asked for
     from services.registry.tracing.recording import Recording
@@ -254,18 +255,25 @@ def create_app(settings: Settings, clock: Clock = now, *, leaving: threading.Eve
     return app
 
 
-def create_service(settings: Settings, clock: Clock = now, *, leaving: threading.Event | None = None) -> ASGIApp:
-    """Make the application with what is around it: what a server serves."""
-    return surrounded(create_app(settings, clock, leaving=leaving), settings)
+def create_service(
+    settings: Settings,
+    clock: Clock = now,
+    *,
+    leaving: threading.Event | None = None,
+    under_way: UnderWay | None = None,
+) -> ASGIApp:
+    """Make the application with what is around it: what a server serves, and can be ended through `under_way`."""
+    return surrounded(create_app(settings, clock, leaving=leaving), settings, under_way)
 
 
-def surrounded(app: Litestar, settings: Settings) -> ASGIApp:
-    """Put a time for bodies and the journal around an application, and tracing around all where it is asked for.
+def surrounded(app: Litestar, settings: Settings, under_way: UnderWay | None = None) -> ASGIApp:
+    """Put a time for bodies, an end and the journal around an application, and tracing where it is asked for.
 
     Answers are completed by the journal's way out: a `before_send` of Litestar's would be awaited for each message.
     """
     requests: Requests = app.state.requests
-    journal = Journal(Arrival(app, settings.body_timeout), requests.ended, complete)
+    arrival = Arrival(app, settings.body_timeout)
+    journal = Journal(arrival if under_way is None else under_way.around(arrival), requests.ended, complete)
     if settings.tracing_endpoint is None:
         return journal
     from services.registry.tracing.serving import Traced

@@ -26,6 +26,7 @@ from services.registry.cli.listening import listening
 from services.registry.clock import now
 from services.registry.main import create_service, open_registry
 from services.registry.signing.keyring import KeyRing
+from services.registry.under_way import UnderWay
 from tests.support.check_log import check_log
 from tests.support.cluster import Cluster
 from tests.support.console import free_port
@@ -73,7 +74,9 @@ async def port(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> As
         projecting = asyncio.create_task(Projector(database.projector_dsn).run())
         try:
             number = free_port()
-            async with listening(create_service(chosen), "127.0.0.1", number, head_timeout=HEAD_SECONDS):
+            under_way = UnderWay()
+            app = create_service(chosen, under_way=under_way)
+            async with listening(app, "127.0.0.1", number, head_timeout=HEAD_SECONDS, under_way=under_way):
                 journal.configure("info", "json", lines)
                 yield Port(number, token.encode(), lines)
         finally:

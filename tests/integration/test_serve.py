@@ -6,14 +6,19 @@ import asyncio
 import json
 import signal
 import socket
+import time
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 
 from services.registry.access import tokens
 from services.registry.clock import now
+from services.registry.under_way import CLOSE_SECONDS, CUT_SECONDS, FINISH_SECONDS
 from tests.support.cluster import scratch_folder
-from tests.support.processes import deployed
+from tests.support.processes import Deployment, deployed
+from tests.support.raw import answers
 from tests.support.service import OPERATOR
 
 FOR_EVER = "3600"
@@ -69,6 +74,82 @@ async def test_a_stream_under_way_comes_to_its_end():
                         positions = [json.loads(line)["sequence"] for line in [first, *[line async for line in lines]]]
                 assert positions == [str(position) for position in range(size)]
                 assert await asyncio.to_thread(serving.ended) == 0
+
+
+STALLED = b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+
+
+async def test_who_stalls_is_cut_off_and_does_not_keep_it_from_ending_in_order():
+    with scratch_folder() as folder:
+        async with deployed(folder) as deployment:
+            token = await token_of(deployment, "recorder", "follower")
+            with deployment.start("project"), deployment.start("serve") as serving:
+                await deployment.ready()
+                async with slow_reader(deployment.base_url, token) as client:
+                    await record_more_than_fits_between(client)
+                sending, said = await request(deployment, token, b"POST /v1/parties", STALLED)
+                _, unread = await request(deployment, token, b"GET /v1/log/entries", NDJSON, much=False)
+                _, half = await asyncio.open_connection("127.0.0.1", deployment.port)
+                half.write(b"GET /health/live HTTP/1.1\r\nHost:")
+                await asyncio.sleep(1)
+                begun = time.monotonic()
+                serving.send(signal.SIGTERM)
+                (answer,) = answers(await sending.read())
+                assert await asyncio.to_thread(serving.ended) == 0
+                assert FINISH_SECONDS < time.monotonic() - begun < FINISH_SECONDS + CLOSE_SECONDS + CUT_SECONDS
+                assert (answer.status, answer.headers["content-type"]) == (408, "application/problem+json")
+                assert json.loads(answer.body)["code"] == "not-in-time"
+                assert answer.headers["request-id"]
+                for writer in (said, unread, half):
+                    writer.transport.abort()
+                lines = journalled(folder)
+                (cut,) = [line for line in lines if line["event"] == "requests_cut_short"]
+                assert cut["requests"] == 2
+                assert not [line for line in lines if line["level"] == "error"]
+
+
+async def test_whoever_started_it_is_killed_and_who_stalls_does_not_keep_it_from_ending():
+    with scratch_folder() as folder:
+        async with deployed(folder) as deployment:
+            token = await token_of(deployment, "recorder")
+            with deployment.start("project"), deployment.start("serve") as serving:
+                await deployment.ready()
+                sending, said = await request(deployment, token, b"POST /v1/parties", STALLED)
+                serving.send(signal.SIGKILL)
+                await asyncio.to_thread(serving.ended)
+                async with asyncio.timeout(FINISH_SECONDS + CLOSE_SECONDS + CUT_SECONDS):
+                    (answer,) = answers(await sending.read())
+                assert answer.status == 408
+                said.transport.abort()
+
+
+NDJSON = b"Accept: application/x-ndjson\r\n\r\n"
+
+
+async def token_of(deployment: Deployment, *roles: str) -> str:
+    owner = await asyncpg.connect(deployment.access.service)
+    token, _ = await tokens.create(owner, name="a", roles=roles, by=OPERATOR, now=now())
+    await owner.close()
+    return token
+
+
+async def request(
+    deployment: Deployment, token: str, line: bytes, rest: bytes, *, much: bool = True
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send a request, and read nothing of the answer."""
+    buffer = socket.socket()
+    if not much:
+        buffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    buffer.connect(("127.0.0.1", deployment.port))
+    reader, writer = await asyncio.open_connection(sock=buffer, limit=2**16 if much else 1)
+    writer.write(line + b" HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token.encode() + b"\r\n" + rest)
+    await writer.drain()
+    return reader, writer
+
+
+def journalled(folder: Path) -> list[Any]:
+    lines = (folder / "registry.log").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def slow_reader(base_url: str, token: str) -> httpx.AsyncClient:

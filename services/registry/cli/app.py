@@ -77,7 +77,7 @@ def up(
     """Run the whole registry in one process, with a PostgreSQL of its own.
 
     Prints where it is and a `curl` that works, as soon as it is ready. Ctrl-C or SIGTERM stops it in order: requests
-    are finished, what waits is recorded. Started again it goes on with the same data.
+    are finished, for 20 seconds at the most, and what waits is recorded. Started again it goes on with the same data.
 
     The settings of `registry serve` hold, except for those of the database, which are its own.
 
@@ -97,7 +97,9 @@ def up(
 def serve() -> int:
     """Serve the HTTP API. Any number may run; the database has to be migrated.
 
-    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_MASTER_KEY_FILE`. Ends in order on Ctrl-C or SIGTERM.
+    Needs `REGISTRY_DATABASE_URL` and `REGISTRY_MASTER_KEY_FILE`. On Ctrl-C or SIGTERM it takes no new
+    requests, finishes those under way and ends. After 20 seconds it cuts short what is left: bodies that have not come,
+    and answers that nobody reads.
     """
     from services.registry.cli.serve import serve
 

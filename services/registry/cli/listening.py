@@ -12,20 +12,23 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
-from services.registry import journal
+from services.registry import under_way as ending
 from services.registry.cli import ports
 from services.registry.cli.failures import Unusable
 from services.registry.cli.heads import bounded
+from services.registry.under_way import UnderWay
 
-FINISH_SECONDS: Final = 20.0  # that requests under way are given; the log's queue needs 10 at most
 POLL_SECONDS: Final = 0.005
 
 
 @contextlib.asynccontextmanager
 async def listening(
-    app: ASGIApp, address: str, port: int, *, head_timeout: float
+    app: ASGIApp, address: str, port: int, *, head_timeout: float, under_way: UnderWay | None = None
 ) -> AsyncGenerator[asyncio.Task[None]]:
-    """Serve the application in this loop; on the way out requests under way are finished, and then the app closes."""
+    """Serve the application in this loop; on the way out requests under way are finished, and then the app closes.
+
+    What is not finished in `FINISH_SECONDS` is cut short: in order, where `under_way` is around the application.
+    """
     server = Server(
         app,
         address=address,
@@ -41,10 +44,13 @@ async def listening(
         yield serving
     finally:
         server.stop()
-        finished, _ = await asyncio.wait([serving], timeout=FINISH_SECONDS)
+        finished, _ = await asyncio.wait([serving], timeout=ending.FINISH_SECONDS)
         if not finished:
-            journal.logger().warning("requests_cut_short", after_seconds=FINISH_SECONDS)
+            if under_way is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(under_way.end(), ending.CLOSE_SECONDS)
             serving.cancel()
+            await asyncio.wait([serving], timeout=ending.CUT_SECONDS)
 
 
 async def _connectable(address: str, port: int, serving: asyncio.Task[None]) -> None:

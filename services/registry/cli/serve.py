@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 from granian.constants import Interfaces
@@ -21,11 +26,13 @@ from events.log.migrate import check
 from events.vault import MasterKey
 from projections.garbage import look_seldom
 from services.registry import journal
+from services.registry import under_way as ending
 from services.registry.cli.heads import bounded
 from services.registry.cli.ports import claim, claim_metrics, url
-from services.registry.settings import InvalidSettings, load
+from services.registry.settings import InvalidSettings, Settings, load
 from services.registry.signing import policy
 from services.registry.tracing import switch
+from services.registry.under_way import UnderWay
 
 LOGGING: Final[dict[str, Any]] = {
     "formatters": {},
@@ -56,8 +63,17 @@ def _drain(seconds: float) -> None:
     signal.signal(signal.SIGTERM, told)
 
 
+async def _openable(settings: Settings) -> None:
+    """See that the registry opens, as the worker does it, who could tell nobody. Raises what keeps it from that."""
+    from services.registry.main import open_registry
+
+    await check(settings.database_url)
+    async with open_registry(settings):
+        pass
+
+
 def serve() -> int:
-    """Serve until SIGTERM or Ctrl-C. Checks all that is needed before anything is listened on."""
+    """Serve until SIGTERM or Ctrl-C. Checks all that is needed, and opens the registry, before it listens."""
     settings = load(os.environ, needed=["database_url", "master_key_file"])
     if settings.master_key_file is None:
         raise InvalidSettings(["REGISTRY_MASTER_KEY_FILE is not set."])
@@ -65,7 +81,7 @@ def serve() -> int:
     policy.read(settings.witness_file)
     switch.check(settings)
     journal.configure(settings.log_level, settings.log_format)
-    uvloop.run(check(settings.database_url))
+    uvloop.run(_openable(settings))
     host = claim(settings.host, settings.port)
     claim_metrics(settings, api=True)
     server = Server(
@@ -77,6 +93,7 @@ def serve() -> int:
         websockets=False,
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING,
+        workers_kill_timeout=math.ceil(ending.FINISH_SECONDS + ending.CLOSE_SECONDS + 2 * ending.CUT_SECONDS),
         **bounded(settings.head_timeout),
     )
     server.on_startup(lambda: journal.logger().info("serving", url=url(settings.host, settings.port)))
@@ -87,15 +104,45 @@ def serve() -> int:
 
 
 def worker() -> ASGIApp:
-    """Make the application in granian's worker process, which then ends with the process that started it."""
+    """Make the application in granian's worker process, which then ends with the process that started it.
+
+    Told to end, it has `FINISH_SECONDS` for its requests: what is left of them is cut short.
+    """
     from services.registry.main import create_service
 
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    under_way = UnderWay(opened=lambda: _bound(under_way))
     leaving = threading.Event()
     signal.signal(_LEAVING, lambda _number, _frame: leaving.set())
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     settings = load(os.environ)
     journal.configure(settings.log_level, settings.log_format)
-    service = create_service(settings, leaving=leaving)
+    service = create_service(settings, leaving=leaving, under_way=under_way)
     look_seldom(after=CYCLES)
     return service
+
+
+def _bound(under_way: UnderWay) -> None:
+    """From SIGTERM on, give the worker a time to end. It is counted by a thread: what takes longer may be the server's.
+
+    Called in the main thread once granian listens to signals, of which it must hear but once: told twice, it waits
+    and keeps the event loop waiting. What is sent to a whole group of processes, the parent passes on as well.
+    """
+    granians = cast("Callable[[int, FrameType | None], object]", signal.getsignal(signal.SIGTERM))
+
+    def told(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.Thread(target=_end, args=(under_way,), name="end", daemon=True).start()
+        granians(number, frame)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, told)
+
+
+def _end(under_way: UnderWay) -> None:
+    time.sleep(ending.FINISH_SECONDS)
+    if (loop := under_way.loop) is not None:
+        with contextlib.suppress(Exception):  # it ends all the same
+            asyncio.run_coroutine_threadsafe(under_way.end(), loop).result(ending.CLOSE_SECONDS)
+    time.sleep(ending.CUT_SECONDS)  # in which it ends by itself, if it can
+    os._exit(0)

@@ -137,6 +137,7 @@ class _Up:
         from services.registry.cli.listening import listening
         from services.registry.main import create_service, open_registry
         from services.registry.sample import story
+        from services.registry.under_way import UnderWay
 
         async with open_registry(self._settings) as parts:
             await _hold_token(self._home, parts)
@@ -146,8 +147,11 @@ class _Up:
             await parts.read_models.wait_for(size, CATCH_UP_SECONDS)
         if self._stopped.is_set():
             return
-        app, heads = create_service(self._settings), self._settings.head_timeout
-        async with listening(app, self._address, self._settings.port, head_timeout=heads) as server:
+        under_way, heads = UnderWay(), self._settings.head_timeout
+        app = create_service(self._settings, under_way=under_way)
+        async with listening(
+            app, self._address, self._settings.port, head_timeout=heads, under_way=under_way
+        ) as server:
             sys.stdout.write(self._ready(size, sample_is))
             sys.stdout.flush()
             stopped = asyncio.create_task(self._stopped.wait())
