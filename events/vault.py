@@ -16,7 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +38,11 @@ TOKEN_BYTES = 16
 MOST = 100  # who ask for keys in one statement, and documents
 TOGETHER = 8 * 2**20  # bytes of documents that are in memory together; a larger one is there alone
 AT_ONCE = 32 * 1024  # bytes that are opened sooner than a thread would begin to
+_UNREAD: Final[Mapping[type[OSError], str]] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a folder",
+    PermissionError: "whoever runs this may not read it",
+}
 
 
 class MasterKey:
@@ -52,13 +57,17 @@ class MasterKey:
 
     @classmethod
     def from_file(cls, path: Path) -> MasterKey:
-        """Read a key kept as 64 hexadecimal digits. Raises `MasterKeyUnusable`, which never shows the content."""
+        """Read a key kept as 64 hexadecimal digits.
+
+        Raises `MasterKeyUnusable`, which names the file and says what is wrong with it, and never shows the content.
+        """
         try:
             return cls(bytes.fromhex(path.read_text("ascii").strip()))
-        except (OSError, ValueError) as refused:
-            raise MasterKeyUnusable(
-                f"The master key file cannot be used ({type(refused).__name__}); it holds 64 hexadecimal digits."
-            ) from None
+        except OSError as refused:
+            why = _UNREAD.get(type(refused)) or f"it cannot be read: {refused.strerror or refused}"
+        except ValueError:
+            why = "it does not hold 64 hexadecimal digits"
+        raise MasterKeyUnusable(f"The master key file {path} cannot be used: {why}.")
 
     @classmethod
     def create_file(cls, path: Path) -> MasterKey:
