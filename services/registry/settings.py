@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ from services.registry.tracing import standard
 
 PREFIX: Final = "REGISTRY_"
 TEST_PREFIX: Final = "REGISTRY_TEST_"
+MAX_PORT: Final = 65535
 MAX_SECRET_BYTES: Final = 64 * 1024
 
 
@@ -103,7 +105,43 @@ def _matching(pattern: str, allowed: str) -> Rule:
     return Rule(allowed, read)
 
 
-_DSN = _matching(r"postgres(ql)?://\S+", "a PostgreSQL connection URI, postgresql://user@host:port/database")
+class _Refused(ValueError):
+    """A value that may not stand there; the message says why in words that show nothing of it."""
+
+
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SERVERS: Final = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+)?\]|[^\[\]:/?#@]*)(:(?P<port>[^:]*))?")
+
+
+def _connection_uri(text: str) -> str:
+    """Read a URI as asyncpg will; what that would take for something else, or fails over, is refused here."""
+    if not re.fullmatch(r"postgres(ql)?://\S+", text):
+        raise ValueError
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise _Refused("a % stands before two hexadecimal digits, and itself is written %25")
+    try:
+        parts = urlsplit(text)
+        query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        raise _Refused("it is no URI: an IPv6 address stands in brackets, and a parameter is name=value") from None
+    if "#" in text:
+        raise _Refused("a # is written %23")
+    servers = [_SERVER.fullmatch(one) for one in parts.netloc.rpartition("@")[2].split(",")]
+    ports = [port for one in query.get("port", []) for port in one.split(",")]
+    for server in servers:
+        if server is None:
+            raise _Refused("a server is host:port, with an IPv6 address in brackets, and commas between several")
+        ports.append(server["port"] or "")
+    if not all(re.fullmatch(r"[0-9]{0,5}", port) and 1 <= int(port or 1) <= MAX_PORT for port in ports):
+        raise _Refused(f"a port is a whole number from 1 to {MAX_PORT}")
+    for parameter, known in (("sslmode", _SSL_MODES), ("target_session_attrs", _SERVERS)):
+        if not set(query.get(parameter, [])) <= set(known):
+            raise _Refused(f"{parameter} is one of {', '.join(known)}")
+    return text
+
+
+_DSN = Rule("a PostgreSQL connection URI, postgresql://user@host:port/database", _connection_uri)
 _TRACES = _matching(
     r"https?://[^\s/?#@]+(/[^\s?#]*)?",
     "an http or https URL without a user, such as http://collector:4318/v1/traces",
@@ -343,10 +381,11 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
                 problems.append(f"{name} is not set. Allowed: {allowed}.")
         except InvalidSettings as refused:
             problems += refused.problems
-        except ValueError:
+        except ValueError as refused:
             hidden = setting.secret or (text is not None and "@" in text)  # as of a user with a password
             shown = "its value" if hidden else repr(text)
-            problems.append(f"{name}: {shown} is not allowed. Allowed: {allowed}.")
+            why = f": {refused}" if isinstance(refused, _Refused) else ""
+            problems.append(f"{name}: {shown} is not allowed{why}. Allowed: {allowed}.")
     if standard.disabled(environ):
         given.pop("tracing_endpoint", None)
     if "tracing_endpoint" in given:

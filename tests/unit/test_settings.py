@@ -186,3 +186,43 @@ def test_to_ask_for_traces_without_what_makes_them_stops_the_start(monkeypatch: 
     switch.check(settings.Settings())
     with pytest.raises(settings.InvalidSettings, match=r"Install cooperation-registry\[tracing\]"):
         switch.check(asked)
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("postgresql://u:secret@127.0.0.1:abc/x", "a port is a whole number from 1 to 65535"),
+        ("postgresql://u:secret@127.0.0.1:99999/x", "a port is a whole number from 1 to 65535"),
+        ("postgresql://u:secret@127.0.0.1:0/x", "a port is a whole number from 1 to 65535"),
+        ("postgresql://u:secret@one:5432,two:x/x", "a port is a whole number from 1 to 65535"),
+        ("postgresql://u:secret@/x?host=/run&port=secret", "a port is a whole number from 1 to 65535"),
+        ("postgresql://u:secret%zz@[::1/x", "a % stands before two hexadecimal digits, and itself is written %25"),
+        ("postgresql://u:secret@[::1/x", "it is no URI: an IPv6 address stands in brackets"),
+        ("postgresql://u:secret@::1/x", "a server is host:port, with an IPv6 address in brackets"),
+        ("postgresql://u:secret@one/x?sslmode", "it is no URI: an IPv6 address stands in brackets"),
+        ("postgresql://u:sec#ret@one/x", "a # is written %23"),
+        ("postgresql://u:secret@one/x?sslmode=secret", "sslmode is one of disable, allow, prefer, require, verify-ca"),
+        ("postgresql://u:secret@one/x?target_session_attrs=secret", "target_session_attrs is one of any, primary,"),
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "OWNER_DATABASE_URL", "PROJECTOR_DATABASE_URL"])
+def test_a_connection_uri_that_is_none_is_refused_with_what_is_wrong_and_not_shown(uri: str, why: str, name: str):
+    (problem,) = refusal({f"REGISTRY_{name}": uri})
+    assert problem.startswith(f"REGISTRY_{name}: its value is not allowed: {why}")
+    assert "Allowed: a PostgreSQL connection URI" in problem
+    assert "sec" not in problem
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgres://registry@db/registry",
+        "postgresql://u:p%40%25@[::1]:5432/x?sslmode=verify-full&sslrootcert=/run/secrets/ca.crt",
+        "postgresql://u@one:1,two,[fe80::1]:65535/x?target_session_attrs=prefer-standby",
+        "postgresql://u@/x?host=%2Frun%2Fpostgresql&port=5432",
+        "postgresql:///x?host=/tmp",
+        "postgresql://u@one:1,two:2/x?sslmode=require&target_session_attrs=read-write",
+    ],
+)
+def test_what_a_connection_uri_may_be_is_taken_as_it_is(uri: str):
+    assert settings.load({"REGISTRY_DATABASE_URL": uri}).database_url == uri
