@@ -34,23 +34,34 @@ PREFERRED: Final = "prefer-standby"
 async def connect(dsn: str, *, timeout: float = SECONDS, **options: Any) -> Connection:  # noqa: ASYNC109 - asyncpg's
     """Connect to the server that the URI asks for, among those that it names; `options` are asyncpg's.
 
-    Raises what the servers refused with; where one of them may only be away for now, that (`failure.TRANSIENT`).
+    Raises what the servers refused with; where one of them may only be away for now, that (`failure.TRANSIENT`). An
+    error of the network is noted with where they were looked for, `host:port`, and nothing else of the URI.
     """
+    try:
+        connection = await _connected(dsn, timeout, options)
+    except OSError as away:
+        if not getattr(away, "__notes__", ()):
+            away.add_note(urlsplit(dsn).netloc.rpartition("@")[2] or "the host that its URI names in its parameters")
+        raise
+    _notice_silence(connection)
+    return connection
+
+
+async def _connected(dsn: str, seconds: float, options: dict[str, Any]) -> Connection:
     servers, wanted = alone(dsn), sought(dsn)
     if len(servers) == 1:
-        connection = await _only(dsn, timeout, options)
+        connection = await _only(dsn, seconds, options)
     elif wanted != PREFERRED:
-        connection = await _first(servers, timeout, options)
+        connection = await _first(servers, seconds, options)
     else:
         begun = asyncio.get_running_loop().time()
         try:
             connection = await _first(
-                servers, min(timeout, STANDBY_SECONDS), {**options, "target_session_attrs": "standby"}
+                servers, min(seconds, STANDBY_SECONDS), {**options, "target_session_attrs": "standby"}
             )
         except FAILURES:
-            left = timeout - (asyncio.get_running_loop().time() - begun)
+            left = seconds - (asyncio.get_running_loop().time() - begun)
             connection = await _first(servers, max(left, NEXT_SECONDS), {**options, "target_session_attrs": "any"})
-    _notice_silence(connection)
     return connection
 
 

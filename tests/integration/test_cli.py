@@ -19,6 +19,7 @@ import pytest
 
 from events.entry import canonical
 from events.vault import MasterKey, Vault
+from services.registry.api.commands import MAX_COMMANDS
 from services.registry.ids import command_id, new_id
 from services.registry.sample import report, story
 from tests.support.check_log import check_log
@@ -94,7 +95,7 @@ def test_a_database_that_is_not_there_is_told_in_one_line(arguments: tuple[str, 
     nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     refused = registry(*arguments, settings={**settings, **dict.fromkeys(list(settings)[:3], nowhere)})
     assert refused.returncode == 1
-    assert refused.stderr.startswith("registry: the database cannot be reached")
+    assert refused.stderr.startswith(f"registry: the database cannot be reached at {nowhere[20:-8]}: ")
     assert refused.stderr.count("\n") == 1
 
 
@@ -104,6 +105,41 @@ def test_a_master_key_that_is_none_is_told(settings: dict[str, str]):
     assert refused.returncode == 1
     assert "64 hexadecimal digits" in refused.stderr
     assert "secret" not in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("import", "-")], ids=" ".join)
+def test_a_master_key_file_that_cannot_be_read_is_named_with_the_reason_in_words(
+    arguments: tuple[str, ...], settings: dict[str, str], tmp_path: Path
+):
+    for path, why in ((tmp_path / "nope", "there is no such file"), (tmp_path, "it is a folder")):
+        refused = registry(*arguments, settings={**settings, "REGISTRY_MASTER_KEY_FILE": str(path)}, given=b"")
+        said = f"registry: The master key file {path} cannot be used: {why}.\n"
+        assert (refused.returncode, refused.stderr) == (1, said)
+
+
+def test_a_key_ring_that_cannot_be_used_ends_serve_in_one_line_before_it_serves(
+    settings: dict[str, str], tmp_path: Path
+):
+    file, folder = tmp_path / "file", tmp_path / "keys"
+    file.write_text("x")
+    folder.mkdir()
+    (folder / "erased").write_text("what is this\n")
+    for where in (file, folder):
+        refused = registry("serve", settings={**settings, "REGISTRY_KEY_DIR": str(where)})
+        assert refused.returncode == 1
+        assert re.fullmatch(rf"registry: {where}/erased (is damaged|cannot be read: .*)\.\n", refused.stderr)
+
+
+@pytest.mark.parametrize("arguments", [("settings",), ("token", "list")], ids=" ".join)
+def test_a_full_disk_is_no_fault_of_the_database(arguments: tuple[str, ...], settings: dict[str, str]):
+    if arguments != ("settings",):
+        assert registry("token", "create", "a", "--role", "reader", settings=settings).returncode == 0
+    with Path("/dev/full").open("wb") as full:
+        refused = subprocess.run(
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(settings), check=False
+        )
+    said = b"registry: the output cannot be written: No space left on device\n"
+    assert (refused.returncode, refused.stderr) == (1, said)
 
 
 def test_a_token_is_printed_alone_once_listed_without_itself_and_revoked(settings: dict[str, str]):
@@ -248,7 +284,10 @@ async def test_an_import_that_was_killed_is_resumed_by_importing_again(database:
     await check_log(database.admin_dsn)
 
 
-async def test_an_import_that_waits_for_a_line_is_interrupted_by_ctrl_c(database: Database, settings: dict[str, str]):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+async def test_an_import_that_waits_for_a_line_is_interrupted_by_ctrl_c_and_sigterm(
+    database: Database, settings: dict[str, str], number: signal.Signals
+):
     noticed = asyncio.Event()
     async with connected(database.admin_dsn) as listener:
         await listener.add_listener("registry_log", lambda *_: noticed.set())
@@ -260,10 +299,23 @@ async def test_an_import_that_waits_for_a_line_is_interrupted_by_ctrl_c(database
             importing.stdin.flush()
             async with asyncio.timeout(PATIENCE):
                 await noticed.wait()
-            importing.send_signal(signal.SIGINT)
+            importing.send_signal(number)
             assert await asyncio.to_thread(importing.wait, PATIENCE) == 130
             assert importing.stderr is not None
-            assert b"Interrupted." in importing.stderr.read()
+            said = b"Interrupted. Lines recorded: 1. New entries: 1. Import the file again to go on.\n"
+            assert importing.stderr.read() == said
+
+
+def test_a_key_that_is_used_twice_and_a_line_without_commands_are_told_in_the_files_words(settings: dict[str, str]):
+    twice = ndjson(party("A") | {"key": "mine"}, party("B") | {"key": "mine"})
+    refused = registry("import", "-", settings=settings, given=twice)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("registry: line 2: its key was used before, by a line that says something else")
+    assert "Idempotency-Key" not in refused.stderr
+    for many in (0, MAX_COMMANDS + 1):
+        refused = registry("import", "-", settings=settings, given=ndjson({"commands": [party("A")] * many}))
+        assert refused.returncode == 1
+        assert "  /commands: expected 1 to 1000 commands\n" in refused.stderr
 
 
 async def test_the_story_is_imported_once_its_report_is_on_file(database: Database, settings: dict[str, str]):

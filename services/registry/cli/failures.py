@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -26,6 +27,7 @@ class UsedWrongly(Exception):
 
 FAILED: Final = 1
 WRONGLY: Final = 2  # used or set up
+_OF_FILES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # which no connection has
 
 
 def told(error: Exception, where: str = "") -> int:
@@ -45,8 +47,20 @@ def unread(error: Exception) -> bool:
     output.register(sys.stdout.fileno(), 0)
     if not output.poll(0):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails to flush it
+    _lead_nowhere()
     return True
+
+
+def _give_up_output() -> None:
+    """Let what standard output does not take be lost, if it is that which does not."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _lead_nowhere()
+
+
+def _lead_nowhere() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails to flush it
 
 
 def _lines(error: Exception) -> Iterator[str]:
@@ -61,8 +75,12 @@ def _lines(error: Exception) -> Iterator[str]:
             yield from (f"  {problem}" for problem in error.problems)
         case EmbeddedPostgresError() | Unusable() | UsedWrongly():
             yield str(error)
+        case OSError() if not error.filename and error.errno in _OF_FILES:
+            _give_up_output()
+            yield f"the output cannot be written: {error.strerror}"
         case OSError() if not error.filename:
-            yield f"the database cannot be reached: {error.strerror or error}"
+            where = "".join(f" at {note}" for note in getattr(error, "__notes__", ()))
+            yield f"the database cannot be reached{where}: {error.strerror or error or 'it does not answer in time'}"
         case OSError():
             yield f"{error.filename}: {error.strerror}"
         case _ if type(error).__module__.startswith("asyncpg."):

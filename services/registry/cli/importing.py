@@ -16,10 +16,11 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from events.errors import CommandIdReused
 from events.log.migrate import check
 from services.registry.access.tokens import MAX_NAME
 from services.registry.cli import failures
-from services.registry.cli.failures import UsedWrongly
+from services.registry.cli.failures import Unusable, UsedWrongly
 from services.registry.cli.lines import Lines
 from services.registry.commands import Actor, Commands
 from services.registry.main import open_registry
@@ -27,6 +28,10 @@ from services.registry.settings import Settings, load
 
 INTERRUPTED: Final = 130
 KEY_PURPOSE: Final = "keys of imported lines"
+KEY_USED: Final = (
+    "its key was used before, by a line that says something else: further up in this file, or in one imported earlier. "
+    "Give each line a key of its own, and a line that was recorded the key and the words that it had."
+)
 _ACTOR: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_NAME}}}")
 
 
@@ -51,7 +56,8 @@ def import_file(file: str, actor: str) -> int:
         raise UsedWrongly(f"1 to {MAX_NAME} characters, on one line", parameter="--as")
     tally = Tally()
     stopping = _Stopping()
-    signal.signal(signal.SIGINT, stopping.asked_for)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stopping.asked_for)
     try:
         with _opened(file) as source:
             uvloop.run(_import(settings, source, Actor(actor), tally, stopping))
@@ -61,7 +67,8 @@ def import_file(file: str, actor: str) -> int:
     except Exception as error:
         if not tally.number:
             raise
-        code = failures.told(error, f"line {tally.number}: ")
+        told = Unusable(KEY_USED) if isinstance(error, CommandIdReused) else error
+        code = failures.told(told, f"line {tally.number}: ")
         sys.stderr.write(f"Stopped. {tally.said()} Mend it and import the file again: nothing is recorded twice.\n")
         return code
     sys.stdout.write(f"{tally.said()}\n")
@@ -69,7 +76,7 @@ def import_file(file: str, actor: str) -> int:
 
 
 class _Stopping:
-    """What Ctrl-C does: it ends the wait for a line at once, and else takes effect when the line is recorded.
+    """What Ctrl-C and SIGTERM do: they end the wait for a line at once, and else take effect when the line is recorded.
 
     asyncio's own handler would only take note of it, and go on waiting for the next line of a pipe. An exception that
     is raised wherever the program happens to be may be lost there. Pressed again, it is raised all the same.
