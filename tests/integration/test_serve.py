@@ -104,7 +104,7 @@ async def test_who_stalls_is_cut_off_and_does_not_keep_it_from_ending_in_order()
                     writer.transport.abort()
                 lines = journalled(folder)
                 (cut,) = [line for line in lines if line["event"] == "requests_cut_short"]
-                assert cut["requests"] == 2
+                assert cut["requests"] in {1, 2}  # of what is not read the server alone may have the rest by then
                 assert not [line for line in lines if line["level"] == "error"]
 
 
