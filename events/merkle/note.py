@@ -236,18 +236,17 @@ class Note(msgspec.Struct, frozen=True):
         return "".join([self.text, "\n", *(f"{one.line}\n" for one in self.signatures)]).encode()
 
     def verify(self, keys: Iterable[VerifierKey]) -> tuple[VerifierKey, ...]:
-        """Return those of the keys that signed this, in their order.
+        """Return those of the keys that signed this, each once and in their order, however often one signed.
 
-        Signatures of other keys are passed over. Raises `NoteError` if one that is said to be of a key is not, if a
-        key signed twice, or if none of the keys signed.
+        Signatures of other keys are passed over. Raises `NoteError` if any that is said to be of a key is not, or if
+        none of the keys signed.
         """
         signers: list[VerifierKey] = []
-        for key in keys:
+        for key in dict.fromkeys(keys):
             of_key = [one for one in self.signatures if one.is_of(key)]
-            if len(of_key) > 1:
-                raise NoteError(f"there are several signatures of {key.name}")
             for one in of_key:
                 ALGORITHMS[key.algorithm].verify(key.public, self.text.encode(), one.blob)
+            if of_key:
                 signers.append(key)
         if not signers:
             raise NoteError("none of the known keys signed this")

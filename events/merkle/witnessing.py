@@ -70,7 +70,7 @@ def encode_signatures(signatures: Iterable[Signature]) -> bytes:
 def cosignature(raw: bytes, text: str, key: VerifierKey) -> Signature:
     """Return a key's signature of a note's text out of a witness's answer; those of other keys are passed over.
 
-    Raises `NoteError` if it is not there, there twice, or wrong.
+    Of several it is the first: one of a key is kept. Raises `NoteError` if there is none, or any is wrong.
     """
     note = Note.parse(text.encode() + b"\n" + raw)
     if note.text != text:

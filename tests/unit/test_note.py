@@ -90,9 +90,13 @@ def test_a_known_keys_wrong_signature_spoils_the_note_though_others_are_right():
         note(WITNESS.sign(TEXT, 1), wrong).verify([WITNESS.verifier, KEY.verifier])
 
 
-def test_a_known_key_signs_once():
-    with pytest.raises(NoteError, match="several"):
-        note(KEY.sign(TEXT), KEY.sign(TEXT)).verify([KEY.verifier])
+def test_a_known_key_that_signs_several_times_counts_once_if_every_signature_is_right():
+    several = note(WITNESS.sign(TEXT, 1), KEY.sign(TEXT), WITNESS.sign(TEXT, 2), KEY.sign(TEXT))
+    assert several.verify([KEY.verifier, WITNESS.verifier, KEY.verifier]) == (KEY.verifier, WITNESS.verifier)
+    for wrong in (KEY.sign("another text\n"), WITNESS.sign("another text\n", 1)):
+        for signatures in ((*several.signatures, wrong), (wrong, *several.signatures)):
+            with pytest.raises(NoteError, match="not that of the text"):
+                note(*signatures).verify([KEY.verifier, WITNESS.verifier])
 
 
 def test_a_cosignature_holds_for_its_own_time_only():

@@ -85,13 +85,14 @@ def test_a_witness_with_two_keys_signs_with_both(tmp_path: Path):
 
 def test_the_empty_log_is_cosigned_only_with_the_root_of_nothing(witness: Cosigner):
     wrong = Checkpoint(LOG.origin, 0, b"\x00" * 32)
-    assert size_said(witness.answer(Submission(0, (), LOG.note(wrong)).encode())) == 0
+    assert witness.answer(Submission(0, (), LOG.note(wrong)).encode()).status == HTTPStatus.UNPROCESSABLE_ENTITY
     with_proof = Submission(0, (EMPTY_ROOT,), LOG.note(LOG.checkpoint([]))).encode()
     assert witness.answer(with_proof).status == HTTPStatus.UNPROCESSABLE_ENTITY
     for _ in range(2):
         assert cosigned(witness.answer(LOG.submission([], old=0)), LOG.checkpoint([]))
     assert cosigned(witness.answer(LOG.submission(LEAVES, old=0, size=3)), LOG.checkpoint(LEAVES, 3))
     assert size_said(witness.answer(LOG.submission([], old=0))) == 3
+    assert witness.answer(Submission(0, (), LOG.note(wrong)).encode()).status == HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def test_an_old_size_that_is_not_the_last_is_answered_with_the_last(witness: Cosigner):
@@ -116,9 +117,17 @@ def test_a_checkpoint_that_no_trusted_key_signed_is_forbidden(witness: Cosigner)
     stranger = Log(seed=2).key
     forged = LOG.note(checkpoint, SigningKey("someone", 1, b"\x03" * 32))
     bad = LOG.note(checkpoint).replace(f"{len(LEAVES)}\n".encode(), f"{len(LEAVES) + 1}\n".encode())
-    for note in (LOG.note(checkpoint, stranger), forged, bad, LOG.note(checkpoint, LOG.key, LOG.key)):
+    twice = bad.splitlines(keepends=True)
+    for note in (LOG.note(checkpoint, stranger), forged, bad, b"".join([*twice, twice[-1]])):
         assert witness.answer(Submission(0, (), note).encode()).status == HTTPStatus.FORBIDDEN
     assert cosigned(witness.answer(Submission(0, (), LOG.note(checkpoint, stranger, LOG.key)).encode()), checkpoint)
+
+
+def test_a_log_may_sign_twice_over(witness: Cosigner):
+    checkpoint = LOG.checkpoint(LEAVES)
+    note = LOG.note(checkpoint, LOG.key, LOG.key)
+    assert cosigned(witness.answer(Submission(0, (), note).encode()), checkpoint)
+    assert cosigned(witness.answer(Submission(len(LEAVES), (), note).encode()), checkpoint)
 
 
 def test_a_proof_that_does_not_verify_is_unprocessable_and_changes_nothing(witness: Cosigner):
@@ -322,6 +331,14 @@ def test_an_answer_may_hold_signatures_of_others():
     text = LOG.checkpoint(LEAVES).text
     others = [witness_key("else", seed=7).sign(text), witness_key().sign(text, 5)]
     assert cosignature(encode_signatures(others), text, witness_key().verifier) == others[1]
+
+
+def test_of_several_cosignatures_of_one_witness_the_first_is_taken_if_all_are_right():
+    text, key = LOG.checkpoint(LEAVES).text, witness_key()
+    several = [key.sign(text, 5), key.sign(text, 4)]
+    assert cosignature(encode_signatures(several), text, key.verifier) == several[0]
+    with pytest.raises(VerificationError):
+        cosignature(encode_signatures([*several, key.sign("another", 6)]), text, key.verifier)
 
 
 BOUNDS = {

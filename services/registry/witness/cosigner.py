@@ -16,6 +16,7 @@ from events.merkle import VerificationError
 from events.merkle.checkpoint import Checkpoint
 from events.merkle.note import Note, NoteError, SigningKey
 from events.merkle.proofs import verify_consistency
+from events.merkle.tree import EMPTY_ROOT
 from events.merkle.witnessing import SIZE_TYPE, Submission, encode_signatures
 from services.registry import journal
 from services.registry.clock import Clock
@@ -74,6 +75,8 @@ class Cosigner:
     def _extend(self, submission: Submission, note: Note, checkpoint: Checkpoint) -> Answer:
         if submission.old > checkpoint.size:
             raise _refused(HTTPStatus.BAD_REQUEST, "the old size is larger than the checkpoint's")
+        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:  # whatever was cosigned, no tree has it
+            raise _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "the root over nothing is not that of the empty tree")
         with self._state.alone(checkpoint.origin) as (last, step):
             if checkpoint.size == last.size and checkpoint.root != last.root:
                 self._forked(step, last, note, checkpoint)
