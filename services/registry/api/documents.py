@@ -111,7 +111,7 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
     """Return the source's metadata with what is known of its document filled in, and the document, not yet on file.
 
     What is wrong with the form is added to the problems. Raises `UnsupportedMediaType`, `Malformed`, `BodyTooLarge`,
-    and `InvalidField` where there is no metadata that more could be said of.
+    and `InvalidField` where there is no metadata that more could be said of. Metadata that are no JSON are malformed.
     """
     parts: Parts = request.app.state.parts
     must_be_uncoded(request)
@@ -142,12 +142,18 @@ async def of_form(request: Asking, problems: list[FieldProblem]) -> tuple[object
 
 
 def _metadata(raw: bytes, problems: list[FieldProblem]) -> dict[str, Any] | None:
-    """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object."""
+    """Decode a source's metadata; None, and what is wrong is among the problems, if it is no object.
+
+    Raises `Malformed` as every body of JSON does, and names the part.
+    """
     try:
         metadata = lenience.decode(raw, problems)
-    except (ValueError, RecursionError):
-        problems.append(FieldProblem("not JSON", "/metadata"))
-        return None
+    except RecursionError:
+        problem = FieldProblem("nested too deeply", "/metadata")
+        raise Malformed("The JSON of the part metadata is nested too deeply.", [problem]) from None
+    except ValueError as refused:
+        detail = f"The part metadata is not JSON: {refused}."
+        raise Malformed(detail, [FieldProblem("not JSON", "/metadata")]) from None
     if not isinstance(metadata, dict):
         problems.append(FieldProblem("expected an object", "/metadata"))
         return None
