@@ -92,6 +92,14 @@ def test_a_witness_is_made_once_and_its_key_is_its_owners_alone(folder: Path, ke
     assert f"already: {NAME}" in again.stderr
 
 
+@pytest.mark.parametrize("name", ["https://x/y", "x/y/", "a b", "x+y", "", "X.test"])
+def test_a_name_that_is_no_url_without_scheme_is_refused_and_nothing_is_made(tmp_path: Path, name: str):
+    made = registry("witness", "init", str(tmp_path / "none"), f"--name={name}")
+    assert (made.returncode, made.stdout) == (1, "")
+    assert "Allowed: a host name and a path, without scheme" in made.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_what_was_answered_is_there_after_kill_9(folder: Path, key: VerifierKey):
     for old, size in ((0, 3), (3, 17), (17, 50)):
         with serving(folder) as one:

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from events.errors import AlreadyExists
-from events.merkle.note import COSIGNATURE, ED25519, NoteError, SigningKey, VerifierKey, check_name
+from events.merkle.note import COSIGNATURE, ED25519, NoteError, SigningKey, VerifierKey
 from services.registry.cli import ports
 from services.registry.cli.failures import Unusable
 from services.registry.clock import now
-from services.registry.settings import Settings, load, variable
+from services.registry.settings import ORIGIN, Settings, load, variable
 from services.registry.signing.keyring import KeyRing
 from services.registry.witness.state import State, Witnessed
 
@@ -33,9 +33,9 @@ MAX_ORIGIN: Final = 1000
 def init(folder: Path, name: str) -> int:
     """Make the key and the state, and print what others verify with."""
     try:
-        check_name(name)
-    except NoteError as wrong:
-        raise Unusable(f"{name!r} cannot be a witness's name: {wrong}.") from None
+        ORIGIN.read(name)
+    except ValueError:
+        raise Unusable(f"{name!r} cannot be a witness's name. Allowed: {ORIGIN.allowed}.") from None
     ring = KeyRing(folder)
     if ring.names():
         raise AlreadyExists(f"There is a witness in {folder} already: {', '.join(ring.names())}.")
