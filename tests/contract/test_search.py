@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,25 @@ async def test_erasing_somebody_between_two_pages_hides_nobody_else(service: Ser
         page = await service.get("/v1/search", q="xylophonist", limit=2, cursor=page["next"])
         ids += [item["id"] for item in page["items"]]
     assert sorted(ids) == sorted(people)
+
+
+async def test_people_of_one_name_are_looked_at_together(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = [{"command": "register-person", "data": {"name": f"Namesake Number{one}"}} for one in range(60)]
+    results = (await service.post("/v1/batch", {"commands": commands}))["results"]
+    looked = 0
+    keys = service.parts.vault.keys
+
+    async def counted(owners: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return await keys(owners)
+
+    monkeypatch.setattr(service.parts.vault, "keys", counted)
+    for limit, most in ((2, 2), (500, 2), (55, 3)):
+        looked = 0
+        page = await service.get("/v1/search", q="namesake", limit=limit)
+        assert [item["id"] for item in page["items"]] == sorted(one["id"] for one in results)[:limit]
+        assert looked <= most
 
 
 async def test_corrections_that_are_made_at_once_lose_no_name(service: Service) -> None:

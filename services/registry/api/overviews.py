@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +28,9 @@ from services.registry.parts import Parts
 
 PEOPLE_FIRST = ""
 """The sort key of people in what was found: before that of all things."""
+
+NAMESAKES = 50
+"""How many who ever had a name are looked at together at the least: of many, few may have had it then."""
 
 PARTS_OF_TIMELINE = ("kind", "item")
 """The columns of a timeline, whose items have as many forms as there are kinds."""
@@ -127,26 +131,28 @@ async def _people(parts: Parts, text: str, at: AsOf, *, after: str, limit: int) 
     """
     asked = readings(text)
     hits: list[Found] = []
-    owners = await parts.vault.find(text, after=person_owner(after), limit=limit)
-    while owners and len(hits) < limit:
-        for owner in owners:
-            person = await parts.read_models.one(PEOPLE, owner.partition("/")[2], at.size)
-            name = await _name(parts, person, at) if person else None
-            if person and isinstance(name, str) and _meets(words(name), asked):
+    last: str | None = person_owner(after)
+    while last is not None and len(hits) < limit:
+        many = max(limit - len(hits), NAMESAKES)
+        owners = await parts.vault.find(text, after=last, limit=many)
+        last = owners[-1] if len(owners) == many else None
+        # Asked about at once, they are looked for in one statement.
+        found = await asyncio.gather(
+            *(parts.read_models.one(PEOPLE, owner.partition("/")[2], at.size) for owner in owners)
+        )
+        there = [person for person in found if person is not None]
+        names = (await Rendering.of(parts, there, at)).names() if there else {}
+        for person in there:
+            # Not a text if it was erased, or cannot be read.
+            name: object = names[person.id]
+            if isinstance(name, str) and _meets(words(name), asked):
                 hit = Hit(id=person.id, kind="person", title=name)
-                body = canonical.encode(hit)
-                hits.append(Found(id=person.id, sort=PEOPLE_FIRST, refs=(person.id,), body=body))
-        owners = await parts.vault.find(text, after=owners[-1], limit=limit)
+                hits.append(Found(id=person.id, sort=PEOPLE_FIRST, refs=(person.id,), body=canonical.encode(hit)))
     return hits[:limit]
 
 
 def _meets(name: list[str], asked: list[list[list[str]]]) -> bool:
     return all(any(set(one) <= set(name) for one in either) for either in asked)
-
-
-async def _name(parts: Parts, person: Found, at: AsOf) -> object:
-    """Return what a person was called then; not a text if that was erased, or cannot be read."""
-    return (await Rendering.of(parts, [person], at)).names()[person.id]
 
 
 HANDLERS = [_timeline("cooperations", "cooperation"), _timeline("parties", "party"), statistics, search]
