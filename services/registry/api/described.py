@@ -63,7 +63,10 @@ IF_NONE_MATCH = {
 AS_OF = {
     "name": "as_of",
     "in": "query",
-    "description": "A log size, or an RFC 3339 instant: the answer as it was then.",
+    "description": "A log size, or an RFC 3339 instant: the answer as it was then. An entry has its time before it is "
+    "committed and can be read, so of an instant that is only seconds ago the answer may still grow by entries that "
+    "have a time up to it. A size is exact: ask again for the one that an answer names in `Registry-Size` and it says "
+    "the same, but for what was erased or withdrawn since.",
     "schema": {
         "anyOf": [{"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "string", "format": "date-time"}],
         "examples": ["57", "2019-06-20T12:00:00Z"],
