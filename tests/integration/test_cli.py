@@ -19,7 +19,6 @@ import pytest
 
 from events.entry import canonical
 from events.vault import MasterKey, Vault
-from services.registry.api.commands import MAX_COMMANDS
 from services.registry.ids import command_id, new_id
 from services.registry.sample import report, story
 from tests.support.check_log import check_log
@@ -312,10 +311,9 @@ def test_a_key_that_is_used_twice_and_a_line_without_commands_are_told_in_the_fi
     assert refused.returncode == 1
     assert refused.stderr.startswith("registry: line 2: its key was used before, by a line that says something else")
     assert "Idempotency-Key" not in refused.stderr
-    for many in (0, MAX_COMMANDS + 1):
-        refused = registry("import", "-", settings=settings, given=ndjson({"commands": [party("A")] * many}))
-        assert refused.returncode == 1
-        assert "  /commands: expected 1 to 1000 commands\n" in refused.stderr
+    refused = registry("import", "-", settings=settings, given=ndjson({"commands": []}))
+    assert refused.returncode == 1
+    assert "  /commands: expected one command at least\n" in refused.stderr
 
 
 async def test_the_story_is_imported_once_its_report_is_on_file(database: Database, settings: dict[str, str]):

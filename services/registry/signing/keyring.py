@@ -106,8 +106,10 @@ class KeyRing:
             head, *owners = path.read_text(encoding="utf-8").splitlines() or [""]
         except FileNotFoundError:
             return "", 0, frozenset()
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeyRingUnusable(f"{path} cannot be read: {type(error).__name__}.") from None
+        except OSError as error:
+            raise KeyRingUnusable(f"{path} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise KeyRingUnusable(f"{path} is damaged.") from None
         name, _, size = head.rpartition(" ")
         if not name or not _SIZE.fullmatch(size) or not all(map(_OWNER.fullmatch, owners)):
             raise KeyRingUnusable(f"{path} is damaged.")
