@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import math
 import multiprocessing
@@ -142,7 +141,9 @@ def _bound(under_way: UnderWay) -> None:
 def _end(under_way: UnderWay) -> None:
     time.sleep(ending.FINISH_SECONDS)
     if (loop := under_way.loop) is not None:
-        with contextlib.suppress(Exception):  # it ends all the same
+        try:
             asyncio.run_coroutine_threadsafe(under_way.end(), loop).result(ending.CLOSE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - it ends all the same
+            journal.failure(error)
     time.sleep(ending.CUT_SECONDS)  # in which it ends by itself, if it can
     os._exit(0)

@@ -217,12 +217,12 @@ def verified_note(raw: bytes, keys: Sequence[Key]) -> tuple[str, list[Key]]:
         blob = from_base64(found[2])
         for key in keys:
             if (key.name, key.key_id) == (found[1], blob[:4]):
-                if key in signers or not signed_by(key, f"{text}\n".encode(), blob[4:]):
+                if not signed_by(key, f"{text}\n".encode(), blob[4:]):
                     raise Wrong(f"the signature of {key.name} is wrong")
                 signers.append(key)
     if not signers:
         raise Wrong("none of the keys signed it")
-    return f"{text}\n", signers
+    return f"{text}\n", list(dict.fromkeys(signers))
 
 
 def checkpoint_of(raw: bytes, text: str) -> Checkpoint:
