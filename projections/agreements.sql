@@ -7,6 +7,7 @@ CREATE TABLE agreements (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     cooperation text NOT NULL,
     parties text[] NOT NULL,
     topics text[] NOT NULL,
@@ -17,8 +18,7 @@ CREATE TABLE agreements (
     latest date,
     qualified boolean NOT NULL,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

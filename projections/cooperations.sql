@@ -7,10 +7,10 @@ CREATE TABLE cooperations (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     parties text[] NOT NULL,
     fields text[] NOT NULL,
-    stage text NOT NULL,
-    body bytea NOT NULL
+    stage text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

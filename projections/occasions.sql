@@ -7,6 +7,7 @@ CREATE TABLE occasions (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     kind text NOT NULL,
     country text NOT NULL,
     organiser text,
@@ -16,8 +17,7 @@ CREATE TABLE occasions (
     latest date,
     qualified boolean NOT NULL,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

@@ -7,6 +7,7 @@ CREATE TABLE parties (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     kind text NOT NULL,
     country text NOT NULL,
     part_of text,
@@ -14,8 +15,7 @@ CREATE TABLE parties (
     identifiers text[] NOT NULL,
     merged_into text,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

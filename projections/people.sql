@@ -7,9 +7,9 @@ CREATE TABLE people (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     parties text[] NOT NULL,
-    ever text[] NOT NULL,
-    body bytea NOT NULL
+    ever text[] NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

@@ -7,6 +7,7 @@ CREATE TABLE roadmaps (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     cooperation text NOT NULL,
     parties text[] NOT NULL,
     topics text[] NOT NULL,
@@ -14,8 +15,7 @@ CREATE TABLE roadmaps (
     meeting text,
     earliest date,
     latest date,
-    qualified boolean NOT NULL,
-    body bytea NOT NULL
+    qualified boolean NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

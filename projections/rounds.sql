@@ -7,6 +7,7 @@ CREATE TABLE rounds (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     cooperation text NOT NULL,
     parties text[] NOT NULL,
     persons text[] NOT NULL,
@@ -21,8 +22,7 @@ CREATE TABLE rounds (
     due text COLLATE "C",
     promised text,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

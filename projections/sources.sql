@@ -7,6 +7,7 @@ CREATE TABLE sources (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     publisher text NOT NULL,
     language text NOT NULL,
     sha256 text NOT NULL,
@@ -14,8 +15,7 @@ CREATE TABLE sources (
     latest date,
     qualified boolean NOT NULL,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index

@@ -7,14 +7,14 @@ CREATE TABLE titles (
     born bigint NOT NULL,
     died bigint,
     sort text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
     cooperation text NOT NULL,
     parties text[] NOT NULL,
     earliest date,
     latest date,
     qualified boolean NOT NULL,
     title text NOT NULL,
-    words text NOT NULL,
-    body bytea NOT NULL
+    words text NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
 -- name: index
