@@ -27,6 +27,7 @@ from events.merkle.note import ED25519, Note, SigningKey
 from events.merkle.tiles import WIDTH, encode_bundle, tiles_of
 from events.merkle.tree import root_of
 from services.registry.provision import Access
+from services.registry.signing.published import Origins, encode_origins
 from services.registry.verify.export import Export
 from services.registry.verify.verification import Asked, verify
 
@@ -70,7 +71,11 @@ def export(log: list[bytes], folder: Path) -> None:
         rows.append([root_of(below[at : at + WIDTH]) for at in range(0, len(below) // WIDTH * WIDTH, WIDTH)])
     key = SigningKey(ORIGIN, ED25519, bytes(32))
     text = Checkpoint(ORIGIN, len(log), root_of(rows[0])).text
-    files = {"checkpoint": Note(text, (key.sign(text),)).encode(), "keys": f"{key.verifier.text}\n".encode()}
+    files = {
+        "checkpoint": Note(text, (key.sign(text),)).encode(),
+        "keys": f"{key.verifier.text}\n".encode(),
+        "origins": encode_origins(Origins(ORIGIN, ())),
+    }
     for tile in tiles_of(len(log)):
         first, end = tile.index * WIDTH, tile.index * WIDTH + tile.width
         files[tile.path] = b"".join(rows[tile.level][first:end])
