@@ -36,13 +36,9 @@ async def withdraw_all(service: Service) -> None:
         await service.post(f"/v1/sources/{source['id']}/withdraw", WHY)
 
 
-async def is_on_file(service: Service) -> bool:
-    return (await service.client.get(f"/v1/documents/{SHA256}")).status_code == 200
+async def send_withdraw(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File the source, be killed ahead of its document, and withdraw it."""
 
-
-async def test_a_repetition_of_what_filed_the_source_does_not_bring_it(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-):
     async def dies(*_: object, **__: object) -> None:
         raise OSError("killed")
 
@@ -50,6 +46,16 @@ async def test_a_repetition_of_what_filed_the_source_does_not_bring_it(
         patched.setattr(Vault, "file", dies)
         assert (await send(service)).status_code == 503
     await withdraw_all(service)
+
+
+async def is_on_file(service: Service) -> bool:
+    return (await service.client.get(f"/v1/documents/{SHA256}")).status_code == 200
+
+
+async def test_a_repetition_of_what_filed_the_source_does_not_bring_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    await send_withdraw(service, monkeypatch)
 
     again = await send(service)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
@@ -79,13 +85,7 @@ async def test_it_is_not_put_on_file_though_the_source_is_withdrawn_while_that_i
 async def test_it_is_put_on_file_where_another_source_is_over_it_or_somebody_files_it_afterwards(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ):
-    async def dies(*_: object, **__: object) -> None:
-        raise OSError("killed")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Vault, "file", dies)
-        assert (await send(service)).status_code == 503
-    await withdraw_all(service)
+    await send_withdraw(service, monkeypatch)
     await service.post("/v1/sources", SOURCE)
     assert (await send(service)).status_code == 200
     assert await is_on_file(service)
