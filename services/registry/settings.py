@@ -13,16 +13,15 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from services.registry import connection_uri
 from services.registry.access.addresses import Networks
 from services.registry.tracing import standard
 
 PREFIX: Final = "REGISTRY_"
 TEST_PREFIX: Final = "REGISTRY_TEST_"
-MAX_PORT: Final = 65535
 MAX_SECRET_BYTES: Final = 64 * 1024
 
 
@@ -105,43 +104,7 @@ def _matching(pattern: str, allowed: str) -> Rule:
     return Rule(allowed, read)
 
 
-class _Refused(ValueError):
-    """A value that may not stand there; the message says why in words that show nothing of it."""
-
-
-_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_SERVERS: Final = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+)?\]|[^\[\]:/?#@]*)(:(?P<port>[^:]*))?")
-
-
-def _connection_uri(text: str) -> str:
-    """Read a URI as asyncpg will; what that would take for something else, or fails over, is refused here."""
-    if not re.fullmatch(r"postgres(ql)?://\S+", text):
-        raise ValueError
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise _Refused("a % stands before two hexadecimal digits, and itself is written %25")
-    try:
-        parts = urlsplit(text)
-        query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:
-        raise _Refused("it is no URI: an IPv6 address stands in brackets, and a parameter is name=value") from None
-    if "#" in text:
-        raise _Refused("a # is written %23")
-    servers = [_SERVER.fullmatch(one) for one in parts.netloc.rpartition("@")[2].split(",")]
-    ports = [port for one in query.get("port", []) for port in one.split(",")]
-    for server in servers:
-        if server is None:
-            raise _Refused("a server is host:port, with an IPv6 address in brackets, and commas between several")
-        ports.append(server["port"] or "")
-    if not all(re.fullmatch(r"[0-9]{0,5}", port) and 1 <= int(port or 1) <= MAX_PORT for port in ports):
-        raise _Refused(f"a port is a whole number from 1 to {MAX_PORT}")
-    for parameter, known in (("sslmode", _SSL_MODES), ("target_session_attrs", _SERVERS)):
-        if not set(query.get(parameter, [])) <= set(known):
-            raise _Refused(f"{parameter} is one of {', '.join(known)}")
-    return text
-
-
-_DSN = Rule("a PostgreSQL connection URI, postgresql://user@host:port/database", _connection_uri)
+_DSN = Rule("a PostgreSQL connection URI, postgresql://user@host:port/database", connection_uri.read)
 _TRACES = _matching(
     r"https?://[^\s/?#@]+(/[^\s?#]*)?",
     "an http or https URL without a user, such as http://collector:4318/v1/traces",
@@ -384,7 +347,7 @@ def load(environ: Mapping[str, str], *, needed: Iterable[str] = ()) -> Settings:
         except ValueError as refused:
             hidden = setting.secret or (text is not None and "@" in text)  # as of a user with a password
             shown = "its value" if hidden else repr(text)
-            why = f": {refused}" if isinstance(refused, _Refused) else ""
+            why = f": {refused}" if isinstance(refused, connection_uri.Refused) else ""
             problems.append(f"{name}: {shown} is not allowed{why}. Allowed: {allowed}.")
     if standard.disabled(environ):
         given.pop("tracing_endpoint", None)

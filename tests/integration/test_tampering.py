@@ -423,12 +423,16 @@ async def test_a_changed_head_is_named(recorded: Recorded, change: str, line: st
     ],
 )
 async def test_what_a_column_cannot_say_is_named_too(recorded: Recorded, table: str, change: str, where: str):
+    found = await found_after(recorded, table, f"UPDATE log.{table} SET {change}")
+    assert any(line.startswith(where) for line in found), found
+
+
+async def found_after(recorded: Recorded, table: str, statement: str) -> list[str]:
+    """What is found of a log in which something was done to a table that holds its rows to nothing any more."""
     async with tampered(recorded) as (connection, dsn):
         await without_constraints(connection, table)
-        await connection.execute(f"UPDATE log.{table} SET {change}")
-        found = lines(await verified(dsn, recorded))
-
-    assert any(line.startswith(where) for line in found), found
+        await connection.execute(statement)
+        return lines(await verified(dsn, recorded))
 
 
 async def without_constraints(connection: asyncpg.Connection[asyncpg.Record], table: str) -> None:
@@ -448,11 +452,7 @@ async def without_constraints(connection: asyncpg.Connection[asyncpg.Record], ta
     ],
 )
 async def test_what_is_there_twice_is_named(recorded: Recorded, table: str, copied: str, line: str):
-    async with tampered(recorded) as (connection, dsn):
-        await without_constraints(connection, table)
-        await connection.execute(f"INSERT INTO log.{table} {copied}")
-        found = lines(await verified(dsn, recorded))
-
+    found = await found_after(recorded, table, f"INSERT INTO log.{table} {copied}")
     assert line in found, found
 
 

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, cast
@@ -131,7 +130,9 @@ def _bound(under_way: UnderWay) -> None:
 
     def told(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        threading.Thread(target=_end, args=(under_way,), name="end", daemon=True).start()
+        deadline = threading.Timer(ending.FINISH_SECONDS, _end, [under_way])
+        deadline.daemon = True
+        deadline.start()
         granians(number, frame)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -139,11 +140,10 @@ def _bound(under_way: UnderWay) -> None:
 
 
 def _end(under_way: UnderWay) -> None:
-    time.sleep(ending.FINISH_SECONDS)
     if (loop := under_way.loop) is not None:
         try:
             asyncio.run_coroutine_threadsafe(under_way.end(), loop).result(ending.CLOSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - it ends all the same
             journal.failure(error)
-    time.sleep(ending.CUT_SECONDS)  # in which it ends by itself, if it can
+    threading.main_thread().join(ending.CUT_SECONDS)  # which ends by itself, if it can
     os._exit(0)
