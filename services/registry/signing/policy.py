@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from events.merkle.note import COSIGNATURE, NoteError, VerifierKey
+from services.registry.connection_uri import MAX_PORT
 from services.registry.settings import InvalidSettings
 
 VARIABLE: Final = "REGISTRY_WITNESS_FILE"
 MAX_BYTES: Final = 64 * 1024
-MAX_PORT: Final = 65535
 ALLOWED: Final = "Allowed: `witness <verifier key> <submission prefix>`, `quorum <number>`, and comments behind #"
 
 
