@@ -87,13 +87,15 @@ class EdtfDate:
 
     `earliest` and `latest` are the first and the last day that it may touch: None where an interval's end is
     open or unknown, since nothing then says how far it reaches. A qualifier does not move them (nobody said
-    by how much a date is uncertain); it makes the date `qualified`.
+    by how much a date is uncertain); it makes the date `qualified`: any part may be marked uncertain (`?`),
+    approximate (`~`) or both (`%`).
     """
 
-    __slots__ = ("earliest", "latest", "text")
+    __slots__ = ("earliest", "latest", "qualified", "text")
 
     earliest: date | None
     latest: date | None
+    qualified: bool
     text: str
 
     def __new__(cls, text: str) -> EdtfDate:
@@ -104,6 +106,7 @@ class EdtfDate:
         made = object.__new__(cls)
         object.__setattr__(made, "earliest", earliest)
         object.__setattr__(made, "latest", latest)
+        object.__setattr__(made, "qualified", "?" in text or "~" in text or "%" in text)
         object.__setattr__(made, "text", text)
         return made
 
@@ -133,12 +136,6 @@ class EdtfDate:
         minutes = hour * 60 + minute - (shift if match["shift"][0] == "+" else -shift)
         days = self.earliest.toordinal() + minutes // _MINUTES_A_DAY
         return date.fromordinal(min(max(days, date.min.toordinal()), date.max.toordinal()))
-
-    @property
-    def qualified(self) -> bool:
-        """Whether any part is marked uncertain (`?`), approximate (`~`) or both (`%`)."""
-        text = self.text
-        return "?" in text or "~" in text or "%" in text
 
     def may_lie_in(self, first: date | None, last: date | None) -> bool:
         """Tell whether at least one day it may touch is in the range `first` to `last`, both included.

@@ -68,6 +68,12 @@ def check(values: Sequence[msgspec.Struct]) -> None:
         _check(_columns(type(value)), value, "$")
 
 
+def look_at(kinds: Iterable[type[msgspec.Struct]]) -> None:
+    """Learn where kinds of values have texts of some form, which `check` otherwise does when it first meets each."""
+    for kind in kinds:
+        _columns(kind)
+
+
 def _gather(columns: Iterable[_Column], structs: Sequence[Any], texts: dict[_Matching, set[str | None]]) -> None:
     for column in columns:
         values: Iterable[Any] = map(column.get, structs)

@@ -9,7 +9,7 @@ from events.catalogue.cooperation_events import AgreementKind
 from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, row, some
 from projections.titled import TITLED, said, titled
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
@@ -47,12 +47,17 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             status="terminated" if ended else "in-force",
             terminated=ended.event.terminated if ended else None,
             changes=changes_of(agreement.changes),
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=entry.event.citations,
+            note=entry.event.note,
+            corrections=entry.corrections,
         )
         kinds = kinds_of(state, terms.topics)
         columns = (state.id, parties, terms.topics, kinds, terms.kind, item.status)
         found_by = titled(terms.subject, said(agreement.changes))
-        yield row(item, by_date(item.reached), *columns, *bounds(item.reached), *found_by)
+        yield row(item, by_date(item.reached), (*columns, *bounds(item.reached), *found_by))
 
 
 AGREEMENTS = ReadModel(

@@ -153,9 +153,11 @@ class Filling:
         while full:
             records = await self._connection.fetch(ENTRIES["range"], stream, revision, streams.last, self._until, PAGE)
             entries = decode_entries([record["bytes"] for record in records])
-            for record, entry in zip(records, entries, strict=True):
-                if entry.position != record["position"] or entry.stream != record["stream"]:
-                    raise Corrupt(f"the log has a wrong entry at position {record['position']}")
+            told = [(entry.position, entry.stream) for entry in entries]
+            kept = [(record["position"], record["stream"]) for record in records]
+            if told != kept:
+                wrong = next(at for (at, stream), said in zip(kept, told, strict=True) if said != (at, stream))
+                raise Corrupt(f"the log has a wrong entry at position {wrong}")
             yield entries
             if full := len(entries) == PAGE:
                 stream, revision = entries[-1].stream, entries[-1].revision + 1

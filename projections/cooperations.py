@@ -9,7 +9,7 @@ from events.catalogue.cooperation_state import Cooperation, Stage
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import TopicKind
-from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, row
 from projections.topics import TopicItem
 
 
@@ -32,7 +32,7 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
     """One row a cooperation."""
     if only is not None and state.id not in only:
         return
-    event = state.opened.event
+    entry, event = state.opened, state.opened.event
     item = CooperationItem(
         id=state.id,
         title=event.title,
@@ -42,9 +42,14 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
         last_activity=state.last_activity,
         topics=(),
         changes=changes_of(state.standing),
-        **provenance(state.opened),
+        classification=entry.classification,
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        citations=event.citations,
+        note=event.note,
+        corrections=entry.corrections,
     )
-    yield row(item, event.title.casefold(), event.parties, event.fields, state.stage)
+    yield row(item, event.title.casefold(), (event.parties, event.fields, state.stage))
 
 
 COOPERATIONS = ReadModel(

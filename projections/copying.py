@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import chain, repeat
 from struct import Struct
 from typing import Any, Final
+
+from projections.model import Row
 
 BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
@@ -18,40 +21,46 @@ NULL: Final = b"\xff\xff\xff\xff"
 BESIDE: Final = 5  # columns that a row has beside its own: id, born and sort before them, body and died after them
 KEPT: Final = 4_000  # values, once written: versions of rows, and rows of one cooperation, say the same again
 SHORT: Final = 300  # bytes of a written value that is kept
-_POSITION: Final = Struct(">iq").pack
+_SIZE: Final = Struct(">i").pack
+_POSITION: Final = Struct(">iq").pack  # 8 bytes, and a whole number as a column of type bigint
 _EPOCH: Final = date(2000, 1, 1).toordinal()
 _NO_BOUND: Final = {date.min: -(2**31), date.max: 2**31 - 1}  # -infinity and infinity
 _TEXT: Final = (25).to_bytes(4)  # the type of an array's elements, by its oid
 _NOTHING: Final = bytes(4) + bytes(4) + _TEXT  # an array of no dimensions
 
 
-def head(key: str, born: int, sort: str, columns: Sequence[object]) -> bytes:
-    """Return how a row begins: its id, the position that it is from, its sort key, and its own columns.
+def copied(rows: Sequence[Row], born: Sequence[int], died: Sequence[int | None]) -> bytes:
+    """Return rows of one table, the positions that they are from, and those that ended them (None: none has).
 
-    Those are texts, days, truth values and tuples of texts, or None. Raises `KeyError` for a value of another type,
-    unless that equals one of these.
+    A row's own columns are texts, days, truth values and tuples of texts, or None; its body is bytea. They are gone
+    through column by column, which leaves little of it to Python. Raises `KeyError` for a value of another type, unless
+    that equals one of these.
     """
-    parts = [(len(columns) + BESIDE).to_bytes(2), _sized(key.encode()), position(born), _written(sort)]
-    parts += map(_written, columns)
-    return b"".join(parts)
-
-
-def tail(body: bytes, died: int | None) -> tuple[bytes, ...]:
-    """Return how a row ends, in parts: its body (bytea), and the position that ended it (None: none has)."""
-    return len(body).to_bytes(4), body, NULL if died is None else position(died)
-
-
-def position(number: int) -> bytes:
-    """Return a whole number as a column of type bigint."""
-    return _POSITION(8, number)
+    ids = [row.id.encode() for row in rows]
+    bodies = [row.body for row in rows]
+    own = [map(_written, column) for column in zip(*[row.columns for row in rows], strict=True)]
+    values = zip(
+        repeat((len(own) + BESIDE).to_bytes(2)),
+        map(_SIZE, map(len, ids)),
+        ids,
+        map(_POSITION, repeat(8), born),
+        [_written(row.sort) for row in rows],
+        *own,
+        map(_SIZE, map(len, bodies)),
+        bodies,
+        [NULL if position is None else _POSITION(8, position) for position in died],
+        strict=False,  # what is repeated has no end
+    )
+    return b"".join(chain.from_iterable(values))
 
 
 def _sized(said: bytes) -> bytes:
-    return len(said).to_bytes(4) + said
+    return _SIZE(len(said)) + said
 
 
 def _text(value: str) -> bytes:
-    return _sized(value.encode())
+    said = value.encode()
+    return _SIZE(len(said)) + said
 
 
 def _array(values: tuple[str, ...]) -> bytes:

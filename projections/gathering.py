@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -18,7 +18,7 @@ from events.catalogue.history import AMENDMENTS
 from projections.model import ReadModel, Rows
 from projections.versions import Changes, Known, Step, Touched
 
-TURN: Final = 50  # entries that are seen to together, after which rows are counted
+TURN: Final = 50
 HEAVY: Final = 2_000  # entries of the streams concerned, after which it is so too: what they change may be as large
 REMEMBERED: Final = 8  # kinds of keys in a row: what agreeing on a roadmap or an end touches may be any number
 ROWS_KEPT: Final = 48 * 2**20  # bytes of rows that are kept in memory to be compared with what comes of them
@@ -64,31 +64,30 @@ class Concerns:
 
     def __init__(self, models: Sequence[ReadModel]) -> None:
         self.models = models
-        self._plans: dict[tuple[str | bool, ...], _Plan] = {}
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
         self._of_kind: dict[str, list[tuple[int, Rows, ReadModel]]] = {}
         for number, model in enumerate(models):
             for kind, make in model.rows.items():
                 self._of_kind.setdefault(kind, []).append((number, make, model))
 
-    def of(self, step: Step) -> list[tuple[int, Rows, Collection[str]]]:
-        """Return the read models concerned by their number, how their rows are made, and the rows' ids."""
+    def share_out(self, step: Step, known: Known, todo: Sequence[list[Touched]]) -> None:
+        """Give each read model concerned, by its number, the entry, how its rows are made, and those rows' ids."""
         entry, before, after = step.entry, step.before, step.after
-        kind = entry.stream.partition("/")[0]
         if isinstance(entry.event, AMENDMENTS):  # how history is read has changed: any row of the stream may differ
             states = [state for state in (before, after) if state is not None]
-            return [
-                (number, make, dict.fromkeys(row.id for state in states for row in make(state, None)))
-                for number, make, _ in self._of_kind.get(kind, ())
-            ]
-        touched: Sequence[str] = after.touched if after is not None else ()
-        prefixes = [key.partition("_")[0] for key in touched]
-        met = (kind, before is None, *prefixes)
-        plan = self._plans.get(met)
-        if plan is None:
-            plan = self._plan(kind, prefixes, begins=before is None)
-            if len(met) <= REMEMBERED:
-                self._plans[met] = plan
-        return [(number, make, taken(touched)) for number, make, taken in plan]
+            for number, make, _ in self._of_kind.get(entry.stream.partition("/")[0], ()):
+                ids = dict.fromkeys(row.id for state in states for row in make(state, None))
+                todo[number].append((step, make, ids, known))
+        elif after is not None:
+            touched: Sequence[str] = after.touched
+            met: tuple[Any, ...] = (after.__class__, before is None, *[key.partition("_")[0] for key in touched])
+            plan = self._plans.get(met)
+            if plan is None:
+                plan = self._plan(entry.stream.partition("/")[0], met[2:], begins=before is None)
+                if len(met) <= REMEMBERED:
+                    self._plans[met] = plan
+            for number, make, taken in plan:
+                todo[number].append((step, make, taken(touched), known))
 
     def _plan(self, kind: str, prefixes: Sequence[str], *, begins: bool) -> _Plan:
         plan: _Plan = []
@@ -154,11 +153,12 @@ class Gathered:
         todo: list[list[Touched]] = [[] for _ in self.changes]
         met: dict[str, Known] = {}
         for step in steps:
-            entry = step.entry
-            known = self._rows.of(entry.stream, begins=step.before is None and entry.revision == 0)
-            met[entry.stream] = known
-            for number, make, touched in self._concerns.of(step):
-                todo[number].append((step, make, touched, known))
+            stream = step.entry.stream
+            known = met.get(stream)
+            if known is None:
+                begins = step.before is None and step.entry.revision == 0
+                known = met[stream] = self._rows.of(stream, begins=begins)
+            self._concerns.share_out(step, known, todo)
         grown = -sum(known.size for known in met.values())
         for changes, told in zip(self.changes, todo, strict=True):
             if told:

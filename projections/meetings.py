@@ -8,7 +8,7 @@ from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, country_of, provenance, row, some
+from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, country_of, row, some
 from projections.titled import TITLED, titled
 from projections.within import (
     OF_COOPERATION,
@@ -45,20 +45,27 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             place=event.place,
             topics=event.topics,
             summary=event.summary,
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=event.citations,
+            note=event.note,
+            corrections=entry.corrections,
         )
         yield row(
             item,
             by_date(event.held),
-            state.id,
-            parties_of(event.participants),
-            event.topics,
-            kinds_of(state, event.topics),
-            persons_of(event.participants),
-            event.occasion,
-            country_of(event.place),
-            *bounds(event.held),
-            *titled(event.summary or state.opened.event.title, (event.note,)),
+            (
+                state.id,
+                parties_of(event.participants),
+                event.topics,
+                kinds_of(state, event.topics),
+                persons_of(event.participants),
+                event.occasion,
+                country_of(event.place),
+                *bounds(event.held),
+                *titled(event.summary or state.opened.event.title, (event.note,)),
+            ),
         )
 
 

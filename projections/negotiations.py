@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from events.catalogue.cooperation_state import Cooperation
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, provenance, row, some
+from projections.model import Filter, Only, ReadModel, Row, bounds, by_date, row, some
 from projections.titled import TITLED, titled
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
@@ -34,11 +34,16 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             parties=parties,
             meeting=event.meeting,
             topics=event.topics,
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=event.citations,
+            note=event.note,
+            corrections=entry.corrections,
         )
         columns = (state.id, parties, event.topics, kinds_of(state, event.topics), event.meeting)
         found_by = titled(event.subject, (event.note,))
-        yield row(item, by_date(event.held), *columns, *bounds(event.held), *found_by)
+        yield row(item, by_date(event.held), (*columns, *bounds(event.held), *found_by))
 
 
 NEGOTIATIONS = ReadModel(

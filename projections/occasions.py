@@ -20,7 +20,6 @@ from projections.model import (
     bounds,
     by_date,
     changes_of,
-    provenance,
     row,
     stated,
 )
@@ -64,6 +63,7 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
         )
         for key, entry in state.delegations.items()
     )
+    entry = state.announced
     item = OccasionItem(
         id=state.id,
         name=event.name,
@@ -74,14 +74,19 @@ def rows(state: Occasion, _only: Only) -> Iterator[Row]:
         status="cancelled" if state.cancelled else "announced",
         delegations=delegations,
         changes=changes_of(state.changes),
-        **provenance(state.announced),
+        classification=entry.classification,
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        citations=entry.event.citations,
+        note=entry.event.note,
+        corrections=entry.corrections,
     )
     took_part = {one.party for one in delegations}.union(*(parties_of(one.participants) for one in delegations))
     parties = tuple(sorted(took_part | {event.organiser} if event.organiser else took_part))
     sort = by_date(event.dates)
     columns = (event.kind, event.place.country, event.organiser, item.status, parties)
     found_by = titled(event.name, (event.place.city, event.place.venue))
-    yield row(item, sort, *columns, *bounds(event.dates), *found_by)
+    yield row(item, sort, (*columns, *bounds(event.dates), *found_by))
 
 
 OCCASIONS = ReadModel(

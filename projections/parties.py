@@ -8,7 +8,7 @@ from typing import get_args
 from events.catalogue.party import Party, PartyKind
 from events.sql import load
 from events.values import Country, Identifier
-from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, changes_of, row
 from projections.titled import TITLED, titled
 
 
@@ -31,6 +31,7 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
     """One row a party."""
     event = state.details
     merged_into = state.merged.event.into if state.merged else None
+    entry = state.registered
     item = PartyItem(
         id=state.id,
         name=state.name,
@@ -42,13 +43,18 @@ def rows(state: Party, _only: Only) -> Iterator[Row]:
         sectors=event.sectors,
         merged_into=merged_into,
         changes=changes_of(state.changes),
-        **provenance(state.registered),
+        classification=entry.classification,
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        citations=entry.event.citations,
+        note=entry.event.note,
+        corrections=entry.corrections,
     )
     identifiers = tuple(f"{one.scheme}:{one.value}" for one in event.identifiers)
     columns = (event.kind, event.country, event.part_of, event.sectors, identifiers, merged_into)
     former = (getattr(entry.event, "name", None) for entry in (state.registered, *state.changes))
     texts = (*event.alternative_names, *former, *(one.value for one in event.identifiers), *event.sectors)
-    yield row(item, state.name.casefold(), *columns, *titled(state.name, texts))
+    yield row(item, state.name.casefold(), (*columns, *titled(state.name, texts)))
 
 
 PARTIES = ReadModel(

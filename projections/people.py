@@ -9,7 +9,7 @@ import msgspec
 from events.catalogue.person import Person
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statement, changes_of, provenance, row, stated
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, Statement, changes_of, row, stated
 
 
 class PostItem(Statement, frozen=True, kw_only=True):
@@ -50,11 +50,21 @@ def rows(state: Person, _only: Only) -> Iterator[Row]:
         for post in state.posts.values()
     )
     erased = changes_of([state.erased] if state.erased else [])
+    entry = state.registered
     item = PersonItem(
-        id=state.id, sealed=state.registered.event.sealed, posts=posts, changes=erased, **provenance(state.registered)
+        id=state.id,
+        sealed=entry.event.sealed,
+        posts=posts,
+        changes=erased,
+        classification=entry.classification,
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        citations=entry.event.citations,
+        note=entry.event.note,
+        corrections=entry.corrections,
     )
     present = sorted({post.party for post in posts if not post.left})
-    yield row(item, "", tuple(present), tuple(sorted({post.party for post in posts})))
+    yield row(item, "", (tuple(present), tuple(sorted({post.party for post in posts}))))
 
 
 PEOPLE = ReadModel(

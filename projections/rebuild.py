@@ -48,8 +48,7 @@ async def begin(
         await connection.execute(QUERIES["hold"], BUILDERS, generation)
         await connection.execute(QUERIES["open_schema"], generation)
         await connection.execute(QUERIES["search_path"], f"read_{generation}")
-        for model in built:
-            await connection.execute(model.queries["create"])
+        await connection.execute(";\n".join(model.queries["create"] for model in built))
     return Projection(connection, generation, 0, shown=False, models=built, version=version)
 
 

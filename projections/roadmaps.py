@@ -9,7 +9,7 @@ import msgspec
 from events.catalogue.cooperation_state import Cooperation, MilestoneState, MilestoneStatus
 from events.edtf import EdtfDate
 from events.sql import load
-from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, row, some
 from projections.within import OF_COOPERATION, OF_TOPICS, CooperationPart, all_parties, kinds_of
 
 
@@ -51,11 +51,16 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             meeting=event.meeting,
             topics=event.topics,
             milestones=tuple(_milestone(state.milestones[one.milestone_id]) for one in event.milestones),
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=event.citations,
+            note=event.note,
+            corrections=entry.corrections,
         )
         kinds = kinds_of(state, event.topics)
         sort = by_date(event.agreed)
-        yield row(item, sort, state.id, parties, event.topics, kinds, event.meeting, *bounds(event.agreed))
+        yield row(item, sort, (state.id, parties, event.topics, kinds, event.meeting, *bounds(event.agreed)))
 
 
 ROADMAPS = ReadModel(

@@ -10,7 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.commitments import PROMISED, of_event
-from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, row, some
 from projections.titled import TITLED, said, titled
 from projections.within import HELD, OF_COOPERATION, OF_PERSON, STATUS, CooperationPart, parties_of, persons_of
 
@@ -47,21 +47,28 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             attended=held.participants if held else (),
             outcome=held.outcome if held else None,
             changes=changes_of(one.changes),
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=event.citations,
+            note=event.note,
+            corrections=entry.corrections,
         )
         parties = parties_of((*event.participants, *item.attended))
         yield row(
             item,
             by_date(item.held or one.window),
-            state.id,
-            parties,
-            persons_of((*event.participants, *item.attended)),
-            event.place.country,
-            item.status,
-            *bounds(one.window),
-            *bounds(item.held),
-            *of_event(state, one),
-            *titled(event.subject, said(one.changes)),
+            (
+                state.id,
+                parties,
+                persons_of((*event.participants, *item.attended)),
+                event.place.country,
+                item.status,
+                *bounds(one.window),
+                *bounds(item.held),
+                *of_event(state, one),
+                *titled(event.subject, said(one.changes)),
+            ),
         )
 
 

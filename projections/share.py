@@ -14,7 +14,9 @@ import sys
 import msgspec
 import uvloop
 
+from events.codec import EVENT_TYPES
 from events.errors import Corrupt
+from events.forms import look_at
 from events.log.failure import FAILURES, TRANSIENT
 from events.log.servers import connect
 from projections import MODELS
@@ -72,6 +74,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    look_at(EVENT_TYPES.values())  # now, when there is nothing to do yet
     look_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; who started this decides what it means
     main()

@@ -12,7 +12,7 @@ import os
 import sys
 from asyncio.subprocess import Process
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
 
@@ -23,8 +23,9 @@ from projections.bulk import Filling, Held, Indexes, Streams, Told, Work
 from projections.engine import ENTRIES, LONG_SECONDS, QUERIES, Progress, Projection
 
 WORTH: Final = 5_000  # entries; below, starting a process takes longer than it saves
-RANGE: Final = 4_000  # entries handed out at a time, or what a single stream has
+RANGE: Final = 1_000  # entries handed out at a time, or what a single stream has
 RANGES: Final = 8  # handed out to each process at least, so that all end at about the same time
+AHEAD: Final = 2  # ranges that a process has at hand: who hands them out is busy with its own for long times
 SHARES: Final = int.from_bytes(b"shar", "big") >> 1
 """With a generation's number: the lock that a process holds as long as it may write."""
 _COMMAND: Final = (sys.executable, "-m", "projections.share")
@@ -116,31 +117,33 @@ async def fill(
         hands = (own.do, *others)
         many = max(1, min(RANGE, until // (RANGES * len(hands)))) if others else RANGE
         ranges = await projection.connection.fetch(ENTRIES["ranges"], many, timeout=LONG_SECONDS)
-        found = await _all(hands, [Streams(record["first"], record["last"]) for record in ranges], told)
+        streams = [Streams(record["first"], record["last"]) for record in ranges]
+        found = await _all([(own.do, 1), *[(hand, AHEAD) for hand in others]], streams, told, Held())
         if found != until:
             raise Corrupt(f"below position {until} the log has {found} entries")
-        await _each(hands, Held(), told)
         tables = await projection.connection.fetch(QUERIES["by_size"], f"read_{projection.generation}")
-        await _all(hands, [Indexes(record["relname"]) for record in tables], told)
+        await _all([(hand, 1) for hand in hands], [Indexes(record["relname"]) for record in tables], told)
     await projection.built(until)
 
 
-async def _all(hands: Sequence[_Hand], works: Iterable[Work], told: Told) -> int:
-    """Have it all done, in order, each part by whoever is free. Returns of how many entries it was."""
+async def _all(hands: Iterable[tuple[_Hand, int]], works: Iterable[Work], told: Told, last: Work | None = None) -> int:
+    """Have it all done, in order, each part by whoever is free, and by everybody, once nothing is left, what is `last`.
+
+    With each is how many parts they are given at a time. Returns of how many entries it was.
+    """
     left = deque(works)
 
-    async def busy(hand: _Hand) -> int:
+    async def one_by_one(hand: _Hand) -> int:
         done = 0
         while left:
             done += await hand(left.popleft(), told)
         return done
 
-    return await _together(busy(hand) for hand in hands)
+    async def busy(hand: _Hand, at_a_time: int) -> int:
+        done = await _together(one_by_one(hand) for _ in range(at_a_time))
+        return done if last is None else done + await hand(last, told)
 
-
-async def _each(hands: Iterable[_Hand], work: Work, told: Told) -> int:
-    """Have everybody do the same. Returns of how many entries it was."""
-    return await _together(hand(work, told) for hand in hands)
+    return await _together(busy(*hand) for hand in hands)
 
 
 async def _together(works: Iterable[Coroutine[Any, Any, int]]) -> int:
@@ -175,18 +178,20 @@ async def _helped(projection: Projection, until: int, helpers: Helpers | None) -
 @asynccontextmanager
 async def _hand(process: Process, assignment: Assignment) -> AsyncGenerator[_Hand]:
     orders, reports = _pipes(process)
+    turn = asyncio.Lock()  # what was ordered first is reported first
 
     async def do(work: Work, told: Told) -> int:
         orders.write(msgspec.json.encode(work) + b"\n")
-        async for line in reports:
-            report = msgspec.json.decode(line, type=Report)
-            if report.corrupt is not None:
-                raise (EntryTooNew if report.code == EntryTooNew.code else Corrupt)(report.corrupt)
-            if report.lost is not None:
-                raise ShareLost(f"a process that rebuilds lost the database ({report.lost})")
-            if report.done is not None:
-                return report.done
-            told(report.entries)
+        async with turn:
+            async for line in reports:
+                report = msgspec.json.decode(line, type=Report)
+                if report.corrupt is not None:
+                    raise (EntryTooNew if report.code == EntryTooNew.code else Corrupt)(report.corrupt)
+                if report.lost is not None:
+                    raise ShareLost(f"a process that rebuilds lost the database ({report.lost})")
+                if report.done is not None:
+                    return report.done
+                told(report.entries)
         raise ShareLost("one of the processes that rebuild ended before it was done")
 
     try:

@@ -8,7 +8,7 @@ from events.catalogue.source import Source
 from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Place
-from projections.model import Change, Filter, Item, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row
+from projections.model import Change, Filter, Item, Only, ReadModel, Row, bounds, by_date, changes_of, row
 from projections.titled import TITLED, titled
 
 
@@ -30,7 +30,7 @@ class SourceItem(Item, frozen=True, kw_only=True):
 
 def rows(state: Source, _only: Only) -> Iterator[Row]:
     """One row a source."""
-    event = state.filed.event
+    entry, event = state.filed, state.filed.event
     item = SourceItem(
         id=state.id,
         title=event.title,
@@ -44,10 +44,15 @@ def rows(state: Source, _only: Only) -> Iterator[Row]:
         url=event.url,
         withdrawn=state.withdrawn is not None,
         changes=changes_of([state.withdrawn] if state.withdrawn else []),
-        **provenance(state.filed),
+        classification=entry.classification,
+        position=entry.position,
+        recorded_at=entry.recorded_at,
+        citations=event.citations,
+        note=event.note,
+        corrections=entry.corrections,
     )
     columns = (event.publisher, event.language, event.sha256, *bounds(event.published))
-    yield row(item, by_date(event.published), *columns, *titled(event.title, (event.publisher,)))
+    yield row(item, by_date(event.published), (*columns, *titled(event.title, (event.publisher,))))
 
 
 SOURCES = ReadModel(

@@ -19,7 +19,7 @@ import msgspec
 
 from events.catalogue import Entry, Event
 from events.errors import Corrupt
-from projections.copying import BEGIN, END, head, tail
+from projections.copying import BEGIN, END, copied
 from projections.model import ReadModel, Row, Rows
 
 SENT = 200  # rows sent at a time
@@ -35,10 +35,10 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Version(msgspec.Struct, gc=False):
-    """A version that began within this run of entries: how it begins as it is copied, its body, and when it died."""
+    """A version that began within this run of entries: its row, and the positions that it was born and died at."""
 
-    head: bytes
-    body: bytes
+    row: Row
+    born: int
     died: int | None = None
 
 
@@ -76,6 +76,7 @@ class Changes:
         What is known of the streams' rows is brought up to date. Returns how many bytes of rows are held for it.
         """
         name, in_all = self._model.name, 0
+        latest, begun = self._current, self._begun
         for step, rows, touched, known in told:
             before, after, position = step.before, step.after, step.entry.position
             current, held, shown = known.rows[name], 0, 0
@@ -88,14 +89,14 @@ class Changes:
                 key, shown = row.id, shown + 1
                 was = current.get(key)
                 if was is not None:
-                    if was is row or was == row:
+                    if was == row:
                         continue
                     self._end(key, position)
                     known.size -= len(was.body) + OVERHEAD
-                version = self._current[key] = _Version(head(key, position, row.sort, row.columns), row.body)
-                self._begun.append(version)
-                held += len(row.body) + OVERHEAD
                 current[key] = row
+                latest[key] = version = _Version(row, position)
+                begun.append(version)
+                held += len(row.body) + OVERHEAD
             if shown < len(touched):
                 there = {row.id for row in rows(after, touched)} if shown else ()
                 for key in touched:
@@ -150,9 +151,6 @@ class Changes:
 async def _copied(versions: list[_Version]) -> AsyncGenerator[bytes]:
     yield BEGIN
     for first in range(0, len(versions), SENT):
-        parts: list[bytes] = []
-        for version in versions[first : first + SENT]:
-            parts.append(version.head)
-            parts += tail(version.body, version.died)
-        yield b"".join(parts)
+        some = versions[first : first + SENT]
+        yield copied([one.row for one in some], [one.born for one in some], [one.died for one in some])
     yield END

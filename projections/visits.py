@@ -10,7 +10,7 @@ from events.edtf import EdtfDate
 from events.sql import load
 from events.values import Participant, Place
 from projections.commitments import PROMISED, of_event
-from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, provenance, row, some
+from projections.model import Change, Filter, Only, ReadModel, Row, bounds, by_date, changes_of, row, some
 from projections.titled import TITLED, said, titled
 from projections.within import (
     HELD,
@@ -63,26 +63,33 @@ def rows(state: Cooperation, only: Only) -> Iterator[Row]:
             participants=held.participants if held else (),
             outcome=held.outcome if held else None,
             changes=changes_of(visit.changes),
-            **provenance(entry),
+            classification=entry.classification,
+            position=entry.position,
+            recorded_at=entry.recorded_at,
+            citations=event.citations,
+            note=event.note,
+            corrections=entry.corrections,
         )
         visitors = parties_of(event.visitors)
         parties = tuple(sorted({*visitors, event.host, *parties_of(item.participants)}))
         yield row(
             item,
             by_date(item.held or visit.window),
-            state.id,
-            parties,
-            event.topics,
-            kinds_of(state, event.topics),
-            persons_of((*event.visitors, *item.participants)),
-            visitors,
-            event.host,
-            event.place.country,
-            item.status,
-            *bounds(visit.window),
-            *bounds(item.held),
-            *of_event(state, visit),
-            *titled(event.purpose, said(visit.changes)),
+            (
+                state.id,
+                parties,
+                event.topics,
+                kinds_of(state, event.topics),
+                persons_of((*event.visitors, *item.participants)),
+                visitors,
+                event.host,
+                event.place.country,
+                item.status,
+                *bounds(visit.window),
+                *bounds(item.held),
+                *of_event(state, visit),
+                *titled(event.purpose, said(visit.changes)),
+            ),
         )
 
 

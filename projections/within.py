@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import get_args
 
 from events.catalogue.cooperation_state import Cooperation, Status
@@ -35,14 +36,18 @@ def kinds_of(state: Cooperation, topics: Iterable[str]) -> tuple[str, ...]:
 
 def parties_of(participants: Iterable[Participant]) -> tuple[str, ...]:
     """Return the parties that take part, each once, in order."""
-    return tuple(sorted({one.party for one in participants}))
+    return tuple(sorted(set(map(_party, participants))))
 
 
 def persons_of(participants: Iterable[Participant]) -> tuple[str, ...]:
     """Return the people who take part, each once, in order."""
-    return tuple(sorted({one.person for one in participants if one.person}))
+    return tuple(sorted(set(filter(None, map(_person, participants)))))
 
 
 def all_parties(state: Cooperation) -> tuple[str, ...]:
     """Return the parties of the cooperation: those of an act that names none of its own."""
     return tuple(sorted(set(state.opened.event.parties)))
+
+
+_party: Callable[[Participant], str] = attrgetter("party")
+_person: Callable[[Participant], str | None] = attrgetter("person")

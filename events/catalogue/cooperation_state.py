@@ -137,13 +137,15 @@ def _topic(state: Cooperation, entry: Entry[TopicRaised]) -> Cooperation:
 
 def _meeting(state: Cooperation, entry: Entry[MeetingHeld]) -> Cooperation:
     key = entry.event.meeting_id
-    return _after(state, entry.event.held, (key,), meetings=with_item(state.meetings, key, entry))
+    touched, last = _done(state, entry.event.held, (key,))
+    return replace(state, touched=touched, last_activity=last, meetings=with_item(state.meetings, key, entry))
 
 
 def _negotiations(state: Cooperation, entry: Entry[NegotiationsHeld]) -> Cooperation:
     key = entry.event.negotiations_id
     touched = (key,) if state.negotiations else (state.id, key)
-    return _after(state, entry.event.held, touched, negotiations=with_item(state.negotiations, key, entry))
+    touched, last = _done(state, entry.event.held, touched)
+    return replace(state, touched=touched, last_activity=last, negotiations=with_item(state.negotiations, key, entry))
 
 
 def _roadmap(state: Cooperation, entry: Entry[RoadmapAgreed]) -> Cooperation:
@@ -154,7 +156,10 @@ def _roadmap(state: Cooperation, entry: Entry[RoadmapAgreed]) -> Cooperation:
     }
     touched = (key, *new) if state.roadmaps else (state.id, key, *new)
     roadmaps = with_item(state.roadmaps, key, entry)
-    return _after(state, entry.event.agreed, touched, roadmaps=roadmaps, milestones={**state.milestones, **new})
+    touched, last = _done(state, entry.event.agreed, touched)
+    return replace(
+        state, touched=touched, last_activity=last, roadmaps=roadmaps, milestones={**state.milestones, **new}
+    )
 
 
 def _milestone(
@@ -172,7 +177,13 @@ def _milestone(
             milestone = replace(milestone, due=event.due, changes=changes)
     done = event.met if isinstance(event, MilestoneMet) else None
     touched = milestone.roadmap, event.milestone_id
-    return _after(state, done, touched, milestones=with_item(state.milestones, event.milestone_id, milestone))
+    touched, last = _done(state, done, touched)
+    return replace(
+        state,
+        touched=touched,
+        last_activity=last,
+        milestones=with_item(state.milestones, event.milestone_id, milestone),
+    )
 
 
 def _visit(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -183,7 +194,8 @@ def _visit(state: Cooperation, entry: Entry[Any]) -> Cooperation:
     else:
         visit = _changed(state.visits[key], entry)
     held = event.held if isinstance(event, VisitHeld) else None
-    return _after(state, held, (key,), visits=with_item(state.visits, key, visit))
+    touched, last = _done(state, held, (key,))
+    return replace(state, touched=touched, last_activity=last, visits=with_item(state.visits, key, visit))
 
 
 def _round(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -194,7 +206,8 @@ def _round(state: Cooperation, entry: Entry[Any]) -> Cooperation:
     else:
         one = _changed(state.rounds[key], entry)
     held = event.held if isinstance(event, RoundHeld) else None
-    return _after(state, held, (key,), rounds=with_item(state.rounds, key, one))
+    touched, last = _done(state, held, (key,))
+    return replace(state, touched=touched, last_activity=last, rounds=with_item(state.rounds, key, one))
 
 
 def _changed(thing: Any, entry: Entry[Any]) -> Any:
@@ -229,7 +242,8 @@ def _agreement(state: Cooperation, entry: Entry[Any]) -> Cooperation:
             done = event.amended
         case _:
             done = None
-    return _after(state, done, touched, agreements=with_item(state.agreements, key, agreement))
+    touched, last = _done(state, done, touched)
+    return replace(state, touched=touched, last_activity=last, agreements=with_item(state.agreements, key, agreement))
 
 
 def _standing(state: Cooperation, entry: Entry[Any]) -> Cooperation:
@@ -252,8 +266,10 @@ def _promised(state: Cooperation) -> Iterator[str]:
     yield from (key for key, milestone in state.milestones.items() if milestone.status == "open")
 
 
-def _after(state: Cooperation, done: EdtfDate | None, touched: tuple[str, ...], **changed: Any) -> Cooperation:
-    """Change a state by what touched some things, and keep the date that may reach furthest of what was ever done.
+def _done(
+    state: Cooperation, done: EdtfDate | None, touched: tuple[str, ...]
+) -> tuple[tuple[str, ...], EdtfDate | None]:
+    """Return what an entry touched, and the date that may reach furthest of what was ever done.
 
     An open end reaches furthest, and the newer record wins a tie.
     """
@@ -261,9 +277,8 @@ def _after(state: Cooperation, done: EdtfDate | None, touched: tuple[str, ...], 
     if done is None or (
         last is not None and done.latest is not None and (last.latest is None or last.latest > done.latest)
     ):
-        return replace(state, touched=touched, **changed)
-    concerned = touched if state.id in touched else (state.id, *touched)
-    return replace(state, touched=concerned, last_activity=done, **changed)
+        return touched, last
+    return (touched if state.id in touched else (state.id, *touched)), done
 
 
 _STEPS: dict[type[Event], Callable[[Cooperation, Entry[Any]], Cooperation]] = {
